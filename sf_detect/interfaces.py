@@ -1,0 +1,87 @@
+"""The protocols of the system; reading this file is reading the architecture.
+
+    source -> frames -> person detector -> tracker -> clip -> action model -> results -> sinks
+
+Everything before the action model exists to build a `Clip`; everything after it consumes `ActionDetections`.
+The caller owns the loop (`for result in pipeline.run(source)`), so quitting is a `break`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Protocol, runtime_checkable
+
+from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, FrameResult, UInt8Array, VideoInfo
+
+
+@runtime_checkable
+class VideoSource(Protocol):
+    """Frames in presentation order, `pts` strictly increasing.
+
+    Iterating twice starts over where the medium allows it (files, folders). `close` is idempotent; iteration after
+    it raises `SourceError`. Errors met while decoding are counted in `decode_errors`, and the good part still comes;
+    a source of which no frame decodes raises `DecodeError`.
+    """
+
+    info: VideoInfo
+    decode_errors: int
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> VideoSource: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@runtime_checkable
+class PersonDetector(Protocol):
+    """Persons in images.
+
+    Called with RGB uint8 images (H, W, 3), possibly of different sizes; returns as many `Detections`, boxes in
+    pixels of the respective image, clipped to it, best score first, `track_ids` None.
+    """
+
+    def __call__(self, images: Sequence[UInt8Array]) -> list[Detections]: ...
+
+
+@runtime_checkable
+class TimedDetector(Protocol):
+    """A person detector that looks boxes up by time instead of looking at pixels (precomputed proposals)."""
+
+    def at(self, video: str, pts: float, image_size: tuple[int, int]) -> Detections: ...
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """Gives persons an identity over time.
+
+    `update` returns the tracked persons at `pts` with `track_ids` set; `reset` forgets everything, including ids.
+    """
+
+    def update(self, detections: Detections, pts: float) -> Detections: ...
+
+    def reset(self) -> None: ...
+
+
+@runtime_checkable
+class ActionModel(Protocol):
+    """Scores the actions of the persons of each clip; one `ActionDetections` per clip, persons in the clip's order."""
+
+    clip_spec: ClipSpec
+    labels: Sequence[str]
+
+    def __call__(self, clips: Sequence[Clip]) -> list[ActionDetections]: ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Consumes results in order. `close` completes the output and is idempotent; nothing is lost if it comes early."""
+
+    def write(self, result: FrameResult) -> None: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,235 @@
+"""The data types that rooms exchange. NumPy only.
+
+Conventions, everywhere: images are RGB; boxes are `xyxy`, absolute pixels of the source frame, continuous coordinates
+(the right edge of the frame is `width`); time is in seconds. Everything else is converted at the edge that needs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating]
+UInt8Array = npt.NDArray[np.uint8]
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a source knows before its first frame.
+
+    Attributes:
+        width, height: Displayed size in pixels, after rotation metadata is applied.
+        fps: Nominal (average) frame rate; None where unknown. Time comes from `Frame.pts`, never from this.
+        num_frames: Number of frames the container claims; None where unknown. A hint for progress, often wrong.
+        is_live: True for cameras and network streams, which have no end.
+        name: Short name for outputs (file stem, camera index, host).
+        duration: Seconds, None where unknown.
+    """
+
+    width: int
+    height: int
+    fps: Fraction | None = None
+    num_frames: int | None = None
+    is_live: bool = False
+    name: str = "video"
+    duration: float | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.width > 0 and self.height > 0, f"frame size must be positive, got {self.width}x{self.height}")
+        _require(self.fps is None or self.fps > 0, f"fps must be positive or None, got {self.fps}")
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One decoded picture.
+
+    Attributes:
+        image: (H, W, 3) uint8, RGB.
+        index: 0-based position in the source's decoded frames.
+        pts: Presentation time in seconds; strictly increases along a source.
+    """
+
+    image: UInt8Array
+    index: int
+    pts: float
+
+    def __post_init__(self) -> None:
+        shape, dtype = self.image.shape, self.image.dtype
+        _require(len(shape) == 3 and shape[2] == 3, f"a frame image has shape (H, W, 3), got {shape}")
+        _require(dtype == np.uint8, f"a frame image is uint8, got {dtype}")
+        _require(self.index >= 0, f"a frame index is not negative, got {self.index}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.image.shape[0], self.image.shape[1]
+
+    def __repr__(self) -> str:
+        return f"Frame({self.image.shape[1]}x{self.image.shape[0]}, index={self.index}, pts={self.pts:.3f})"
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Persons of one frame.
+
+    Attributes:
+        boxes: (N, 4) float32, xyxy pixels of the source frame.
+        scores: (N,) float32 in [0, 1].
+        track_ids: (N,) int64, or None before tracking. An id is never reused within a source.
+    """
+
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    track_ids: npt.NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "boxes", np.asarray(self.boxes, np.float32))
+        object.__setattr__(self, "scores", np.asarray(self.scores, np.float32))
+        n = len(self.scores)
+        _require(self.boxes.shape == (n, 4), f"boxes have shape (N, 4) with N={n} scores, got {self.boxes.shape}")
+        _require(self.scores.shape == (n,), f"scores have shape (N,), got {self.scores.shape}")
+        if self.track_ids is not None:
+            object.__setattr__(self, "track_ids", np.asarray(self.track_ids, np.int64))
+            _require(self.track_ids.shape == (n,), f"track_ids have shape ({n},), got {self.track_ids.shape}")
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """No persons, with an (empty) array of track ids."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice) -> Detections:
+        """The persons at `index` (integer or boolean array, or a slice)."""
+        ids = None if self.track_ids is None else self.track_ids[index]
+        return Detections(self.boxes[index], self.scores[index], ids)
+
+    def __repr__(self) -> str:
+        return f"Detections(n={len(self)}, tracked={self.track_ids is not None})"
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """How a network wants its clips sampled. Travels with the weights; it is never a user's setting.
+
+    The clip holds `num_frames` frames (T x alpha of the fast pathway for SlowFast), `sampling_rate` frames of an
+    `fps` video apart, that is `sampling_rate / fps` seconds, whatever the rate of the video at hand.
+
+    Attributes:
+        num_frames: Frames of the densest pathway.
+        sampling_rate: Distance of two clip frames, in frames of a video at `fps`.
+        fps: The frame rate that `sampling_rate` refers to.
+        keyframe: Where the labelled frame sits: "centre" (the published AVA protocol) or "last" (causal use).
+    """
+
+    num_frames: int
+    sampling_rate: int
+    fps: Fraction = Fraction(30)
+    keyframe: str = "centre"
+
+    def __post_init__(self) -> None:
+        _require(self.num_frames > 0, f"num_frames must be positive, got {self.num_frames}")
+        _require(self.sampling_rate > 0, f"sampling_rate must be positive, got {self.sampling_rate}")
+        _require(self.keyframe in ("centre", "last"), f"keyframe is 'centre' or 'last', got {self.keyframe!r}")
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two clip frames."""
+        return float(self.sampling_rate / self.fps)
+
+    @property
+    def duration(self) -> float:
+        """Seconds the clip covers, `num_frames * interval`."""
+        return self.num_frames * self.interval
+
+    def offsets(self) -> npt.NDArray[np.float64]:
+        """Times of the clip's frames relative to the keyframe, (num_frames,) float64 seconds.
+
+        With "centre" they equal the published rule `range(c - L // 2, c + L // 2, rate)`, L = num_frames * rate.
+        """
+        steps = np.arange(self.num_frames)
+        if self.keyframe == "last":
+            return (steps - (self.num_frames - 1)) * self.interval
+        half = (self.num_frames * self.sampling_rate) // 2
+        return (steps * self.sampling_rate - half) / float(self.fps)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """The input of an action model: frames around a keyframe, and the persons on it.
+
+    Attributes:
+        frames: (T, h, w, 3) uint8 RGB, possibly smaller than the source frame.
+        pts: (T,) float64 seconds; repeats where the clip was clamped at an end of the video.
+        keyframe_pts: Time of the keyframe.
+        persons: Persons on the keyframe; boxes in pixels of the source frame, not of `frames`.
+        image_size: (H, W) of the source frame.
+    """
+
+    frames: UInt8Array
+    pts: npt.NDArray[np.float64]
+    keyframe_pts: float
+    persons: Detections
+    image_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        shape = self.frames.shape
+        _require(len(shape) == 4 and shape[3] == 3 and shape[0] > 0, f"clip frames have shape (T, h, w, 3), got {shape}")
+        _require(self.frames.dtype == np.uint8, f"clip frames are uint8, got {self.frames.dtype}")
+        _require(self.pts.shape == (shape[0],), f"clip pts have shape ({shape[0]},), got {self.pts.shape}")
+
+    def __repr__(self) -> str:
+        t, h, w, _ = self.frames.shape
+        return f"Clip({t} frames {w}x{h}, keyframe_pts={self.keyframe_pts:.3f}, persons={len(self.persons)})"
+
+
+@dataclass(frozen=True, eq=False)
+class ActionDetections:
+    """What each person of a keyframe does.
+
+    Attributes:
+        pts: Time of the keyframe in seconds.
+        persons: The N persons that were scored.
+        scores: (N, C) float32 in [0, 1]; independent sigmoids unless the model says otherwise.
+    """
+
+    pts: float
+    persons: Detections
+    scores: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scores", np.asarray(self.scores, np.float32))
+        _require(
+            self.scores.ndim == 2 and len(self.scores) == len(self.persons),
+            f"action scores have shape ({len(self.persons)}, C), got {self.scores.shape}",
+        )
+
+    def __repr__(self) -> str:
+        return f"ActionDetections(pts={self.pts:.3f}, persons={len(self.persons)}, classes={self.scores.shape[1]})"
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """Everything known about one frame.
+
+    Attributes:
+        frame: The source frame.
+        persons: Tracked persons on this frame (measured on keyframes, interpolated in between).
+        actions: The actions that apply to this frame, or None before the first are known. On a keyframe
+            `actions.pts == frame.pts`; between keyframes they are those of the nearest keyframe.
+        is_keyframe: True where the action model was run on this frame.
+    """
+
+    frame: Frame
+    persons: Detections
+    actions: ActionDetections | None = None
+    is_keyframe: bool = False
