@@ -65,7 +65,9 @@ class MissingExtraError(ConfigError):
     """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package!r}, which is not installed. Install it with: pip install 'sf_detect[{extra}]'")
+        super().__init__(
+            f"{purpose} needs {package!r}, which is not installed. Install it with: pip install 'sf_detect[{extra}]'"
+        )
         self.package, self.extra = package, extra
 
 

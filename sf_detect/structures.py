@@ -183,7 +183,7 @@ class Clip:
 
     def __post_init__(self) -> None:
         shape = self.frames.shape
-        _require(len(shape) == 4 and shape[3] == 3 and shape[0] > 0, f"clip frames have shape (T, h, w, 3), got {shape}")
+        _require(len(shape) == 4 and shape[3] == 3 and shape[0] > 0, f"clip frames are (T, h, w, 3), got {shape}")
         _require(self.frames.dtype == np.uint8, f"clip frames are uint8, got {self.frames.dtype}")
         _require(self.pts.shape == (shape[0],), f"clip pts have shape ({shape[0]},), got {self.pts.shape}")
 
