@@ -1,0 +1,243 @@
+"""Label sets: which names the columns of a score matrix have, and which ids an annotation file gives them.
+
+Built-in sets ship as text in `assets/labels_*.csv` (`id,name`, in column order). A user's own set is a file: `.txt`
+(one name per line, ids from 0), `.csv` (`id,name` or `name,id`) or `.pbtxt` (AVA's `label { name label_id }` and
+TensorFlow's `item { name id }`).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from sf_detect.errors import ConfigError, DataError, UnknownNameError
+
+_ASSETS = Path(__file__).parent / "assets"
+
+LABEL_SETS = ("ava60", "ava80", "jhmdb21", "kinetics400", "ucf24")
+"""Names that `label_set` accepts."""
+
+# The 20 AVA v2.2 classes with fewer than 25 instances in validation and test, which the benchmark leaves out.
+_AVA_UNSCORED = frozenset({2, 16, 18, 19, 21, 23, 25, 31, 32, 33, 35, 39, 40, 42, 44, 50, 53, 55, 71, 75})
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """The classes of a model or a data set, in the order of the score columns.
+
+    Attributes:
+        names: C distinct names.
+        ids: The C distinct ids that annotation files use (AVA 1-80, J-HMDB 0-20).
+    """
+
+    names: tuple[str, ...]
+    ids: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "ids", tuple(int(i) for i in self.ids))
+        if len(self.names) != len(self.ids):
+            raise ConfigError(
+                f"a label map has one id per name, got {len(self.names)} names and {len(self.ids)} ids. "
+                "Give LabelMap.of(names) for ids 0, 1, 2, ..."
+            )
+        for what, values in (("name", self.names), ("id", self.ids)):
+            repeated = _first_repeated(values)
+            if repeated is not None:
+                raise ConfigError(
+                    f"label {what} {repeated!r} occurs twice in a label map. Remove or rename one of them."
+                )
+
+    @classmethod
+    def of(cls, names: list[str] | tuple[str, ...]) -> LabelMap:
+        """A label map with ids 0, 1, 2, ..."""
+        return cls(tuple(names), tuple(range(len(names))))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __repr__(self) -> str:
+        return f"LabelMap({len(self)} classes, ids {min(self.ids, default=0)}-{max(self.ids, default=0)})"
+
+    def name_of(self, label_id: int) -> str:
+        """The name of an annotation id.
+
+        Raises:
+            UnknownNameError: No class has this id.
+        """
+        try:
+            return self.names[self.ids.index(label_id)]
+        except ValueError:
+            raise UnknownNameError("label id", str(label_id), map(str, self.ids)) from None
+
+    def index(self, name: str) -> int:
+        """The score column of a class name.
+
+        Raises:
+            UnknownNameError: No class has this name.
+        """
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise UnknownNameError("label", name, self.names) from None
+
+    def column_of(self, label_id: int) -> int:
+        """The score column of an annotation id.
+
+        Raises:
+            UnknownNameError: No class has this id.
+        """
+        return self.index(self.name_of(label_id))
+
+
+def _first_repeated(values: tuple[str, ...] | tuple[int, ...]) -> str | int | None:
+    seen: set[str | int] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None
+
+
+@lru_cache
+def label_set(name: str) -> LabelMap:
+    """A built-in label set.
+
+    `ava80` and `ava60` are AVA v2.2's full list and the 60 classes of its benchmark (ids 1-80), `jhmdb21` J-HMDB
+    (0-20), `ucf24` UCF101-24 (0-23), `kinetics400` Kinetics-400 (0-399); the last three in alphabetical order.
+
+    Raises:
+        UnknownNameError: `name` is not in `LABEL_SETS`.
+    """
+    if name not in LABEL_SETS:
+        raise UnknownNameError("label set", name, LABEL_SETS)
+    if name == "ava60":
+        full = label_set("ava80")
+        kept = [(n, i) for n, i in zip(full.names, full.ids, strict=True) if i not in _AVA_UNSCORED]
+        return LabelMap(tuple(n for n, _ in kept), tuple(i for _, i in kept))
+    return read_label_map(_ASSETS / f"labels_{name}.csv")
+
+
+def load_labels(name_or_path: str | Path) -> LabelMap:
+    """A built-in label set by its name, or a label file by its path.
+
+    Raises:
+        UnknownNameError: Neither a built-in name nor an existing file.
+        DataError: The file is malformed.
+    """
+    if str(name_or_path) in LABEL_SETS:
+        return label_set(str(name_or_path))
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise UnknownNameError("label set or label file", str(name_or_path), LABEL_SETS)
+    return read_label_map(path)
+
+
+def read_label_map(path: str | Path) -> LabelMap:
+    """Reads a label file; its suffix (`.txt`, `.csv`, `.pbtxt`) says which kind.
+
+    Raises:
+        DataError: Another suffix, not readable, empty, malformed, or a name or id that occurs twice.
+    """
+    path = Path(path)
+    readers = {".txt": _read_txt, ".csv": _read_csv, ".pbtxt": _read_pbtxt}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(path, None, f"a label file ends in {', '.join(readers)}, got {path.suffix or 'no suffix'!r}")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(path, None, f"cannot be read as UTF-8 text: {error}") from error
+    names: dict[str, int] = {}
+    ids: set[int] = set()
+    for line, name, label_id in reader(path, text):
+        if name in names or label_id in ids:
+            what = f"name {name!r}" if name in names else f"id {label_id}"
+            raise DataError(path, line, f"label {what} occurs a second time; names and ids must be distinct")
+        names[name] = label_id
+        ids.add(label_id)
+    if not names:
+        raise DataError(path, None, "holds no label; expected at least one")
+    return LabelMap(tuple(names), tuple(names.values()))
+
+
+_Entries = Iterator[tuple[int, str, int]]
+
+
+def _read_txt(path: Path, text: str) -> _Entries:
+    lines = text.rstrip().splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            raise DataError(path, number, "an empty line inside the list; expected one label name per line")
+        yield number, line.strip(), number - 1
+
+
+def _read_csv(path: Path, text: str) -> _Entries:
+    reader = csv.reader(text.splitlines())
+    for row in reader:
+        cells = [cell.strip() for cell in row]
+        if not any(cells):
+            continue
+        if len(cells) != 2 or not all(cells):
+            raise DataError(path, reader.line_num, f"expected two columns 'id,name' or 'name,id', got {row!r}")
+        first_is_id, second_is_id = _is_integer(cells[0]), _is_integer(cells[1])
+        if not first_is_id and not second_is_id:
+            if reader.line_num == 1:  # a header
+                continue
+            raise DataError(path, reader.line_num, f"neither column is an integer id: {row!r}")
+        yield (reader.line_num, cells[1], int(cells[0])) if first_is_id else (reader.line_num, cells[0], int(cells[1]))
+
+
+def _is_integer(text: str) -> bool:
+    return re.fullmatch(r"-?[0-9]+", text) is not None
+
+
+_PBTXT_TOKEN = re.compile(
+    r"""(?P<space>[\s,;]+|\#[^\n]*)|(?P<word>[A-Za-z_]\w*)|(?P<number>-?\d+)|(?P<mark>[{}:])
+    |(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')""",
+    re.VERBOSE,
+)
+
+
+def _pbtxt_tokens(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
+    position = 0
+    while position < len(text):
+        match = _PBTXT_TOKEN.match(text, position)
+        line = text.count("\n", 0, position) + 1
+        if match is None:
+            raise DataError(path, line, f"not a label map: cannot read {text[position : position + 20]!r}")
+        if match.lastgroup != "space":
+            yield line, str(match.lastgroup), match.group()
+        position = match.end()
+
+
+def _read_pbtxt(path: Path, text: str) -> _Entries:
+    """Blocks `label {..}` or `item {..}` of `field: value`; other fields (label_type, display_name) are passed over."""
+    tokens = _pbtxt_tokens(path, text)
+    for line, kind, value in tokens:
+        if kind != "word" or next(tokens, (0, "", ""))[2] != "{":
+            raise DataError(path, line, f"expected a block such as 'item {{ name: \"walk\" id: 14 }}', got {value!r}")
+        fields = _pbtxt_fields(path, line, tokens)
+        label_id = fields.get("id", fields.get("label_id"))
+        if "name" not in fields or label_id is None or not _is_integer(label_id):
+            raise DataError(path, line, f"a label block needs 'name' and an integer 'id' or 'label_id', got {fields}")
+        yield line, fields["name"], int(label_id)
+
+
+def _pbtxt_fields(path: Path, start: int, tokens: Iterator[tuple[int, str, str]]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for line, kind, key in tokens:
+        if key == "}" and kind == "mark":
+            return fields
+        colon, value = next(tokens, None), next(tokens, None)
+        if kind != "word" or colon is None or colon[2] != ":" or value is None or value[1] == "mark":
+            raise DataError(path, line, f"expected 'field: value' inside a label block, got {key!r}")
+        fields[key] = re.sub(r"\\(.)", r"\1", value[2][1:-1]) if value[1] == "text" else value[2]
+    raise DataError(path, start, "a label block is not closed; expected '}' before the end of the file")

@@ -1,0 +1,107 @@
+"""Label sets and label files."""
+
+from pathlib import Path
+
+import pytest
+
+from sf_detect.errors import ConfigError, DataError, UnknownNameError
+from sf_detect.labels import LABEL_SETS, LabelMap, label_set, load_labels, read_label_map
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "first_id", "last_id", "first", "last"),
+    [
+        ("ava80", 80, 1, 80, "bend/bow (at the waist)", "watch (a person)"),
+        ("ava60", 60, 1, 80, "bend/bow (at the waist)", "watch (a person)"),
+        ("jhmdb21", 21, 0, 20, "brush_hair", "wave"),
+        ("ucf24", 24, 0, 23, "Basketball", "WalkingWithDog"),
+        ("kinetics400", 400, 0, 399, "abseiling", "zumba"),
+    ],
+)
+def test_built_in_sets(name: str, count: int, first_id: int, last_id: int, first: str, last: str) -> None:
+    labels = label_set(name)
+    assert (len(labels), labels.ids[0], labels.ids[-1]) == (count, first_id, last_id)
+    assert (labels.names[0], labels.names[-1]) == (first, last)
+    assert name in LABEL_SETS
+
+
+def test_lookups() -> None:
+    labels = label_set("ava60")
+    assert labels.name_of(12) == "stand"
+    assert labels.names[labels.column_of(12)] == "stand"
+    assert list(labels)[labels.index("stand")] == "stand"
+    assert repr(labels) == "LabelMap(60 classes, ids 1-80)"
+    with pytest.raises(UnknownNameError, match="unknown label id '2'"):
+        labels.name_of(2)
+    with pytest.raises(UnknownNameError, match="Did you mean 'stand'"):
+        labels.index("stant")
+
+
+def test_unknown_set() -> None:
+    with pytest.raises(UnknownNameError, match="unknown label set 'ava61'. Did you mean 'ava60'"):
+        label_set("ava61")
+    with pytest.raises(UnknownNameError, match="label set or label file 'nowhere.txt'"):
+        load_labels("nowhere.txt")
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="no shared data")
+def test_published_lists_equal_the_built_in() -> None:
+    assert read_label_map(SHARED / "ava/ava_action_list_v2.2.pbtxt") == label_set("ava80")
+    assert read_label_map(SHARED / "ava/ava_action_list_v2.2_for_activitynet_2019.pbtxt") == label_set("ava60")
+    rows = [line.split(",") for line in (SHARED / "data/jhmdb/videos.csv").read_text().splitlines()[1:]]
+    assert dict(zip(label_set("jhmdb21").ids, label_set("jhmdb21"), strict=True)) == {int(r[2]): r[1] for r in rows}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "names", "ids"),
+    [
+        ("a.txt", "walk\nrun fast\n\n", ("walk", "run fast"), (0, 1)),
+        ("a.csv", 'id,name\n3,walk\n5,"open (a door, a box)"\n', ("walk", "open (a door, a box)"), (3, 5)),
+        ("a.csv", "walk,7\nrun,8\n", ("walk", "run"), (7, 8)),
+        ("a.pbtxt", 'item {\n  name: "walk"\n  id: 4\n}\n', ("walk",), (4,)),
+        ("a.pbtxt", "# AVA\nlabel { name: 'a \\'b\\'' label_id: 2 label_type: X }", ("a 'b'",), (2,)),
+    ],
+)
+def test_own_file(tmp_path: Path, file: str, text: str, names: tuple[str, ...], ids: tuple[int, ...]) -> None:
+    (tmp_path / file).write_text(text)
+    assert load_labels(tmp_path / file) == LabelMap(names, ids)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("a.json", "{}", "a label file ends in .txt, .csv, .pbtxt"),
+        ("a.txt", "", "holds no label"),
+        ("a.txt", "walk\n\nrun\n", ":2: an empty line inside the list"),
+        ("a.txt", "walk\nwalk\n", ":2: label name 'walk' occurs a second time"),
+        ("a.csv", "1,walk\n2,run,fast\n", ":2: expected two columns"),
+        ("a.csv", "1,walk\nx,run\n", ":2: neither column is an integer id"),
+        ("a.csv", "1,walk\n1,run\n", ":2: label id 1 occurs a second time"),
+        ("a.pbtxt", "item { name: 'a' }", ":1: a label block needs 'name' and an integer 'id'"),
+        ("a.pbtxt", "item { name: 'a'\nid 3 }", ":2: expected 'field: value'"),
+        ("a.pbtxt", "item { name: 'a' id: 3", ":1: a label block is not closed"),
+        ("a.pbtxt", "walk\nrun", ":1: expected a block such as"),
+        ("a.pbtxt", "item { name: 'a' id: 3 }\n\n<html>", ":3: not a label map: cannot read '<html>'"),
+    ],
+)
+def test_malformed_file(tmp_path: Path, file: str, text: str, message: str) -> None:
+    (tmp_path / file).write_text(text)
+    with pytest.raises(DataError) as error:
+        read_label_map(tmp_path / file)
+    assert message in str(error.value)
+    assert str(tmp_path / file) in str(error.value)
+
+
+def test_unreadable_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(DataError, match="cannot be read as UTF-8 text"):
+        read_label_map(tmp_path / "a.txt")
+
+
+def test_inconsistent_map() -> None:
+    with pytest.raises(ConfigError, match="got 1 names and 2 ids"):
+        LabelMap(("a",), (1, 2))
+    with pytest.raises(ConfigError, match="label name 'a' occurs twice"):
+        LabelMap.of(["a", "a"])
