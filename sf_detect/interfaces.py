@@ -69,6 +69,22 @@ class Tracker(Protocol):
 
 
 @runtime_checkable
+class ClipSampler(Protocol):
+    """Takes frames as they come and cuts clips around keyframes.
+
+    `ready` is True once no later frame can belong to the clip; `clip` clamps to the frames it has.
+    """
+
+    def push(self, frame: Frame) -> None: ...
+
+    def ready(self, keyframe_pts: float) -> bool: ...
+
+    def clip(self, keyframe_pts: float, persons: Detections, image_size: tuple[int, int]) -> Clip: ...
+
+    def clear(self) -> None: ...
+
+
+@runtime_checkable
 class ActionModel(Protocol):
     """Scores the actions of the persons of each clip; one `ActionDetections` per clip, persons in the clip's order."""
 

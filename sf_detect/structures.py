@@ -158,7 +158,7 @@ class ClipSpec:
         """
         steps = np.arange(self.num_frames)
         if self.keyframe == "last":
-            return (steps - (self.num_frames - 1)) * self.interval
+            return (steps - (self.num_frames - 1)) * np.float64(self.interval)
         half = (self.num_frames * self.sampling_rate) // 2
         return (steps * self.sampling_rate - half) / float(self.fps)
 

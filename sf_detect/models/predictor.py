@@ -1,0 +1,118 @@
+"""From clips to action scores: the edge where NumPy clips become normalised tensors.
+
+The network never sees a picture of arbitrary size or a box of the source frame: the predictor owns preprocessing and
+coordinates, and both travel with the weights (`Preprocessing`), so that a checkpoint can't be fed the wrong way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sf_detect import boxes as box_ops
+from sf_detect.structures import ActionDetections, Clip, ClipSpec
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network expects of its input.
+
+    Attributes:
+        short_side: Pixels of the shorter side after resizing; the longer one keeps the aspect ratio.
+        mean, std: Per channel, in the channel order of the network, for pixels scaled to [0, 1].
+        bgr: True for networks trained on BGR pictures.
+        slow_index: Which clip frames the slow pathway takes; None for a single-pathway network.
+    """
+
+    short_side: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    bgr: bool = False
+    slow_index: tuple[int, ...] | None = None
+
+    def pathways(self, clips: Sequence[Clip], device: torch.device) -> list[Tensor]:
+        """Clips of one common size as network input.
+
+        Returns:
+            One (B, 3, T, h, w) float32 tensor per pathway, slow first.
+        """
+        stacked = torch.from_numpy(np.stack([self._resized(clip) for clip in clips])).to(device)
+        if self.bgr:
+            stacked = stacked.flip(-1)
+        mean, std = (torch.tensor(v, device=device) for v in (self.mean, self.std))
+        # The channel axis stays innermost in memory: convolutions on a CPU are several times faster that way.
+        fast = (stacked.float() * (1 / (255 * std)) - mean / std).permute(0, 4, 1, 2, 3)
+        if self.slow_index is None:
+            return [fast]
+        return [fast[:, :, list(self.slow_index)], fast]
+
+    def _resized(self, clip: Clip) -> np.ndarray:
+        height, width = clip.frames.shape[1:3]
+        if min(height, width) == self.short_side:
+            return clip.frames
+        ratio = self.short_side / min(height, width)
+        size = (max(1, int(width * ratio)), max(1, int(height * ratio)))
+        return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in clip.frames])
+
+
+class ActionPredictor:
+    """A network as an `ActionModel`.
+
+    Args:
+        network: `network(pathways, boxes)` returns (N, C) logits; put into eval mode here.
+        clip_spec: How its clips are sampled.
+        labels: C class names.
+        preprocessing: What it expects of its input.
+        activation: "sigmoid" for independent actions, "softmax" for exclusive ones.
+        device: Where it runs.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        clip_spec: ClipSpec,
+        labels: Sequence[str],
+        preprocessing: Preprocessing,
+        *,
+        activation: str = "sigmoid",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if activation not in ("sigmoid", "softmax"):
+            raise ValueError(f"activation is 'sigmoid' or 'softmax', got {activation!r}")
+        self.clip_spec, self.labels, self.preprocessing = clip_spec, tuple(labels), preprocessing
+        self._device = torch.device(device)
+        self._network = network.eval().to(self._device)
+        self._activation = activation
+
+    @torch.inference_mode()
+    def __call__(self, clips: Sequence[Clip]) -> list[ActionDetections]:
+        """Score the persons of each clip; clips of one size run as one batch, clips without persons cost nothing."""
+        results = [
+            ActionDetections(c.keyframe_pts, c.persons, np.zeros((len(c.persons), len(self.labels)), np.float32))
+            for c in clips
+        ]
+        by_size: dict[tuple[int, ...], list[int]] = {}
+        for i, clip in enumerate(clips):
+            if len(clip.persons):
+                by_size.setdefault(clip.frames.shape, []).append(i)
+        for indices in by_size.values():
+            scores = self._score([clips[i] for i in indices])
+            for i, part in zip(indices, scores, strict=True):
+                results[i] = ActionDetections(clips[i].keyframe_pts, clips[i].persons, part)
+        return results
+
+    def _score(self, clips: Sequence[Clip]) -> list[np.ndarray]:
+        pathways = self.preprocessing.pathways(clips, self._device)
+        input_size = (pathways[0].shape[-2], pathways[0].shape[-1])
+        rows = []
+        for batch_index, clip in enumerate(clips):
+            scaled = box_ops.scale(box_ops.clip(clip.persons.boxes, clip.image_size), clip.image_size, input_size)
+            rows.append(np.concatenate([np.full((len(scaled), 1), batch_index, np.float32), scaled], axis=1))
+        logits = self._network(pathways, torch.from_numpy(np.concatenate(rows)).float().to(self._device))
+        scores = logits.sigmoid() if self._activation == "sigmoid" else logits.softmax(-1)
+        return np.split(scores.float().cpu().numpy(), np.cumsum([len(c.persons) for c in clips])[:-1])

@@ -1,0 +1,220 @@
+"""The semantics of action detection on a video: synchronous, deterministic, implementation-free.
+
+    frame -> [every detection_interval] detect -> track -> [every stride] clip -> action model
+          -> released in order, once its boxes and its actions are known
+
+A released frame carries the boxes at its own time (interpolated per track between two detections) and the actions of
+the keyframe nearest in time. With the keyframe in the middle of its clip this needs half a clip of look-ahead, which a
+file gives for free.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from sf_detect.errors import SFDetectError, SourceError, StageError
+from sf_detect.interfaces import ActionModel, ClipSampler, PersonDetector, TimedDetector, Tracker, VideoSource
+from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult, VideoInfo
+
+Interpolation = Callable[[Detections, float, Detections, float, float], Detections]
+
+
+@dataclass
+class Schedule:
+    """Fires at the first frame at or after every multiple of `interval` seconds, counted from the first frame.
+
+    Attributes:
+        interval: Seconds; 0 fires on every frame.
+    """
+
+    interval: float
+    _next: float | None = None
+
+    def due(self, pts: float) -> bool:
+        """True if it fires at `pts`; later calls must not go back in time."""
+        if self._next is None:
+            self._next = pts
+        if pts < self._next - 1e-6:
+            return False
+        if self.interval > 0:
+            # After a gap in a variable-rate video the grid is kept, the missed beats are not made up for.
+            self._next += self.interval * (int((pts - self._next + 1e-6) / self.interval) + 1)
+        return True
+
+
+@dataclass
+class _Keyframe:
+    frame: Frame
+    persons: Detections
+    actions: ActionDetections | None = None
+
+
+@dataclass
+class _Pending:
+    frame: Frame
+    persons: Detections | None = None
+    keyframe: _Keyframe | None = None
+
+
+@dataclass
+class StageCounts:
+    """How often each stage ran; for progress, benchmarks and tests."""
+
+    frames: int = 0
+    detections: int = 0
+    clips: int = 0
+    persons: int = 0
+
+
+@dataclass
+class _State:
+    """Everything one run remembers; a new run starts with a new one."""
+
+    info: VideoInfo
+    pending: deque[_Pending] = field(default_factory=deque)
+    waiting: deque[_Keyframe] = field(default_factory=deque)
+    keyframes: deque[_Keyframe] = field(default_factory=deque)
+    detected: deque[tuple[float, Detections]] = field(default_factory=deque)
+    ended: bool = False
+
+
+class Pipeline:
+    """Detector, tracker and action model, run over a source.
+
+    Args:
+        detector: Finds persons; a `TimedDetector` is asked by time instead of by picture.
+        tracker: Gives them identities; reset at the start of every run.
+        action_model: Scores clips.
+        clips: Cuts clips around keyframes; cleared at the start of every run.
+        interpolate: `(before, t0, after, t1, t) -> Detections`, the boxes between two detections.
+        stride: Seconds between keyframes.
+        detection_interval: Seconds between detections; every keyframe is a detection too.
+    """
+
+    def __init__(
+        self,
+        detector: PersonDetector | TimedDetector,
+        tracker: Tracker,
+        action_model: ActionModel,
+        clips: ClipSampler,
+        interpolate: Interpolation,
+        *,
+        stride: float = 0.5,
+        detection_interval: float = 0.25,
+    ) -> None:
+        self._detector, self._tracker, self._action_model = detector, tracker, action_model
+        self._clips, self._interpolate = clips, interpolate
+        self._stride, self._detection_interval = stride, detection_interval
+        self.counts = StageCounts()
+
+    def run(self, source: VideoSource | Iterable[Frame], info: VideoInfo | None = None) -> Iterator[FrameResult]:
+        """Results for every frame of `source`, in order.
+
+        Args:
+            source: A video source, or any iterable of frames (then `info` is needed).
+            info: The source's information where `source` is a plain iterable.
+
+        Raises:
+            StageError: A stage failed on a frame; the results before that frame have been released.
+        """
+        info = info or source.info  # type: ignore[union-attr]
+        self._tracker.reset()
+        self._clips.clear()
+        self.counts = StageCounts()
+        state = _State(info)
+        detection_due, keyframe_due = Schedule(self._detection_interval), Schedule(self._stride)
+        failure: SFDetectError | None = None
+        try:
+            for frame in source:
+                is_keyframe = keyframe_due.due(frame.pts)
+                is_detection = detection_due.due(frame.pts) or is_keyframe
+                self._take(state, frame, is_detection, is_keyframe)
+                yield from self._release(state)
+        except SourceError as error:  # what was decoded before it still gets its results
+            failure = error
+        state.ended = True
+        self._score_ready(state)
+        yield from self._release(state)
+        if failure is not None:
+            raise failure
+
+    def _take(self, state: _State, frame: Frame, is_detection: bool, is_keyframe: bool) -> None:
+        self.counts.frames += 1
+        pending = _Pending(frame)
+        state.pending.append(pending)
+        self._clips.push(frame)
+        if is_detection:
+            persons = self._stage("person detection and tracking", frame, self._detect, state.info, frame)
+            pending.persons = persons
+            state.detected.append((frame.pts, persons))
+            if is_keyframe:
+                pending.keyframe = _Keyframe(frame, persons)
+                state.waiting.append(pending.keyframe)
+                state.keyframes.append(pending.keyframe)
+        self._score_ready(state)
+
+    def _detect(self, info: VideoInfo, frame: Frame) -> Detections:
+        self.counts.detections += 1
+        if isinstance(self._detector, TimedDetector):
+            found = self._detector.at(info.name, frame.pts, frame.size)
+        else:
+            found = self._detector([frame.image])[0]
+        return self._tracker.update(found, frame.pts)
+
+    def _score_ready(self, state: _State) -> None:
+        while state.waiting and (state.ended or self._clips.ready(state.waiting[0].frame.pts)):
+            keyframe = state.waiting.popleft()
+            keyframe.actions = self._stage("action model", keyframe.frame, self._score, keyframe)
+
+    def _score(self, keyframe: _Keyframe) -> ActionDetections:
+        clip = self._clips.clip(keyframe.frame.pts, keyframe.persons, keyframe.frame.size)
+        self.counts.clips += 1
+        self.counts.persons += len(keyframe.persons)
+        return self._action_model([clip])[0]
+
+    def _stage(self, name: str, frame: Frame, function: Callable, *args: object):  # type: ignore[no-untyped-def]
+        try:
+            return function(*args)
+        except SFDetectError:
+            raise
+        except Exception as error:
+            raise StageError(
+                f"{name} failed on frame {frame.index} (pts {frame.pts:.3f} s): {type(error).__name__}: {error}. "
+                "The results before it are kept; please report this with the video, or try another model or detector."
+            ) from error
+
+    def _release(self, state: _State) -> Iterator[FrameResult]:
+        while state.pending:
+            pending = state.pending[0]
+            known, actions = self._actions_of(state, pending.frame.pts)
+            if not known:
+                return
+            persons = pending.persons if pending.persons is not None else self._between(state, pending.frame.pts)
+            if persons is None:
+                return
+            state.pending.popleft()
+            yield FrameResult(pending.frame, persons, actions, is_keyframe=pending.keyframe is not None)
+
+    def _actions_of(self, state: _State, pts: float) -> tuple[bool, ActionDetections | None]:
+        """Whether the actions at `pts` are decided, and what they are: those of the nearest keyframe."""
+        keyframes = state.keyframes
+        while len(keyframes) > 1 and keyframes[1].frame.pts - pts < pts - keyframes[0].frame.pts:
+            keyframes.popleft()
+        if not keyframes:
+            return state.ended, None
+        nearest = keyframes[0]
+        decided = len(keyframes) > 1 or state.ended or pts - nearest.frame.pts <= self._stride / 2
+        return decided and nearest.actions is not None, nearest.actions
+
+    def _between(self, state: _State, pts: float) -> Detections | None:
+        """Boxes at `pts` between the two detections around it; None while the later one is not known."""
+        detected = state.detected
+        while len(detected) > 1 and detected[1][0] <= pts:
+            detected.popleft()
+        (before_pts, before) = detected[0]
+        if len(detected) > 1:
+            after_pts, after = detected[1]
+            return self._interpolate(before, before_pts, after, after_pts, pts)
+        return before if state.ended else None
