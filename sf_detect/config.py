@@ -1,0 +1,176 @@
+"""Settings of a run: dataclass defaults, then a YAML file, then `key=value` overrides.
+
+The defaults are complete: the installed command needs no file. Clip sampling and preprocessing are absent on purpose,
+they belong to the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_type_hints
+
+from sf_detect.errors import ConfigError, UnknownNameError
+
+C = TypeVar("C")
+
+
+@dataclass
+class DetectorConfig:
+    """Person detection.
+
+    Attributes:
+        name: ssdlite_person, a torchvision detector, precomputed:FILE.csv or whole_frame.
+        score_threshold: Persons below it are dropped; None takes the detector's own default.
+        min_size: Persons with a shorter side below this many pixels are dropped.
+        max_persons: At most this many persons a frame, best first.
+        tile: "auto", "on" or "off": look at square tiles too, for small persons in wide frames.
+        weights: A file of weights instead of the published ones.
+    """
+
+    name: str = "ssdlite_person"
+    score_threshold: float | None = None
+    min_size: float = 8.0
+    max_persons: int = 50
+    tile: str = "auto"
+    weights: str | None = None
+
+
+@dataclass
+class ModelConfig:
+    """The action model.
+
+    Attributes:
+        name: A name of `sf-detect weights list`.
+        weights: A checkpoint file; None takes the shipped or cached one.
+    """
+
+    name: str = "slowfast_tiny_jhmdb"
+    weights: str | None = None
+
+
+@dataclass
+class PipelineConfig:
+    """When things happen, in seconds of video.
+
+    Attributes:
+        stride: Between keyframes, the frames on which actions are scored.
+        detection_interval: Between person detections; boxes are interpolated per track in between.
+    """
+
+    stride: float = 0.5
+    detection_interval: float = 0.25
+
+
+@dataclass
+class RenderConfig:
+    """What is drawn; see `sf_detect.rendering.RenderStyle`.
+
+    Attributes:
+        top_k: Actions shown per person.
+        threshold: Actions scored below it are not shown; None takes the model's.
+        class_thresholds: Other thresholds for single labels.
+        labels: Show only these labels; empty shows all.
+        hide_scores, font_scale, show_status: Appearance.
+        anonymise: None, "head" or "person": blur heads or whole persons.
+    """
+
+    top_k: int = 3
+    threshold: float | None = None
+    class_thresholds: dict[str, float] = field(default_factory=dict)
+    labels: list[str] = field(default_factory=list)
+    hide_scores: bool = False
+    font_scale: float = 1.0
+    anonymise: str | None = None
+    show_status: bool = True
+
+
+@dataclass
+class RunConfig:
+    """Everything about one run but its input and outputs.
+
+    Attributes:
+        device: "cpu", "cuda" or "cuda:N".
+        seed: Seeds torch and NumPy; inference is deterministic anyway.
+        max_seconds: Stop after this much video; None processes all of it.
+        fps: Frame rate of a folder of images.
+    """
+
+    device: str = "cpu"
+    seed: int = 0
+    max_seconds: float | None = None
+    fps: float | None = None
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    render: RenderConfig = field(default_factory=RenderConfig)
+
+
+def load_config(schema: type[C], path: Path | str | None = None, overrides: Sequence[str] = ()) -> C:
+    """Read settings.
+
+    Args:
+        schema: A dataclass with defaults, such as `RunConfig`.
+        path: YAML file laid over the defaults.
+        overrides: `key.subkey=value` strings laid over both.
+
+    Raises:
+        ConfigError: A file that can't be read, a value of the wrong type.
+        UnknownNameError: A key that does not exist; suggests the nearest one.
+    """
+    from omegaconf import OmegaConf
+
+    merged = OmegaConf.structured(schema)
+    if path is not None:
+        merged = _merge(merged, _read_yaml(Path(path)), schema, str(path))
+    for override in overrides:
+        if "=" not in override:
+            raise ConfigError(f"override {override!r} is not of the form key=value, for example pipeline.stride=0.25")
+        merged = _merge(merged, OmegaConf.from_dotlist([override]), schema, f"override {override!r}")
+    return cast(C, OmegaConf.to_object(merged))
+
+
+def _read_yaml(path: Path) -> Any:
+    import yaml
+    from omegaconf import DictConfig, OmegaConf
+
+    try:
+        loaded = OmegaConf.load(path)
+    except OSError as error:
+        raise ConfigError(f"configuration {path} can't be read: {error.strerror}. Check the path.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"configuration {path} is not valid YAML: {error}. Compare it with the files in configs/."
+        ) from error
+    if not isinstance(loaded, DictConfig):
+        raise ConfigError(f"configuration {path} holds a list or a single value; expected `key: value` lines.")
+    return loaded
+
+
+def _merge(base: Any, extra: Any, schema: type, where: str) -> Any:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+    try:
+        return OmegaConf.merge(base, extra)
+    except ConfigKeyError as error:
+        key = str(error.full_key)
+        raise UnknownNameError(f"key in {where}:", key, _siblings(schema, key)) from error
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"{where}: {error.full_key or 'value'}: {reason}. Give a value of the documented type."
+        ) from error
+
+
+def _siblings(schema: type, key: str) -> list[str]:
+    """Full names of the keys that exist beside `key`."""
+    *parents, _ = key.split(".")
+    for parent in parents:
+        hint = get_type_hints(schema).get(parent)
+        if not is_dataclass(hint):
+            break
+        schema = cast(type, hint)
+    prefix = ".".join([*parents, ""]) if parents else ""
+    return [prefix + f.name for f in fields(schema)]

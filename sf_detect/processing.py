@@ -1,0 +1,108 @@
+"""One source through the pipeline into sinks, with decoding, inference and encoding overlapped in threads."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sf_detect.concurrency import BackgroundSink, Prefetch
+from sf_detect.interfaces import Sink, VideoSource
+from sf_detect.pipeline import Pipeline
+from sf_detect.structures import Frame, FrameResult
+
+
+@dataclass
+class RunSummary:
+    """What a run did.
+
+    Attributes:
+        frames, keyframes: How many were written.
+        seconds: Time of the last frame, of the video.
+        wall_seconds: Time the run took.
+        first_result_seconds: Until the first result was out; None if there was none.
+        tracks: How many persons, by track id.
+        decode_errors: Errors met while decoding; the good part was processed.
+        top_actions: How many keyframe persons each label was the best-scored one of (above 0.5).
+        interrupted: True if stopped before the end.
+    """
+
+    frames: int = 0
+    keyframes: int = 0
+    seconds: float = 0.0
+    wall_seconds: float = 0.0
+    first_result_seconds: float | None = None
+    tracks: set[int] = field(default_factory=set)
+    decode_errors: int = 0
+    top_actions: Counter[str] = field(default_factory=Counter)
+    interrupted: bool = False
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of wall time."""
+        return self.frames / self.wall_seconds if self.wall_seconds > 0 else 0.0
+
+    def add(self, result: FrameResult, labels: Sequence[str], thresholds: Sequence[float]) -> None:
+        """Count one result; an action counts where its score reaches its threshold."""
+        self.frames += 1
+        self.seconds = result.frame.pts
+        if result.persons.track_ids is not None:
+            self.tracks.update(int(i) for i in result.persons.track_ids)
+        if result.is_keyframe:
+            self.keyframes += 1
+        if result.is_keyframe and result.actions is not None:
+            for scores in result.actions.scores:
+                best = int(scores.argmax())
+                if scores[best] >= thresholds[best]:
+                    self.top_actions[labels[best]] += 1
+
+
+def limited(source: VideoSource, max_seconds: float | None) -> Iterator[Frame]:
+    """The frames of `source` within the first `max_seconds` after its first frame."""
+    first: float | None = None
+    for frame in source:
+        first = frame.pts if first is None else first
+        if max_seconds is not None and frame.pts - first >= max_seconds:
+            return
+        yield frame
+
+
+def process(
+    source: VideoSource,
+    pipeline: Pipeline,
+    sink: Sink,
+    *,
+    labels: Sequence[str],
+    thresholds: Sequence[float],
+    max_seconds: float | None = None,
+    on_result: Callable[[FrameResult], None] | None = None,
+) -> RunSummary:
+    """Run `pipeline` over `source` into `sink`.
+
+    Ctrl-C ends the run with everything so far written and the outputs completed; `interrupted` tells.
+
+    Raises:
+        SFDetectError: What a stage or the sink raised; outputs are completed first.
+    """
+    summary = RunSummary()
+    start = time.monotonic()
+    background = BackgroundSink(sink)
+    try:
+        with Prefetch(limited(source, max_seconds)) as frames:
+            for result in pipeline.run(frames, source.info):
+                background.write(result)
+                if summary.first_result_seconds is None:
+                    summary.first_result_seconds = time.monotonic() - start
+                summary.add(result, labels, thresholds)
+                if on_result is not None:
+                    on_result(result)
+    except KeyboardInterrupt:
+        summary.interrupted = True
+    except BaseException:
+        background.close(swallow=True)
+        raise
+    background.close()
+    summary.decode_errors = source.decode_errors
+    summary.wall_seconds = time.monotonic() - start
+    return summary
