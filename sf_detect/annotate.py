@@ -1,0 +1,140 @@
+"""One video in, annotated video and data out: the whole system behind one function."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from sf_detect import build
+from sf_detect.config import RunConfig
+from sf_detect.errors import ConfigError
+from sf_detect.interfaces import Sink, VideoSource
+from sf_detect.processing import RunSummary, process
+from sf_detect.structures import FrameResult, VideoInfo
+
+STDOUT = "-"
+
+
+def annotate_video(
+    source: str | Path,
+    *,
+    out_video: str | Path | None = None,
+    out_jsonl: str | Path | None = None,
+    out_csv: str | Path | None = None,
+    config: RunConfig | None = None,
+    on_start: Callable[[VideoInfo], None] | None = None,
+    on_result: Callable[[FrameResult], None] | None = None,
+) -> RunSummary:
+    """Detect persons and their actions in a video, and write what was found.
+
+    Args:
+        source: A video file, a folder of images, a camera index or a URL.
+        out_video: MP4 with boxes, tracks and actions drawn, and the original audio.
+        out_jsonl: JSON Lines, one keyframe a line; "-" is standard output.
+        out_csv: AVA's detection format.
+        config: Settings; None takes the defaults.
+        on_start: Called once with the source's information, before the first frame.
+        on_result: Called with every frame's result, in order.
+
+    Returns:
+        Counts and times of the run.
+
+    Raises:
+        SFDetectError: What was wrong, and what to do next; outputs begun are completed first.
+    """
+    config = config or RunConfig()
+    outputs = {"out_video": out_video, "out_jsonl": out_jsonl, "out_csv": out_csv}
+    check_outputs(str(source), {name: str(path) for name, path in outputs.items() if path is not None})
+    check_times(config)
+    _seed(config.seed)
+    with closing(build.open_source(str(source), config)) as opened:
+        predictor = build.build_predictor(config)
+        thresholds = build.thresholds(config, predictor)
+        pipeline = build.build_pipeline(config, predictor)
+        sink = _open_sinks(str(source), opened, config, predictor, thresholds, out_video, out_jsonl, out_csv)
+        if on_start is not None:
+            on_start(opened.info)
+        return process(
+            opened,
+            pipeline,
+            sink,
+            labels=predictor.labels,
+            thresholds=list(thresholds),
+            max_seconds=config.max_seconds,
+            on_result=on_result,
+        )
+
+
+def _open_sinks(
+    source: str,
+    opened: VideoSource,
+    config: RunConfig,
+    predictor: build.Predictor,
+    thresholds: np.ndarray,
+    out_video: str | Path | None,
+    out_jsonl: str | Path | None,
+    out_csv: str | Path | None,
+) -> Sink:
+    from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink
+
+    name = opened.info.name
+    sinks: list[Sink] = []
+    try:
+        if out_jsonl is not None:
+            sinks.append(JsonLinesSink(out_jsonl, name, predictor.labels))
+        if out_csv is not None:
+            sinks.append(AvaCsvSink(out_csv, name, predictor.labels, label_ids=predictor.label_ids))
+        if out_video is not None:
+            renderer = build.build_renderer(config, predictor, thresholds)
+            audio_from = Path(source) if Path(source).is_file() else None
+            sinks.append(VideoSink(out_video, opened.info, renderer, audio_from=audio_from))
+    except BaseException:
+        for sink in sinks:
+            sink.close()
+        raise
+    return SinkGroup(sinks)
+
+
+def check_outputs(source: str, outputs: dict[str, str]) -> None:
+    """Refuse outputs that would destroy the input or each other.
+
+    Raises:
+        ConfigError: An output is the input, or two outputs are one file.
+    """
+    taken = {Path(source).resolve(): "the input"} if Path(source).exists() else {}
+    for name, path in outputs.items():
+        if path == STDOUT:
+            continue
+        option = "--" + name.replace("_", "-")
+        resolved = Path(path).resolve()
+        if resolved in taken:
+            raise ConfigError(f"{option} {path} is {taken[resolved]}, which it would overwrite. Choose another path.")
+        taken[resolved] = f"also {option}"
+
+
+def check_times(config: RunConfig) -> None:
+    """Refuse settings of time that make no sense.
+
+    Raises:
+        ConfigError: A stride or a limit that is not positive.
+    """
+    for name, value, least in (
+        ("pipeline.stride", config.pipeline.stride, 0.0),
+        ("pipeline.detection_interval", config.pipeline.detection_interval, 0.0),
+        ("max_seconds", config.max_seconds, 0.0),
+        ("fps", config.fps, 0.0),
+    ):
+        if value is not None and not (value > least and np.isfinite(value)):
+            raise ConfigError(f"{name} is {value}; expected a number of seconds (or frames a second) above 0.")
+
+
+def _seed(seed: int) -> None:
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)

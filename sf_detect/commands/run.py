@@ -1,0 +1,228 @@
+"""`sf-detect run` and `sf-detect demo`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sf_detect.config import RunConfig, load_config
+
+if TYPE_CHECKING:
+    from sf_detect.processing import RunSummary
+    from sf_detect.structures import FrameResult, VideoInfo
+
+RUN_HELP = """Annotate a video: who does what, where and when.
+
+INPUT is a video file, a folder of images, a camera index (0) or a URL.
+
+Examples:
+
+    sf-detect run video.mp4
+
+    sf-detect run video.mp4 --out-video annotated.mp4 --out-jsonl actions.jsonl --out-csv actions.csv
+
+    sf-detect run video.mp4 --stride 0.25 --top-k 1 --threshold 0.5 --anonymise head
+
+    sf-detect run frames/ --fps 25 --set detector.tile=on --out-jsonl - | head
+
+    sf-detect run 0 --max-seconds 10 --out-video webcam.mp4
+"""
+DEMO_HELP = """Annotate the short clip that comes with the package, as a first look.
+
+Examples:
+
+    sf-detect demo
+
+    sf-detect demo --out-dir /tmp/demo
+"""
+_PARTLY_DECODED = 3
+_INTERRUPTED = 130
+
+Anonymise = Annotated[str | None, typer.Option(help="Blur 'head' or whole 'person'.")]
+
+
+def run(
+    input: Annotated[str, typer.Argument(help="Video file, folder of images, camera index or URL.", metavar="INPUT")],
+    out_video: Annotated[str | None, typer.Option(help="Annotated MP4.", metavar="F.mp4")] = None,
+    out_jsonl: Annotated[str | None, typer.Option(help="JSON Lines; '-' is stdout.", metavar="F.jsonl")] = None,
+    out_csv: Annotated[str | None, typer.Option(help="AVA csv.", metavar="F.csv")] = None,
+    model: Annotated[str | None, typer.Option(help="Action model (`sf-detect weights list`).")] = None,
+    weights: Annotated[str | None, typer.Option(help="Checkpoint file for the action model.")] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(help="ssdlite_person, a torchvision detector's name, precomputed:F.csv or whole_frame."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings.", metavar="F.yaml")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="Override a setting, repeatable.", metavar="KEY=VALUE")
+    ] = None,
+    stride: Annotated[float | None, typer.Option(help="Seconds between keyframes [0.5].")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Stop after this much video.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frame rate of a folder of images [25].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed [0].")] = None,
+    detector_threshold: Annotated[float | None, typer.Option(help="Lowest person score.")] = None,
+    tile: Annotated[str | None, typer.Option(help="Look at tiles too: auto, on or off.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Actions drawn per person [3].")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Lowest action score that is drawn.")] = None,
+    show: Annotated[list[str] | None, typer.Option(help="Draw only this label, repeatable.", metavar="LABEL")] = None,
+    hide_scores: Annotated[bool, typer.Option("--hide-scores", help="Draw labels without scores.")] = False,
+    font_scale: Annotated[float | None, typer.Option(help="Text size factor [1].")] = None,
+    anonymise: Anonymise = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
+) -> None:
+    """Annotate one video."""
+    settings = load_config(RunConfig, config, set_ or [])
+    options: dict[str, Any] = {
+        "model.name": model,
+        "model.weights": weights,
+        "detector.name": detector,
+        "detector.score_threshold": detector_threshold,
+        "detector.tile": tile,
+        "device": device,
+        "seed": seed,
+        "fps": fps,
+        "max_seconds": max_seconds,
+        "pipeline.stride": stride,
+        "render.top_k": top_k,
+        "render.threshold": threshold,
+        "render.labels": show,
+        "render.hide_scores": hide_scores or None,
+        "render.font_scale": font_scale,
+        "render.anonymise": anonymise,
+    }
+    for key, value in options.items():
+        if value is not None:
+            _assign(settings, key, value)
+    if out_video is None and out_jsonl is None and out_csv is None:
+        out_video = default_output(input)
+    raise typer.Exit(_annotate(input, settings, _Outputs(out_video, out_jsonl, out_csv), quiet))
+
+
+def demo(
+    out_dir: Annotated[Path, typer.Option(help="Where the results go.")] = Path("sf_detect_demo"),
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+) -> None:
+    """Annotate the clip that ships with the package."""
+    from sf_detect.assets import DEMO_VIDEO
+    from sf_detect.errors import SinkError
+
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"folder {out_dir} can't be made: {error.strerror}. Choose another with --out-dir.") from error
+    outputs = _Outputs(*(str(out_dir / f"demo.{kind}") for kind in ("mp4", "jsonl", "csv")))
+    raise typer.Exit(_annotate(str(DEMO_VIDEO), RunConfig(device=device), outputs, quiet=False))
+
+
+def default_output(source: str) -> str:
+    """Where `run` writes its video if no output is named: in the current folder, after the input's name."""
+    stem = Path(source.split("?")[0].rstrip("/")).stem if not source.isdigit() else f"camera{source}"
+    return f"{stem or 'video'}_actions.mp4"
+
+
+def _assign(settings: Any, key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        settings = getattr(settings, parent)
+    setattr(settings, last, value)
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    video: str | None
+    jsonl: str | None
+    csv: str | None
+
+
+def _annotate(source: str, settings: RunConfig, outputs: _Outputs, quiet: bool) -> int:
+    from sf_detect.annotate import annotate_video
+
+    progress = None if quiet else _Progress(settings.max_seconds)
+    try:
+        summary = annotate_video(
+            source,
+            out_video=outputs.video,
+            out_jsonl=outputs.jsonl,
+            out_csv=outputs.csv,
+            config=settings,
+            on_start=progress.start if progress else None,
+            on_result=progress.advance if progress else None,
+        )
+    finally:
+        if progress:
+            progress.stop()
+    if not quiet:
+        _print_summary(summary, outputs)
+    if summary.decode_errors:
+        print(
+            f"sf-detect: {source} is damaged: {summary.decode_errors} decoding error(s); the part that decodes "
+            "was processed and written. Repair or re-download the file for the rest.",
+            file=sys.stderr,
+        )
+    if summary.interrupted:
+        return _INTERRUPTED
+    return _PARTLY_DECODED if summary.decode_errors else 0
+
+
+def _print_summary(summary: RunSummary, outputs: _Outputs) -> None:
+    say = lambda text: print(text, file=sys.stderr)  # noqa: E731  standard output may carry data
+    if summary.interrupted:
+        say("interrupted: the outputs are complete up to here")
+    say(
+        f"{summary.frames} frames ({summary.seconds:.1f} s of video) in {summary.wall_seconds:.1f} s, "
+        f"{summary.fps:.0f} frames/s; {summary.keyframes} keyframes, {len(summary.tracks)} person(s)"
+    )
+    for label, count in summary.top_actions.most_common(5):
+        say(f"  {label.replace('_', ' '):<20} {count} keyframe(s)")
+    for path in (outputs.video, outputs.jsonl, outputs.csv):
+        if path is not None and path != "-":
+            say(f"wrote {path}")
+
+
+class _Progress:
+    """A progress bar with speed and remaining time on a terminal; silent when piped."""
+
+    def __init__(self, max_seconds: float | None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._max_seconds = max_seconds
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("[progress.description]{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.1f}/{task.total:.1f} s"),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task: Any = None
+        self._frames = 0
+        self._begun = 0.0
+
+    def start(self, info: VideoInfo) -> None:
+        total = info.duration
+        if total is None and info.num_frames and info.fps:
+            total = float(info.num_frames / info.fps)
+        if self._max_seconds is not None:
+            total = min(total, self._max_seconds) if total is not None else self._max_seconds
+        self._progress.start()
+        self._task = self._progress.add_task(info.name, total=total, rate="")
+        self._begun = time.monotonic()
+
+    def advance(self, result: FrameResult) -> None:
+        self._frames += 1
+        rate = self._frames / max(time.monotonic() - self._begun, 1e-6)
+        self._progress.update(self._task, completed=result.frame.pts, rate=f"{rate:.0f} frames/s")
+
+    def stop(self) -> None:
+        self._progress.stop()

@@ -1,0 +1,76 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, VideoInfo
+
+
+def test_published_clip_indices_at_the_reference_rate():
+    # 32 x 2 around frame c at 30 fps: range(c - 32, c + 32, 2), the rule of the published AVA protocol.
+    offsets = ClipSpec(num_frames=32, sampling_rate=2).offsets()
+    assert np.round(offsets * 30).astype(int).tolist() == list(range(-32, 32, 2))
+
+
+def test_odd_lengths_follow_the_published_rule():
+    offsets = ClipSpec(num_frames=13, sampling_rate=3).offsets()
+    assert np.round(offsets * 30).astype(int).tolist() == list(range(-19, 20, 3))
+
+
+def test_causal_clip_ends_at_its_keyframe():
+    spec = ClipSpec(num_frames=16, sampling_rate=2, fps=Fraction(25), keyframe="last")
+    assert spec.offsets()[-1] == 0
+    assert spec.offsets()[0] == pytest.approx(-15 * 2 / 25)
+    assert spec.duration == pytest.approx(16 * 2 / 25)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_frames": 0, "sampling_rate": 2}, "num_frames must be positive, got 0"),
+        ({"num_frames": 8, "sampling_rate": 0}, "sampling_rate must be positive, got 0"),
+        ({"num_frames": 8, "sampling_rate": 2, "keyframe": "first"}, "keyframe is 'centre' or 'last', got 'first'"),
+    ],
+)
+def test_clip_spec_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ClipSpec(**arguments)
+
+
+def test_video_info_refuses_empty_pictures_and_rates():
+    with pytest.raises(ValueError, match="frame size must be positive, got 0x4"):
+        VideoInfo(0, 4)
+    with pytest.raises(ValueError, match="fps must be positive or None, got 0"):
+        VideoInfo(4, 4, fps=Fraction(0))
+
+
+def test_frame_refuses_other_pictures():
+    with pytest.raises(ValueError, match=r"shape \(H, W, 3\), got \(4, 4\)"):
+        Frame(np.zeros((4, 4), np.uint8), 0, 0.0)
+    with pytest.raises(ValueError, match="uint8, got float32"):
+        Frame(np.zeros((4, 4, 3), np.float32), 0, 0.0)
+    with pytest.raises(ValueError, match="not negative, got -1"):
+        Frame(np.zeros((4, 4, 3), np.uint8), -1, 0.0)
+    assert repr(Frame(np.zeros((4, 6, 3), np.uint8), 2, 0.5)) == "Frame(6x4, index=2, pts=0.500)"
+
+
+def test_detections_convert_and_check():
+    persons = Detections(np.array([[0, 1, 2, 3]]), np.array([0.5]), np.array([7]))
+    assert persons.boxes.dtype == np.float32
+    assert persons.track_ids is not None
+    assert persons.track_ids.dtype == np.int64
+    assert len(persons.select(np.array([False]))) == 0
+    with pytest.raises(ValueError, match=r"boxes have shape \(N, 4\) with N=1"):
+        Detections(np.zeros((2, 4)), np.zeros(1))
+    with pytest.raises(ValueError, match="track_ids have shape"):
+        Detections(np.zeros((1, 4)), np.zeros(1), np.zeros(2))
+    assert len(Detections.empty()) == 0
+
+
+def test_clip_and_action_shapes_are_checked():
+    with pytest.raises(ValueError, match="clip frames are"):
+        Clip(np.zeros((4, 4, 3), np.uint8), np.zeros(1), 0.0, Detections.empty(), (4, 4))
+    with pytest.raises(ValueError, match="clip pts have shape"):
+        Clip(np.zeros((2, 4, 4, 3), np.uint8), np.zeros(1), 0.0, Detections.empty(), (4, 4))
+    with pytest.raises(ValueError, match=r"action scores have shape \(0, C\)"):
+        ActionDetections(0.0, Detections.empty(), np.zeros((1, 3)))
