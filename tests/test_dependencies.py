@@ -1,0 +1,84 @@
+"""The dependency direction of the design, held by reading the imports of every module."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import sf_detect
+
+PACKAGE = Path(sf_detect.__file__).parent
+LEAVES = {"structures", "boxes", "labels", "errors", "version", "assets"}
+ROOMS = {"video", "detection", "models", "rendering", "sinks", "data", "evaluation", "training", "tracking"}
+# Sibling rooms that may be imported, and why.
+ALLOWED = {
+    "data": {"video", "models"},  # datasets decode video and apply the models' transforms
+    "sinks": {"rendering", "video"},  # the video sink draws and encodes
+    "detection": {"weights"},  # detectors fetch their own weights
+    "models": {"weights"},
+    "weights": {"models"},  # the zoo table binds builders
+    "training": {"data", "models", "evaluation", "weights"},
+}
+COMPOSITION = {"build", "cli", "commands", "annotate", "batch"}
+HEAVY = {
+    "torch": {"detection", "models", "data", "training", "weights", *COMPOSITION},
+    "torchvision": {"detection", "models", "data", "training"},
+    "cv2": {"video", "rendering", "detection", "models", "data"},
+    "av": {"video", "rendering", "data"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            if node.module == "sf_detect":
+                names.update(f"sf_detect.{alias.name}" for alias in node.names)
+    return names
+
+
+def own_rooms(path: Path) -> set[str]:
+    return {name.split(".")[1] for name in imports(path) if name.startswith("sf_detect.")}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_dependency_direction(path):
+    room, used = room_of(path), own_rooms(path)
+    if room in LEAVES:
+        assert used <= LEAVES, f"a leaf imports only leaves, this one imports {used - LEAVES}"
+    if room in ROOMS:
+        forbidden = (used & ROOMS) - {room} - ALLOWED.get(room, set())
+        assert not forbidden, f"{room} must not import its siblings {forbidden}"
+    if room in {"pipeline", "realtime", "processing"}:
+        assert not used & (ROOMS | {"weights"}), f"{room} sees protocols, never implementations: {used}"
+    if room != "training":
+        assert "training" not in used or room in COMPOSITION, "nothing imports training but the commands"
+    if room not in COMPOSITION and room != "__init__":
+        assert "config" not in used, "only the composition modules read settings"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_heavy_packages_stay_in_their_rooms(path):
+    used = {name.split(".")[0] for name in imports(path)}
+    for package, rooms in HEAVY.items():
+        if package in used:
+            assert room_of(path) in rooms, f"{package} is imported in {room_of(path)}"
+
+
+def test_importing_the_package_is_light():
+    import subprocess
+    import sys
+
+    code = "import sys, sf_detect, sf_detect.cli; print(sorted({'torch', 'cv2', 'av'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

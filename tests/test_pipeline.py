@@ -1,0 +1,223 @@
+"""The semantics: what is detected and scored when, and what each released frame carries."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from sf_detect.errors import DecodeError, StageError
+from sf_detect.pipeline import Pipeline, Schedule
+from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, VideoInfo
+from sf_detect.video.clip_buffer import ClipBuffer
+
+INFO = VideoInfo(64, 48, name="v")
+SPEC = ClipSpec(num_frames=8, sampling_rate=2)
+
+
+def frames(pts):
+    return [Frame(np.full((48, 64, 3), i % 256, np.uint8), i, float(t)) for i, t in enumerate(pts)]
+
+
+class OneMovingPerson:
+    """A box whose left edge is the frame's index, read from its pixels."""
+
+    def __init__(self, absent=()):
+        self.seen = []
+        self._absent = set(absent)
+
+    def __call__(self, images):
+        self.seen += [int(image[0, 0, 0]) for image in images]
+        return [self._person(int(image[0, 0, 0])) for image in images]
+
+    def _person(self, index):
+        if index in self._absent:
+            return Detections(np.zeros((0, 4)), np.zeros(0))
+        return Detections(np.array([[index, 10, index + 8, 30]]), np.array([0.9]))
+
+
+class OneTrack:
+    def __init__(self):
+        self.resets = 0
+
+    def update(self, detections, pts):
+        return Detections(detections.boxes, detections.scores, np.arange(len(detections)) + 1)
+
+    def reset(self):
+        self.resets += 1
+
+
+class ClipTimes:
+    """Scores hold the first and last clip frame and the keyframe's time."""
+
+    clip_spec, labels = SPEC, ("first", "last", "pts")
+
+    def __init__(self):
+        self.clips = []
+
+    def __call__(self, clips):
+        self.clips += clips
+        return [
+            ActionDetections(
+                c.keyframe_pts,
+                c.persons,
+                np.tile([c.frames[0, 0, 0, 0], c.frames[-1, 0, 0, 0], c.keyframe_pts], (len(c.persons), 1)),
+            )
+            for c in clips
+        ]
+
+
+def linear(before, t0, after, t1, t):
+    weight = (t - t0) / (t1 - t0)
+    return Detections(before.boxes * (1 - weight) + after.boxes * weight, before.scores, before.track_ids)
+
+
+def build(**options):
+    parts = {"detector": OneMovingPerson(), "tracker": OneTrack(), "action_model": ClipTimes()}
+    parts.update({k: options.pop(k) for k in list(options) if k in parts})
+    pipeline = Pipeline(
+        parts["detector"], parts["tracker"], parts["action_model"], ClipBuffer(SPEC, 48), linear, **options
+    )
+    return pipeline, parts
+
+
+def test_every_frame_comes_out_once_and_in_order():
+    pipeline, _ = build()
+    results = list(pipeline.run(frames(np.arange(100) / 30), INFO))
+    assert [r.frame.index for r in results] == list(range(100))
+
+
+def test_keyframes_and_detections_are_due_by_time():
+    pipeline, parts = build(stride=0.5, detection_interval=0.25)
+    results = list(pipeline.run(frames(np.arange(61) / 30), INFO))
+    assert [r.frame.index for r in results if r.is_keyframe] == [0, 15, 30, 45, 60]
+    assert parts["detector"].seen == [0, 8, 15, 23, 30, 38, 45, 53, 60]
+    assert pipeline.counts.clips == 5
+
+
+def test_clips_are_centred_on_their_keyframes():
+    pipeline, _ = build()
+    results = list(pipeline.run(frames(np.arange(61) / 30), INFO))
+    by_index = {r.frame.index: r for r in results}
+    assert by_index[30].actions.scores[0].tolist() == [22, 36, 1.0]
+    assert by_index[0].actions.scores[0].tolist() == [0, 6, 0.0]
+    assert by_index[60].actions.scores[0].tolist() == [52, 60, 2.0]
+
+
+def test_frames_carry_the_actions_of_the_nearest_keyframe():
+    pipeline, _ = build(stride=0.5)
+    for result in pipeline.run(frames(np.arange(61) / 30), INFO):
+        nearest = min([0.0, 0.5, 1.0, 1.5, 2.0], key=lambda k: abs(k - result.frame.pts))
+        assert abs(result.actions.pts - result.frame.pts) <= abs(nearest - result.frame.pts) + 1e-6
+
+
+def test_boxes_follow_the_person_between_detections():
+    pipeline, _ = build(detection_interval=0.25)
+    for result in pipeline.run(frames(np.arange(61) / 30), INFO):
+        assert result.persons.boxes[0, 0] == pytest.approx(result.frame.index, abs=1e-3)
+
+
+def test_the_last_frames_keep_the_last_boxes():
+    pipeline, _ = build(detection_interval=0.25)
+    results = list(pipeline.run(frames(np.arange(13) / 30), INFO))
+    assert results[-1].persons.boxes[0, 0] == 8
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_very_short_videos(count):
+    pipeline, _ = build()
+    results = list(pipeline.run(frames(np.arange(count) / 30), INFO))
+    assert len(results) == count
+    assert results[0].is_keyframe
+    assert results[0].actions is not None
+
+
+def test_no_frames_no_results():
+    pipeline, _ = build()
+    assert list(pipeline.run([], INFO)) == []
+
+
+def test_variable_rate_with_a_long_gap():
+    pts = np.concatenate([np.arange(10) / 30, 20 + np.arange(30) / 50, [35.0]])
+    pipeline, _ = build()
+    results = list(pipeline.run(frames(pts), INFO))
+    assert [r.frame.pts for r in results] == pytest.approx(pts.tolist())
+    assert [r.frame.index for r in results if r.is_keyframe] == [0, 10, 35, 40]
+
+
+def test_frames_without_persons_have_empty_actions():
+    pipeline, _ = build(detector=OneMovingPerson(absent=range(100)))
+    results = list(pipeline.run(frames(np.arange(40) / 30), INFO))
+    assert all(len(r.persons) == 0 and r.actions.scores.shape == (0, 3) for r in results)
+
+
+def test_results_are_released_without_waiting_for_the_end():
+    read = []
+
+    def endless():
+        for frame in (Frame(np.zeros((48, 64, 3), np.uint8), i, i / 30) for i in itertools.count()):
+            read.append(frame.index)
+            yield frame
+
+    pipeline, _ = build()
+    for result in itertools.islice(pipeline.run(endless(), INFO), 200):
+        # Half a clip of look-ahead plus half a stride: nothing else may be held back.
+        assert read[-1] - result.frame.index <= (SPEC.duration / 2 + 0.5 / 2 + 0.25) * 30 + 2
+
+
+def test_each_run_starts_afresh_and_is_deterministic():
+    pipeline, parts = build()
+    first, second = (list(pipeline.run(frames(np.arange(40) / 30), INFO)) for _ in range(2))
+    assert parts["tracker"].resets == 2
+    for a, b in zip(first, second, strict=True):
+        assert np.array_equal(a.persons.boxes, b.persons.boxes)
+        assert np.array_equal(a.actions.scores, b.actions.scores)
+
+
+def test_a_detector_by_time_is_asked_by_time():
+    class Proposals:
+        def __init__(self):
+            self.asked = []
+
+        def at(self, video, pts, image_size):
+            self.asked.append((video, round(pts, 3), image_size))
+            return Detections(np.array([[1, 2, 3, 4]]), np.array([1.0]))
+
+    proposals = Proposals()
+    pipeline, _ = build(detector=proposals, stride=1.0, detection_interval=1.0)
+    list(pipeline.run(frames(np.arange(31) / 30), INFO))
+    assert proposals.asked == [("v", 0.0, (48, 64)), ("v", 1.0, (48, 64))]
+
+
+def test_a_failing_stage_names_itself_and_its_frame():
+    class Broken:
+        clip_spec, labels = SPEC, ("a",)
+
+        def __call__(self, clips):
+            raise RuntimeError("out of memory")
+
+    pipeline, _ = build(action_model=Broken())
+    with pytest.raises(StageError, match=r"action model failed on frame 0 .* RuntimeError: out of memory"):
+        list(pipeline.run(frames(np.arange(40) / 30), INFO))
+
+
+def test_a_source_that_breaks_loses_nothing():
+    def breaking():
+        yield from frames(np.arange(25) / 30)
+        raise DecodeError("the rest is unreadable")
+
+    pipeline, _ = build()
+    released = []
+    with pytest.raises(DecodeError, match="the rest is unreadable"):
+        for result in pipeline.run(breaking(), INFO):
+            released.append(result.frame.index)
+    assert released == list(range(25))
+
+
+def test_schedule_fires_on_every_frame_at_interval_zero():
+    schedule = Schedule(0)
+    assert [schedule.due(t) for t in (0.0, 0.1, 0.2)] == [True] * 3
+
+
+def test_schedule_keeps_its_grid_and_its_origin():
+    schedule = Schedule(0.5)
+    assert [t for t in (7.0, 7.3, 7.6, 7.9, 8.05, 9.9, 10.0) if schedule.due(t)] == [7.0, 7.6, 8.05, 9.9, 10.0]
