@@ -65,25 +65,30 @@ class PipelineConfig:
 
 @dataclass
 class RenderConfig:
-    """What is drawn; see `sf_detect.rendering.RenderStyle`.
+    """What is drawn; the meaning of each setting is that of `sf_detect.rendering.RenderStyle`.
 
     Attributes:
         top_k: Actions shown per person.
         threshold: Actions scored below it are not shown; None takes the model's.
-        class_thresholds: Other thresholds for single labels.
+        thresholds: Other thresholds for single labels.
         labels: Show only these labels; empty shows all.
-        hide_scores, font_scale, show_status: Appearance.
-        anonymise: None, "head" or "person": blur heads or whole persons.
+        hide_labels: Never show these labels.
+        hide_idle: Draw no box for persons without an action to show.
+        hide_scores, show_track_ids, show_status, font_scale: Appearance.
+        anonymise: None, "head" or "person": hide heads or whole persons.
     """
 
     top_k: int = 3
     threshold: float | None = None
-    class_thresholds: dict[str, float] = field(default_factory=dict)
+    thresholds: dict[str, float] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
+    hide_labels: list[str] = field(default_factory=list)
+    hide_idle: bool = False
     hide_scores: bool = False
+    show_track_ids: bool = True
+    show_status: bool = True
     font_scale: float = 1.0
     anonymise: str | None = None
-    show_status: bool = True
 
 
 @dataclass

@@ -1,4 +1,8 @@
+from dataclasses import asdict
+from pathlib import Path
+
 import pytest
+import yaml
 
 from sf_detect.config import RunConfig, load_config
 from sf_detect.errors import ConfigError, UnknownNameError
@@ -46,6 +50,16 @@ def test_broken_files(tmp_path, text, message):
     path.write_bytes(text.encode("latin1"))
     with pytest.raises(ConfigError, match=message):
         load_config(RunConfig, path)
+
+
+def test_the_documented_file_holds_every_default():
+    path = Path(__file__).parents[1] / "configs" / "run.yaml"
+    assert load_config(RunConfig, path) == RunConfig()
+    written = yaml.safe_load(path.read_text())
+    for name, value in asdict(RunConfig()).items():
+        assert name in written
+        if isinstance(value, dict):
+            assert list(written[name]) == list(value)
 
 
 def test_missing_file(tmp_path):
