@@ -1,0 +1,329 @@
+"""Reads weights from any of the public formats, without ever running code from the file.
+
+The content decides the format, not the extension:
+
+- a PyTorch file (zip or legacy) holding `{"model_state": ...}`, `{"state_dict": ...}` or a plain state dict, in
+  PySlowFast's or PyTorchVideo's naming; read with `weights_only=True`;
+- a Caffe2 pickle `{"blobs": {name: array}}`; read by an unpickler that can build NumPy arrays and nothing else;
+- safetensors.
+
+Loading is strict: what is missing, unexpected or of another shape is an error that lists it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import re
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from sf_detect.errors import WeightsFormatError, WeightsMismatchError
+from sf_detect.weights import naming
+
+_COUNTER = ".num_batches_tracked"
+_LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+_EXPECTED = "Expected a PyTorch checkpoint, a Caffe2 pickle or safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The weights of a file, under our names.
+
+    Attributes:
+        state: Parameters and buffers by name.
+        format: "pyslowfast", "pytorchvideo", "state_dict", "caffe2" or "safetensors".
+        epoch: Training epoch, where the file says.
+        notes: What a user might want to know: what was ignored or filled in, values that are not finite.
+        metadata: Free text of a safetensors header.
+        source: The file.
+    """
+
+    state: dict[str, Tensor]
+    format: str
+    epoch: int | None = None
+    notes: tuple[str, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def num_parameters(self) -> int:
+        """Values in the state, without the buffers of batch normalisation."""
+        buffers = ("running_mean", "running_var", "num_batches_tracked")
+        return sum(v.numel() for k, v in self.state.items() if not k.endswith(buffers))
+
+    def __repr__(self) -> str:
+        return f"Checkpoint({self.format}, {len(self.state)} tensors, epoch={self.epoch}, source={self.source!r})"
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Reads the weights of a file.
+
+    Raises:
+        WeightsFormatError: The file cannot be read, is damaged, or is no checkpoint of a known format.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise WeightsFormatError(f"cannot read the weights {path}: {error.strerror or error}") from error
+    if not head:
+        raise WeightsFormatError(f"{path} is empty. {_EXPECTED}; fetch the file again.")
+    if zipfile.is_zipfile(path) or head.startswith((b"PK\x03\x04", _LEGACY_TORCH)):
+        return _noting_odd_values(_read_torch(path))
+    if head[8:9] == b"{":
+        return _noting_odd_values(_read_safetensors(path))
+    return _noting_odd_values(_read_caffe2(path, head))
+
+
+def check_fit(state: Mapping[str, Tensor], network: nn.Module, what: str) -> None:
+    """Compares names and shapes with a network's; counters of batch normalisation may be absent.
+
+    Raises:
+        WeightsMismatchError: They differ; the error lists how.
+    """
+    wanted = network.state_dict()
+    missing = [k for k in wanted if k not in state and not k.endswith(_COUNTER)]
+    unexpected = [k for k in state if k not in wanted]
+    wrong = [
+        f"{k} {tuple(v.shape)} instead of {tuple(wanted[k].shape)}"
+        for k, v in state.items()
+        if k in wanted and _expanded(v, wanted[k]).shape != wanted[k].shape
+    ]
+    if missing or unexpected or wrong:
+        raise WeightsMismatchError(what, missing, unexpected, wrong)
+
+
+def _expanded(value: Tensor, like: Tensor) -> Tensor:
+    """Appends axes of length one: Caffe2 keeps some 1 x 1 x 1 convolutions as matrices."""
+    return value.reshape(*value.shape, *[1] * (like.ndim - value.ndim)) if value.ndim < like.ndim else value
+
+
+def load_into(network: nn.Module, weights: str | os.PathLike[str] | Checkpoint) -> Checkpoint:
+    """Loads weights into a network, strictly.
+
+    A network that was built on the "meta" device takes the tensors over; any other copies them into its own.
+
+    Args:
+        network: One whose parameter names are ours.
+        weights: A file, or one that was read already.
+
+    Returns:
+        The checkpoint, for its notes.
+
+    Raises:
+        WeightsFormatError: The file is not a checkpoint.
+        WeightsMismatchError: Names or shapes do not fit; the network is unchanged.
+    """
+    checkpoint = weights if isinstance(weights, Checkpoint) else read_checkpoint(weights)
+    check_fit(checkpoint.state, network, f"{type(network).__name__} (from {checkpoint.source or 'memory'})")
+    own = network.state_dict()
+    counter = torch.zeros((), dtype=torch.int64)
+    state = {k: _expanded(checkpoint.state.get(k, counter), v).to(v.dtype) for k, v in own.items()}
+    network.load_state_dict(state, strict=True, assign=any(v.is_meta for v in own.values()))
+    return checkpoint
+
+
+def write_safetensors(state: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: Mapping[str, str]) -> None:
+    """Writes weights as safetensors, under a temporary name first.
+
+    Raises:
+        WeightsFormatError: The file cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        safetensors.torch.save_file(
+            {k: v.contiguous() for k, v in state.items()}, str(temporary), metadata=dict(metadata)
+        )
+        temporary.replace(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise WeightsFormatError(f"cannot write the weights {path}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> Checkpoint:
+    """Writes any readable checkpoint as safetensors under our names; the epoch goes into the metadata."""
+    checkpoint = read_checkpoint(source)
+    metadata = {**checkpoint.metadata, "converted_from": checkpoint.format}
+    if checkpoint.epoch is not None:
+        metadata["epoch"] = str(checkpoint.epoch)
+    write_safetensors(checkpoint.state, destination, metadata)
+    return checkpoint
+
+
+def _noting_odd_values(checkpoint: Checkpoint) -> Checkpoint:
+    odd = [k for k, v in checkpoint.state.items() if v.is_floating_point() and not bool(v.isfinite().all())]
+    negative = [k for k, v in checkpoint.state.items() if k.endswith("running_var") and bool((v < 0).any())]
+    notes = list(checkpoint.notes)
+    if odd:
+        notes.append(f"{len(odd)} tensors hold values that are not finite: {_some(odd)}")
+    if negative:
+        notes.append(f"{len(negative)} running variances are negative: {_some(negative)}")
+    return Checkpoint(
+        checkpoint.state, checkpoint.format, checkpoint.epoch, tuple(notes), checkpoint.metadata, checkpoint.source
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def _read_torch(path: Path) -> Checkpoint:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged files; none may pass as a traceback
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = (
+            f"it asks for {found.group(1)}, which could run code; only tensors and plain values are read"
+            if found
+            else str(error).splitlines()[0]
+        )
+        raise WeightsFormatError(f"cannot read the PyTorch file {path}: {reason}. {_EXPECTED}.") from error
+    nested = next((k for k in ("model_state", "state_dict", "model") if _is_state(_get(content, k))), None)
+    state = content[nested] if nested else content
+    if not _is_state(state):
+        keys = list(content)[:8] if isinstance(content, dict) else type(content).__name__
+        raise WeightsFormatError(
+            f"{path} is a PyTorch file without weights: expected a state dict, or one under 'model_state' or "
+            f"'state_dict'; got {keys}."
+        )
+    epoch = _get(content, "epoch") if nested else None
+    notes = []
+    ignored = [str(k) for k in content if k not in (nested, "epoch")] if nested else []
+    if ignored:
+        notes.append(f"ignored beside the weights: {', '.join(ignored)}")
+    if all(k.startswith("module.") for k in state):
+        state = {k[len("module.") :]: v for k, v in state.items()}
+        notes.append("removed the prefix 'module.' of data-parallel training")
+    kind = "pyslowfast" if nested == "model_state" else "state_dict"
+    if naming.is_pytorchvideo(state):
+        kind, state = "pytorchvideo", naming.from_pytorchvideo(state)
+    return Checkpoint(dict(state), kind, epoch if isinstance(epoch, int) else None, tuple(notes), {}, str(path))
+
+
+def _get(content: object, key: str) -> Any:
+    return content.get(key) if isinstance(content, dict) else None
+
+
+def _is_state(content: object) -> bool:
+    return (
+        isinstance(content, dict)
+        and bool(content)
+        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
+    )
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise WeightsFormatError(f"{path} is not readable as safetensors: {error}. {_EXPECTED}.") from error
+    epoch = metadata.get("epoch", "")
+    return Checkpoint(state, "safetensors", int(epoch) if epoch.isdigit() else None, (), metadata, str(path))
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """Stands in for `_codecs.encode`, by which Python 3 pickles bytes under protocol 2."""
+    if encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"_codecs.encode with encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+def _numpy_globals() -> dict[tuple[str, str], Callable[..., Any] | type]:
+    allowed: dict[tuple[str, str], Callable[..., Any] | type] = {
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        ("collections", "OrderedDict"): OrderedDict,
+        ("_codecs", "encode"): _latin1,
+    }
+    # The functions NumPy itself pickles with, taken from what it emits: their module moved between versions.
+    core = {
+        "_reconstruct": np.zeros(1).__reduce__()[0],
+        "scalar": np.float32(0).__reduce__()[0],
+        "_frombuffer": np.zeros(1).__reduce_ex__(5)[0],
+    }
+    for package in ("numpy.core", "numpy._core"):
+        allowed[(f"{package}.multiarray", "_reconstruct")] = core["_reconstruct"]
+        allowed[(f"{package}.multiarray", "scalar")] = core["scalar"]
+        allowed[(f"{package}.numeric", "_frombuffer")] = core["_frombuffer"]
+    return allowed
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Builds containers, numbers, text and NumPy arrays; any other global is refused by name."""
+
+    _allowed = _numpy_globals()
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._allowed:
+            raise WeightsFormatError(
+                f"the pickle asks for {module}.{name}, which is not a NumPy array and could run code; it was not read"
+            )
+        return self._allowed[(module, name)]
+
+
+def load_arrays(data: bytes) -> Any:
+    """The content of a pickle of NumPy arrays, in latin1 (Python 2 wrote the public ones).
+
+    Raises:
+        WeightsFormatError: It is no pickle, is damaged, or asks for anything but arrays.
+    """
+    try:
+        return ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
+    except WeightsFormatError:
+        raise
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise WeightsFormatError(f"not a readable pickle: {type(error).__name__}: {error}") from error
+
+
+def _read_caffe2(path: Path, head: bytes) -> Checkpoint:
+    try:
+        content = load_arrays(path.read_bytes())
+    except WeightsFormatError as error:
+        raise WeightsFormatError(f"cannot read the weights {path}: {error}. {_EXPECTED}{_hint(head)}.") from error
+    blobs = _get(content, "blobs")
+    if not isinstance(blobs, dict) or not blobs:
+        got = [str(k) for k in list(content)[:8]] if isinstance(content, dict) else type(content).__name__
+        raise WeightsFormatError(f"{path} is a pickle without 'blobs' (got {got}). {_EXPECTED}.")
+    state: dict[str, Tensor] = {}
+    ignored = []
+    for key, value in blobs.items():
+        name = str(key)
+        if naming.is_caffe2_optimiser_state(name):
+            ignored.append(name)
+        else:
+            state[naming.from_caffe2(name)] = _to_tensor(value, name, path)
+    notes = (f"ignored {len(ignored)} blobs of the optimiser: {_some(sorted(ignored))}",) if ignored else ()
+    return Checkpoint(state, "caffe2", None, notes, {}, str(path))
+
+
+def _to_tensor(value: object, name: str, path: Path) -> Tensor:
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise WeightsFormatError(f"blob {name!r} of {path} is not an array of numbers, got dtype {array.dtype}")
+    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+
+
+def _hint(head: bytes) -> str:
+    if head.lstrip()[:1] == b"<":
+        return "; this looks like a web page, perhaps an error page saved under the file's name"
+    if head.startswith(b"version https://git-lfs"):
+        return "; this is a Git LFS pointer, fetch the file it stands for"
+    return f"; the file starts with {json.dumps(head[:16].decode('latin1'))}"
