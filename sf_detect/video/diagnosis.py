@@ -1,0 +1,109 @@
+"""Why a file cannot be opened, in words that help."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from sf_detect.errors import SourceOpenError
+
+
+def require_readable_file(path: Path) -> None:
+    """Checks what can be checked without a decoder.
+
+    Raises:
+        SourceOpenError: Missing (with a similar name from the same folder), a folder, a pipe or device, empty, or
+            not permitted to be read.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise SourceOpenError(missing_message(path)) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise SourceOpenError(
+            f"{path} is a folder. Expected a video file; a folder of images is opened with ImageFolderSource."
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise SourceOpenError(
+            f"{path} is not a regular file (a pipe or a device). Expected a video file; write it to a file first, "
+            "or give a camera by its number."
+        )
+    if status.st_size == 0:
+        raise SourceOpenError(
+            f"{path} is empty (0 bytes). Expected a video file; the copy or download did not finish, so fetch it again."
+        )
+    if not os.access(path, os.R_OK):
+        raise SourceOpenError(f"{path} may not be read by this user. Expected read permission; try: chmod +r {path}")
+
+
+def missing_message(path: Path) -> str:
+    """Message for a path that does not exist, with the most similar name next to it."""
+    parent = path.parent
+    if not parent.is_dir():
+        return f"{path} does not exist, nor does its folder {parent}. Expected an existing video; check the path."
+    names = sorted(os.listdir(parent))
+    folded = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(path.name.casefold(), folded, n=1, cutoff=0.6)
+    hint = f" Did you mean {str(parent / folded[close[0]])!r}?" if close else ""
+    return f"{path} does not exist.{hint} Expected an existing video file; check the path."
+
+
+def unreadable_message(path: Path, error: Exception) -> str:
+    """Message for a file that FFmpeg does not open, with the reason its first bytes suggest."""
+    detail = getattr(error, "strerror", None) or str(error)
+    if isinstance(error, EOFError):
+        return (
+            f"{path} holds no picture: it ends right after its header. Expected at least one frame; the recording "
+            "stopped before it began, so record or export it again."
+        )
+    return f"{path} cannot be opened as a video ({detail}): {_suspicion(path)}"
+
+
+def _suspicion(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(4096)
+    start = head.lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html")):
+        return "it is a web page under a video's name. Expected video data; download the video itself."
+    if head[4:8] == b"ftyp":
+        return _mp4_suspicion(dict(_boxes(path)))
+    if not any(byte < 9 for byte in head):
+        return "it holds text. Expected video data; check that this is the right file."
+    if not any(head):
+        return "it holds only zeros. Expected video data; the copy or download did not finish, so fetch it again."
+    return "its format is not known to FFmpeg, or its start is damaged. Expected a video file such as MP4, MKV or AVI."
+
+
+def _mp4_suspicion(boxes: dict[str, bool]) -> str:
+    if boxes.get("moov"):
+        return (
+            "it is an MP4 whose index lists no pictures (zero frames) or is damaged. Expected at least one frame; "
+            "export or fetch it again."
+        )
+    found = ", ".join(f"{name}{'' if whole else ' (cut off)'}" for name, whole in boxes.items())
+    return (
+        f"it is an MP4 without its index (boxes found: {found}; expected a whole moov), as when a recording was "
+        "interrupted or a copy did not finish. Fetch it again, or repair it with a tool such as untrunc."
+    )
+
+
+def _boxes(path: Path) -> Iterator[tuple[str, bool]]:
+    """Top-level boxes of an ISO base media file (ISO/IEC 14496-12, 4.2): name, and whether the file holds all of it."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        position = 0
+        while position + 8 <= size:
+            file.seek(position)
+            header = file.read(16)
+            length = int.from_bytes(header[:4], "big")
+            if length == 1:
+                length = int.from_bytes(header[8:16], "big")
+            elif length == 0:  # up to the end of the file
+                length = size - position
+            if length < 8:
+                return
+            position += length
+            yield header[4:8].decode("latin-1"), position <= size

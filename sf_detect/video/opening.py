@@ -1,0 +1,40 @@
+"""From what a user types to a source."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from sf_detect.interfaces import VideoSource
+from sf_detect.video.camera import CameraSource
+from sf_detect.video.images import ImageFolderSource
+from sf_detect.video.sources import FileSource, StreamSource
+
+
+def open_source(spec: str | Path, fps: Fraction | None = None) -> VideoSource:
+    """Opens a camera ("0", "/dev/video0"), a stream ("scheme://..."), a folder of images or a video file.
+
+    An existing file or folder comes first where a name could mean both (a folder called "0").
+
+    Args:
+        spec: What to open.
+        fps: Rate of a folder of images; 25 where None. Not used by the others, which have their own time.
+
+    Raises:
+        SourceOpenError: It cannot be opened; the message says why.
+        DecodeError: It opened, but holds no picture that decodes.
+    """
+    text = str(spec)
+    device = re.fullmatch(r"(?:/dev/video)?(\d{1,3})", text)
+    if device and not (text.isdecimal() and Path(text).exists()):
+        return CameraSource(int(device[1]))
+    if text.startswith("file://"):
+        text = unquote(urlsplit(text).path)
+    elif re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
+        return StreamSource(text)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return ImageFolderSource(path, fps)
+    return FileSource(path)

@@ -1,0 +1,146 @@
+"""Files and network streams, decoded by FFmpeg through PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import av
+import av.error
+
+from sf_detect.errors import SourceError, SourceOpenError
+from sf_detect.structures import Frame
+from sf_detect.video.base import BaseSource
+from sf_detect.video.decoding import DecodePass
+from sf_detect.video.diagnosis import require_readable_file, unreadable_message
+
+_OPEN_TIMEOUT_S = 10.0
+_READ_TIMEOUT_S = 10.0
+
+
+class FileSource(BaseSource):
+    """Any file that FFmpeg opens. Every iteration starts over.
+
+    Rotation and mirroring metadata are applied; sizes may be odd; 10-bit and full-range video is converted to 8-bit
+    RGB by its colour tags (HDR is not tone-mapped). Pixels are taken as square: the sample aspect ratio is ignored.
+    Damaged parts are skipped and counted in `decode_errors`; pictures that the decoder could patch up still come.
+
+    Args:
+        path: The file.
+
+    Raises:
+        SourceOpenError: Missing, unreadable, empty, not a video, or without a video stream.
+        DecodeError: Not a single picture decodes.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        require_readable_file(self.path)
+        self._pass: DecodePass | None = self._open()
+        self.info = self._pass.info(self.path.stem)
+
+    def _open(self) -> DecodePass:
+        try:
+            # The prefix keeps a colon in a name from being taken for a protocol.
+            container = av.open(f"file:{self.path}", metadata_errors="replace")
+            if not any(stream.codec_context for stream in container.streams):
+                container.close()
+                raise ValueError("no stream of a known kind in it")
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise SourceOpenError(unreadable_message(self.path, error)) from error
+        return _start_pass(container, str(self.path), live=False)
+
+    def _frames(self) -> Generator[Frame, None, None]:
+        current, self._pass = self._pass or self._open(), None
+        yield from _counted(self, current)
+
+    def _release(self) -> None:
+        if self._pass is not None:
+            self._pass.close()
+            self._pass = None
+
+
+class StreamSource(BaseSource):
+    """A network stream by URL (RTSP, HTTP, HTTPS, HLS, RTMP, UDP), in its simplest form: no reconnection.
+
+    A URL with a known duration is a remote file; everything else is live. Iterates once.
+
+    Args:
+        url: Address with its scheme, such as `rtsp://host/path`.
+        open_timeout, read_timeout: Seconds to wait for the connection and for each packet.
+
+    Raises:
+        SourceOpenError: No connection, no such protocol, or no video behind it.
+        DecodeError: Not a single picture decodes.
+    """
+
+    def __init__(self, url: str, open_timeout: float = _OPEN_TIMEOUT_S, read_timeout: float = _READ_TIMEOUT_S) -> None:
+        self.url = url
+        # TCP loses no packets; the picture of an RTSP camera over UDP tears.
+        options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
+        try:
+            container = av.open(url, options=options, timeout=(open_timeout, read_timeout), metadata_errors="replace")
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise SourceOpenError(_connection_message(url, error, open_timeout)) from error
+        live = not container.duration
+        self._pass: DecodePass | None = _start_pass(container, public_url(url), live)
+        self.info = self._pass.info(urlsplit(url).hostname or "stream", is_live=live)
+
+    def _frames(self) -> Generator[Frame, None, None]:
+        current, self._pass = self._pass, None
+        if current is None:
+            raise SourceError(
+                f"the stream {public_url(self.url)} was already read. Expected a single iteration; open it again."
+            )
+        yield from _counted(self, current)
+
+    def _release(self) -> None:
+        if self._pass is not None:
+            self._pass.close()
+            self._pass = None
+
+
+def public_url(url: str) -> str:
+    """`url` without user name and password, for messages."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _start_pass(container: av.container.InputContainer, what: str, live: bool) -> DecodePass:
+    try:
+        return DecodePass(container, what, live)
+    except BaseException as error:
+        container.close()
+        if isinstance(error, av.error.FFmpegError):
+            raise SourceOpenError(
+                f"{what}: the video stream cannot be decoded ({error.strerror}). Expected a codec that FFmpeg "
+                "decodes; convert the file to H.264 first."
+            ) from error
+        raise
+
+
+def _counted(source: BaseSource, current: DecodePass) -> Generator[Frame, None, None]:
+    source.decode_errors = current.errors
+    try:
+        for frame in current.frames():
+            source.decode_errors = current.errors
+            yield frame
+    finally:
+        source.decode_errors = current.errors
+        current.close()
+
+
+def _connection_message(url: str, error: Exception, timeout: float) -> str:
+    detail = getattr(error, "strerror", None) or str(error)
+    if isinstance(error, av.error.ExitError):
+        detail = f"no answer within {timeout:g} s"
+    if isinstance(error, av.error.ProtocolNotFoundError):
+        return (
+            f"{public_url(url)}: the protocol {url.partition('://')[0]!r} is not known. Expected a URL that starts "
+            "with rtsp://, http://, https://, rtmp:// or udp://."
+        )
+    return (
+        f"{public_url(url)} cannot be opened ({detail}). Expected a reachable video stream; check the address, the "
+        "network, and user name and password."
+    )
