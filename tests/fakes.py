@@ -11,10 +11,10 @@ from fractions import Fraction
 from types import TracebackType
 
 import numpy as np
-from synthetic_video import index_image, read_index
 
 from sf_detect.errors import SourceError
 from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, FrameResult, VideoInfo
+from synthetic_video import index_image, read_index
 
 LABELS = ("stand", "walk", "wave")
 
