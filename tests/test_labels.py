@@ -40,9 +40,9 @@ def test_lookups() -> None:
 
 
 def test_unknown_set() -> None:
-    with pytest.raises(UnknownNameError, match="unknown label set 'ava61'. Did you mean 'ava60'"):
+    with pytest.raises(UnknownNameError, match=r"unknown label set 'ava61'\. Did you mean 'ava60'"):
         label_set("ava61")
-    with pytest.raises(UnknownNameError, match="label set or label file 'nowhere.txt'"):
+    with pytest.raises(UnknownNameError, match=r"label set or label file 'nowhere\.txt'"):
         load_labels("nowhere.txt")
 
 

@@ -1,0 +1,292 @@
+"""The AVA benchmark: mean average precision over classes at IoU 0.5 on keyframes.
+
+Two protocols, which differ in more than code style:
+
+    activitynet  The official evaluator of the challenge. Keyframes are compared as `video,%.6f`; a keyframe holds its
+                 50 best rows (box and class); detections are taken by score; those on keyframes that the ground truth
+                 does not name are ignored.
+    pyslowfast   PySlowFast's evaluator. Integer timestamps only; no limit; detections of a keyframe are taken in the
+                 order of the file, so a worse duplicate that stands first takes the ground truth; detections on
+                 keyframes without ground truth are false positives, unless excluded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sf_detect.errors import ConfigError, DataError, UnknownNameError
+from sf_detect.evaluation.ava_matching import find_hits, groundtruth_order, within_capacity
+from sf_detect.evaluation.ava_rows import AvaRows, KeyframeTable, read_ava_rows
+from sf_detect.evaluation.average_precision import PrecisionRecall, envelope_ap, precision_recall, rank
+from sf_detect.labels import LabelMap
+
+PROTOCOLS = ("activitynet", "pyslowfast")
+"""Names that `evaluate` accepts."""
+
+_GREATEST_ID = 1_000_000
+
+CAPACITY = 50
+"""Rows that a keyframe holds under the protocol "activitynet"."""
+
+
+@dataclass(frozen=True)
+class AvaCounts:
+    """What became of the rows of the two files.
+
+    Attributes:
+        groundtruth_rows, detection_rows: Rows in the files.
+        keyframes: Keyframes that are scored.
+        unscored_class: Detections of classes outside the label map, or on keyframes that are not scored.
+        over_capacity: Detections beyond the best 50 of their keyframe.
+        without_area: Detections whose box has no area.
+        scored: Detections that entered the result.
+    """
+
+    groundtruth_rows: int
+    detection_rows: int
+    keyframes: int
+    unscored_class: int
+    over_capacity: int
+    without_area: int
+    scored: int
+
+
+@dataclass(frozen=True, eq=False)
+class ClassResult:
+    """One class.
+
+    Attributes:
+        ap: Average precision in [0, 1]; NaN where there is no ground truth.
+        groundtruths, detections: How many there are.
+        curve: Precision and recall at every hit.
+        ap_bounds: Least and greatest AP over all orders of equal scores; None where not asked for.
+    """
+
+    ap: float
+    groundtruths: int
+    detections: int
+    curve: PrecisionRecall
+    ap_bounds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class AvaResult:
+    """The result of one evaluation.
+
+    Attributes:
+        protocol: One of `PROTOCOLS`.
+        classes: Result of every class of the label map, in its order.
+        counts: What became of the rows.
+    """
+
+    protocol: str
+    classes: dict[str, ClassResult]
+    counts: AvaCounts = field(repr=False)
+
+    @property
+    def mean_ap(self) -> float:
+        """Mean AP of the classes that have ground truth; NaN where none has."""
+        return _mean([result.ap for result in self.classes.values()])
+
+    @property
+    def mean_ap_bounds(self) -> tuple[float, float] | None:
+        """Least and greatest mean AP over all orders of equal scores; None where not asked for."""
+        bounds = [result.ap_bounds for result in self.classes.values()]
+        pairs = [pair for pair in bounds if pair is not None]
+        return (_mean([low for low, _ in pairs]), _mean([high for _, high in pairs])) if pairs else None
+
+    def to_json(self) -> dict[str, object]:
+        """`{"mAP": float, "per_class": {label: AP or None}}`; None also for a mean over nothing."""
+        aps = {name: _json_number(result.ap) for name, result in self.classes.items()}
+        return {"mAP": _json_number(self.mean_ap), "per_class": aps}
+
+    def table(self) -> str:
+        """Plain text: a line per class, then the mean."""
+        width = max([len(name) for name in self.classes] + [4])
+        lines = [f"{'class':<{width}}  {'AP':>7}  {'truths':>7}  {'detections':>10}"]
+        for name, r in self.classes.items():
+            lines.append(f"{name:<{width}}  {_percent(r.ap):>7}  {r.groundtruths:>7}  {r.detections:>10}")
+        truths, scored = sum(r.groundtruths for r in self.classes.values()), self.counts.scored
+        lines.append(f"{'mean':<{width}}  {_percent(self.mean_ap):>7}  {truths:>7}  {scored:>10}")
+        return "\n".join(lines)
+
+
+def _mean(values: list[float]) -> float:
+    present = [value for value in values if not np.isnan(value)]
+    return float(np.mean(present)) if present else float("nan")
+
+
+def _json_number(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _percent(value: float) -> str:
+    return "-" if np.isnan(value) else f"{100 * value:.2f}"
+
+
+def official_key(video: str, timestamp: str) -> str:
+    """A keyframe as the official evaluator compares it: 902, 0902 and 902.0 are one, 902.000001 is another."""
+    try:
+        seconds = float(timestamp)
+    except ValueError:
+        seconds = float("nan")
+    if not np.isfinite(seconds):
+        raise ValueError(f"the timestamp is a number of seconds such as 0902 or 902.5, got {timestamp!r}")
+    return f"{video},{seconds:.6f}"
+
+
+def pyslowfast_key(video: str, timestamp: str) -> str:
+    """A keyframe as PySlowFast compares it."""
+    try:
+        return f"{video},{int(timestamp):04d}"
+    except ValueError:
+        raise ValueError(
+            f"the protocol 'pyslowfast' takes integer timestamps such as 0902, got {timestamp!r}; "
+            "use the protocol 'activitynet' for this file"
+        ) from None
+
+
+def evaluate(
+    groundtruth: str | Path,
+    detections: str | Path,
+    labels: LabelMap,
+    exclude: str | Path | None = None,
+    protocol: str = "activitynet",
+    tie_bounds: bool = False,
+) -> AvaResult:
+    """Evaluates a detection csv against a ground-truth csv.
+
+    Args:
+        groundtruth: `video,timestamp,x1,y1,x2,y2,label_id[,person_id]`; a row of 2 columns names an empty keyframe.
+        detections: `video,timestamp,x1,y1,x2,y2,label_id[,score]`.
+        labels: The classes that are scored.
+        exclude: Csv of `video,timestamp`: keyframes taken out of both.
+        protocol: One of `PROTOCOLS`.
+        tie_bounds: Also compute what the order of equal scores, which the official evaluator leaves to chance, can
+            make of the result.
+
+    Raises:
+        UnknownNameError: Another protocol.
+        DataError: A file that cannot be read, or a malformed row.
+    """
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError("AVA protocol", protocol, PROTOCOLS)
+    official = protocol == "activitynet"
+    to_key = official_key if official else pyslowfast_key
+    excluded = KeyframeTable(to_key)
+    if exclude is not None:
+        read_ava_rows(exclude, excluded, (2,))
+    columns = _ClassColumns(labels)
+    truth_table, table = KeyframeTable(to_key), KeyframeTable(to_key)
+    truth, num_truth_rows = read_ava_rows(groundtruth, truth_table, (2, 7, 8) if official else (7, 8))
+    truth = truth.select((columns(truth.classes) >= 0) & ~_member(truth_table, excluded.ids)[truth.keyframes])
+    _check_groundtruth(groundtruth, truth)
+    scored_ids = {key: number for key, number in truth_table.ids.items() if key not in excluded.ids}
+    wanted = _Wanted(table, scored_ids if official else None, excluded.ids, columns)
+    rows, num_rows = read_ava_rows(detections, table, (2, 7, 8) if official else (8,), wanted)
+    kept = _limited(rows, CAPACITY if official else None)
+    solid = kept.select((kept.boxes[:, 2] > kept.boxes[:, 0]) & (kept.boxes[:, 3] > kept.boxes[:, 1]))
+    counts = AvaCounts(
+        num_truth_rows,
+        num_rows,
+        len(scored_ids),
+        num_rows - len(rows),
+        len(rows) - len(kept),
+        len(kept) - len(solid),
+        len(solid),
+    )
+    truth_of = np.array([scored_ids.get(key, -1) for key in table.ids] + [-1], np.int64)
+    hits = _hits(truth, solid, truth_of, columns, official)
+    results = _class_results(columns, truth, solid, hits, tie_bounds)
+    return AvaResult(protocol, dict(zip(labels.names, results, strict=True)), counts)
+
+
+class _ClassColumns:
+    """Positions of label ids in a label map; -1 for ids that are not in it."""
+
+    def __init__(self, labels: LabelMap) -> None:
+        if min(labels.ids) < 0 or max(labels.ids) > _GREATEST_ID:
+            raise ConfigError(
+                f"label ids of AVA files lie in 0..{_GREATEST_ID}, got {min(labels.ids)}..{max(labels.ids)}"
+            )
+        self.num_classes = len(labels)
+        self._column = np.full(max(labels.ids) + 2, -1, np.int64)
+        self._column[list(labels.ids)] = np.arange(len(labels))
+
+    def __call__(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        return self._column[np.clip(ids, -1, len(self._column) - 1)]
+
+
+def _member(table: KeyframeTable, keys: dict[str, int]) -> npt.NDArray[np.bool_]:
+    """(K + 1,) whether a keyframe's key is in `keys`."""
+    return np.array([key in keys for key in table.ids] + [False])
+
+
+class _Wanted:
+    """Which detections to hold: of a scored class, on a keyframe that counts. Learns keyframes as they appear."""
+
+    def __init__(
+        self, table: KeyframeTable, scored: dict[str, int] | None, excluded: dict[str, int], columns: _ClassColumns
+    ) -> None:
+        self._table, self._scored, self._excluded, self._columns = table, scored, excluded, columns
+        self._known = np.zeros(0, bool)
+
+    def __call__(self, rows: AvaRows) -> npt.NDArray[np.bool_]:
+        new = islice(self._table.ids, len(self._known), None)
+        known = [key not in self._excluded if self._scored is None else key in self._scored for key in new]
+        self._known = np.append(self._known, np.array(known, bool))
+        return self._known[rows.keyframes] & (self._columns(rows.classes) >= 0)
+
+
+def _check_groundtruth(path: str | Path, truth: AvaRows) -> None:
+    turned = (truth.boxes[:, 2] < truth.boxes[:, 0]) | (truth.boxes[:, 3] < truth.boxes[:, 1])
+    if turned.any():
+        first = int(np.flatnonzero(turned)[0])
+        box = ", ".join(f"{value:g}" for value in truth.boxes[first])
+        raise DataError(path, int(truth.lines[first]), f"a ground-truth box has x1 <= x2 and y1 <= y2, got ({box})")
+
+
+def _limited(rows: AvaRows, capacity: int | None) -> AvaRows:
+    """The rows grouped by keyframe, in the order of the file within it, at most `capacity` each."""
+    if np.any(rows.keyframes[1:] < rows.keyframes[:-1]):
+        rows = rows.select(np.argsort(rows.keyframes, kind="stable"))
+    return rows if capacity is None else rows.select(within_capacity(rows, capacity))
+
+
+def _hits(
+    truth: AvaRows, rows: AvaRows, truth_of: npt.NDArray[np.int64], columns: _ClassColumns, by_score: bool
+) -> npt.NDArray[np.bool_]:
+    """Which detections are hits; `truth_of` gives the ground truth's number of a detection's keyframe."""
+    ordered = truth.select(groundtruth_order(truth)) if by_score else truth
+    groups = ordered.keyframes.astype(np.int64) * columns.num_classes + columns(ordered.classes)
+    order = np.argsort(groups, kind="stable")
+    keyframe = truth_of[rows.keyframes]
+    wanted = np.where(keyframe >= 0, keyframe * columns.num_classes + columns(rows.classes), -1)
+    priority = rows.scores if by_score else None
+    return find_hits(rows.boxes, wanted, ordered.boxes[order], groups[order], priority)
+
+
+def _class_results(
+    columns: _ClassColumns, truth: AvaRows, rows: AvaRows, hits: npt.NDArray[np.bool_], tie_bounds: bool
+) -> list[ClassResult]:
+    truths = np.bincount(columns(truth.classes), minlength=columns.num_classes)
+    column = columns(rows.classes)
+    counts = np.bincount(column, minlength=columns.num_classes)
+    small = np.uint16 if columns.num_classes < 2**16 else np.int64  # NumPy sorts 16-bit integers by radix
+    members = np.split(np.argsort(column.astype(small), kind="stable"), np.cumsum(counts)[:-1])
+    results = []
+    for number, index in zip(truths.tolist(), members, strict=True):
+        scores, hit = rows.scores[index], hits[index]
+        ranked = hit[rank(scores, hit)]
+        bounds = None
+        if tie_bounds:
+            low, high = (envelope_ap(hit[rank(scores, hit, t)], number) for t in ("pessimistic", "optimistic"))
+            bounds = (low, high)
+        curve = precision_recall(ranked, number)
+        results.append(ClassResult(envelope_ap(ranked, number), number, len(index), curve, bounds))
+    return results

@@ -1,0 +1,146 @@
+"""Which detections of an AVA evaluation are hits: capacity, matching, and the order of equal scores."""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+import numpy.typing as npt
+
+from sf_detect.evaluation.ava_rows import AvaRows
+
+Index = npt.NDArray[np.intp]
+
+_PADDED_CELLS = 1 << 20
+
+
+def within_capacity(rows: AvaRows, capacity: int) -> npt.NDArray[np.bool_]:
+    """Which of N rows are among the `capacity` best of their keyframe; boxes are counted once per class.
+
+    The official evaluator pushes rows through a heap, so which of several rows with the lowest kept score stay
+    depends on more than the score; keyframes where that happens are pushed through the same heap.
+
+    Args:
+        rows: Grouped by keyframe, in the order of the file within it.
+        capacity: Rows a keyframe holds.
+    """
+    keep = np.ones(len(rows), bool)
+    start, count = _runs(rows.keyframes)
+    full = np.flatnonzero(count > capacity)
+    full = full[np.argsort(count[full], kind="stable")]  # alike counts together: little padding below
+    for batch in _batches(count[full]):
+        groups = full[batch]
+        width = count[groups].max()
+        column = np.arange(width)
+        valid = column < count[groups][:, None]
+        place = start[groups][:, None] + np.where(valid, column, 0)
+        scores = np.where(valid, rows.scores[place], -np.inf)
+        lowest = np.partition(scores, width - capacity, axis=1)[:, width - capacity, None]
+        kept = scores >= lowest
+        keep[place[valid]] = kept[valid]
+        for group in groups[kept.sum(axis=1) > capacity]:
+            inside = np.arange(start[group], start[group] + count[group])
+            keep[inside] = False
+            keep[_heap(rows, inside, capacity)] = True
+    return keep
+
+
+def _runs(keys: npt.NDArray[np.integer]) -> tuple[Index, Index]:
+    """Start and length of every run of equal values."""
+    start = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else np.zeros(0, np.intp)
+    return start, np.diff(np.append(start, len(keys)))
+
+
+def _batches(counts: Index) -> list[slice]:
+    """Slices of ascending `counts` that make matrices of at most about `_PADDED_CELLS` cells."""
+    batches, first = [], 0
+    while first < len(counts):
+        size = max(1, int(np.searchsorted(counts[first:] * np.arange(1, len(counts) - first + 1), _PADDED_CELLS)))
+        batches.append(slice(first, first + size))
+        first += size
+    return batches
+
+
+def _heap(rows: AvaRows, inside: Index, capacity: int | None) -> list[int]:
+    """The rows `inside` as they lie in the official evaluator's heap."""
+    heap: list[tuple[float, ...]] = []
+    for i in inside.tolist():
+        x1, y1, x2, y2 = rows.boxes[i].tolist()
+        entry = (float(rows.scores[i]), int(rows.classes[i]), y1, x1, y2, x2, i)
+        if capacity is None or len(heap) < capacity:
+            heapq.heappush(heap, entry)
+        elif entry[0] > heap[0][0]:
+            heapq.heapreplace(heap, entry)
+    return [int(entry[-1]) for entry in heap]
+
+
+def groundtruth_order(rows: AvaRows) -> Index:
+    """Order of ground-truth rows in the official evaluator: by keyframe, then as sorted by score out of its heap.
+
+    Ground truth has no scores, but column 8 (the person's id) is read as one. The order matters only where a
+    detection overlaps two boxes of its class equally.
+    """
+    order = np.lexsort((-rows.scores, rows.keyframes))
+    keys = np.stack([rows.keyframes, rows.classes, rows.scores], axis=1)[
+        np.lexsort((rows.scores, rows.classes, rows.keyframes))
+    ]
+    tied = np.unique(keys[1:][(keys[1:] == keys[:-1]).all(axis=1), 0])
+    start, count = _runs(rows.keyframes[order])
+    for run in np.flatnonzero(np.isin(rows.keyframes[order][start], tied)):
+        inside = np.sort(order[start[run] : start[run] + count[run]])
+        heap = _heap(rows, inside, None)
+        order[start[run] : start[run] + count[run]] = sorted(heap, key=lambda i: -rows.scores[i])
+    return order
+
+
+def find_hits(
+    boxes: npt.NDArray[np.float64],
+    groups: npt.NDArray[np.int64],
+    truth_boxes: npt.NDArray[np.float64],
+    truth_groups: npt.NDArray[np.int64],
+    priority: npt.NDArray[np.float64] | None,
+    iou_threshold: float = 0.5,
+) -> npt.NDArray[np.bool_]:
+    """Which detections are true positives.
+
+    A detection claims the ground truth of its group that it overlaps most (the first of equals) if their IoU
+    reaches the threshold. The detection of highest priority gets it, the others are false positives; there is no
+    second choice.
+
+    Args:
+        boxes: (N, 4) float64 xyxy.
+        groups: (N,) keyframe and class of each detection, as one number; -1 where there is no ground truth.
+        truth_boxes: (M, 4) float64 xyxy.
+        truth_groups: (M,) ascending.
+        priority: (N,) who comes first, highest first; None for the order given.
+        iou_threshold: Least IoU of a hit.
+    """
+    unique, start, count = np.unique(truth_groups, return_index=True, return_counts=True)
+    place = np.searchsorted(unique, groups)
+    rows = np.flatnonzero(np.append(unique, -2)[place] == groups)
+    place = place[rows]
+    best, claimed = np.zeros(len(rows)), np.zeros(len(rows), np.intp)
+    for k in range(int(count.max(initial=0))):
+        there = np.flatnonzero(count[place] > k)
+        truth = start[place[there]] + k
+        overlap = paired_iou(boxes[rows[there]], truth_boxes[truth])
+        better = overlap > best[there]
+        best[there[better]] = overlap[better]
+        claimed[there[better]] = truth[better]
+    claims = np.flatnonzero(best >= iou_threshold)
+    if priority is not None:
+        claims = claims[np.argsort(-priority[rows[claims]], kind="stable")]
+    _, first = np.unique(claimed[claims], return_index=True)
+    hits = np.zeros(len(boxes), bool)
+    hits[rows[claims[first]]] = True
+    return hits
+
+
+def paired_iou(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(N,) IoU of (N, 4) boxes with (N, 4) others, row by row, continuous coordinates."""
+    height = np.maximum(np.minimum(first[:, 3], second[:, 3]) - np.maximum(first[:, 1], second[:, 1]), 0)
+    width = np.maximum(np.minimum(first[:, 2], second[:, 2]) - np.maximum(first[:, 0], second[:, 0]), 0)
+    inner = height * width
+    areas = [(b[:, 3] - b[:, 1]) * (b[:, 2] - b[:, 0]) for b in (first, second)]
+    outer = areas[0] + areas[1] - inner
+    return np.divide(inner, outer, out=np.zeros_like(inner), where=outer > 0)

@@ -1,0 +1,71 @@
+"""Average precision, in the forms that the benchmarks of the field use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+TIE_ORDERS = ("stable", "optimistic", "pessimistic")
+"""How detections with equal scores are ranked: as they came, hits first, misses first."""
+
+
+@dataclass(frozen=True, eq=False)
+class PrecisionRecall:
+    """Precision and recall after every hit, best score first.
+
+    Attributes:
+        recall: (H,) float64, hits so far / ground truths; increases.
+        precision: (H,) float64, hits so far / detections so far.
+    """
+
+    recall: npt.NDArray[np.float64]
+    precision: npt.NDArray[np.float64]
+
+    @property
+    def envelope(self) -> npt.NDArray[np.float64]:
+        """(H,) float64: the best precision at this recall or a higher one."""
+        return np.maximum.accumulate(self.precision[::-1])[::-1]
+
+
+def rank(scores: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_], ties: str = "stable") -> npt.NDArray[np.intp]:
+    """(N,) order of detections, best score first; `ties` is one of `TIE_ORDERS`."""
+    if ties == "stable":
+        return np.argsort(-scores, kind="stable")
+    return np.lexsort((~hits if ties == "optimistic" else hits, -scores))
+
+
+def precision_recall(hits: npt.NDArray[np.bool_], num_groundtruth: int) -> PrecisionRecall:
+    """The curve of (N,) hits, best score first."""
+    places = np.flatnonzero(hits)
+    count = np.arange(1, len(places) + 1)
+    return PrecisionRecall(count / max(num_groundtruth, 1), count / (places + 1.0))
+
+
+def envelope_ap(hits: npt.NDArray[np.bool_], num_groundtruth: int) -> float:
+    """Area under the monotone precision envelope, all points (PASCAL VOC from 2010; AVA, YOWO, MultiSports).
+
+    Args:
+        hits: (N,) whether a detection is a true positive, best score first.
+        num_groundtruth: Objects to find.
+
+    Returns:
+        In [0, 1]; NaN where there is nothing to find.
+    """
+    if num_groundtruth == 0:
+        return float("nan")
+    return float(precision_recall(hits, num_groundtruth).envelope.sum() / num_groundtruth)
+
+
+def trapezoid_ap(hits: npt.NDArray[np.bool_], num_groundtruth: int) -> float:
+    """Area under the raw precision-recall curve by trapezoids, from precision 1 at recall 0 (ACT, MOC).
+
+    Arguments and result are those of `envelope_ap`.
+    """
+    if num_groundtruth == 0:
+        return float("nan")
+    found = np.concatenate([[0], np.cumsum(hits)])
+    precision = np.concatenate([[1.0], found[1:] / np.arange(1, len(hits) + 1)])
+    recall = found / num_groundtruth
+    return float(np.sum(np.diff(recall) * (precision[1:] + precision[:-1]) / 2))

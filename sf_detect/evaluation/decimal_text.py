@@ -1,0 +1,139 @@
+"""Decimal numbers out of text, thousands at a time, without a Python object per number.
+
+Eight characters are loaded as one 64-bit word and converted together ("SIMD within a register"): blank what lies
+before the field, close the gap of the decimal point, then fold pairs of digits, pairs of pairs, and the two halves.
+At most 15 digits fit a float64 exactly, as do the powers of ten up to 22, so one division rounds correctly and the
+result equals Python's `float(text)` in every bit. What does not fit (signs, exponents, 17 digits) goes through `float`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Words = npt.NDArray[np.uint64]
+Positions = npt.NDArray[np.int64]
+
+PADDING = 16
+"""Bytes that must precede and follow the text in a buffer, so that whole words can be loaded at its ends."""
+
+_LONGEST = 16
+
+
+def _repeat(byte: int) -> np.uint64:
+    return np.uint64(byte * 0x0101010101010101)
+
+
+def _word(value: int) -> np.uint64:
+    return np.uint64(value & 0xFFFFFFFFFFFFFFFF)
+
+
+_DOTS, _ZEROS, _ONES, _TOPS, _OVER_NINE = _repeat(0x2E), _repeat(0x30), _repeat(0x01), _repeat(0x80), _repeat(0x76)
+_PAIRS, _QUADS = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
+# A dot in byte p leaves 7 - p characters behind it; multiplying 256**p by this puts 7 - p into the highest byte.
+_CHARACTERS_BEHIND = np.uint64(0x0706050403020100)
+_U1, _U7, _U8, _U16, _U32, _U56 = (np.uint64(n) for n in (1, 7, 8, 16, 32, 56))
+_TEN, _HUNDRED, _TEN_THOUSAND, _ZERO_CHARACTER = (np.uint64(n) for n in (10, 100, 10000, 0x30))
+
+# Row n: the n first characters of a word (its lowest bytes) are not part of the field.
+_KEEP = np.array([_word(-1 << (8 * n)) for n in range(9)], np.uint64)
+_FILL = _ZEROS & ~_KEEP
+FIRST_BYTES = np.array([_word((1 << (8 * n)) - 1) for n in range(9)], np.uint64)
+"""(9,) uint64: mask of the n first characters of a word."""
+_POWERS = 10.0 ** np.arange(2 * _LONGEST)
+
+
+def words_of(buffer: npt.NDArray[np.uint8]) -> Words:
+    """A (len - 7,) view of a uint8 buffer: the eight bytes from every position as one little-endian word."""
+    return np.ndarray((len(buffer) - 7,), np.dtype("<u8"), buffer, 0, (1,))
+
+
+def _dot_bit(word: Words) -> Words:
+    """The highest bit of the first byte that is a decimal point; 0 where there is none."""
+    word = word ^ _DOTS
+    zero_bytes = (word - _ONES) & ~word & _TOPS
+    return zero_bytes & (~zero_bytes + _U1)
+
+
+def _without_dot(word: Words, dot: Words, carry: Words | np.uint64) -> Words:
+    """`word` with the byte of `dot` taken out: what precedes it moves up, and `carry` enters at the front."""
+    below = (dot >> _U7) - _U1
+    above = ~((dot << _U1) - _U1)
+    return (word & above) | ((word & below) << _U8) | carry
+
+
+def _digits(word: Words) -> tuple[Words, Words]:
+    """The value of eight digit characters, and a word that is non-zero where one of them is no digit."""
+    word = word ^ _ZEROS
+    wrong = ((word + _OVER_NINE) | word) & _TOPS
+    word = (word * _TEN + (word >> _U8)) & _PAIRS
+    word = (word * _HUNDRED + (word >> _U16)) & _QUADS
+    return (word * _TEN_THOUSAND + (word >> _U32)) & np.uint64(0xFFFFFFFF), wrong
+
+
+def _last_word(words: Words, end: Positions, length: Positions) -> Words:
+    missing = np.maximum(8 - length, 0)
+    return (words[end - 8] & _KEEP[missing]) | _FILL[missing]
+
+
+def _short(words: Words, end: Positions, length: Positions) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Fields of at most 8 characters: values, and where they are right."""
+    word = _last_word(words, end, length)
+    dot = _dot_bit(word)
+    has_dot = dot != 0
+    word = np.where(has_dot, _without_dot(word, dot, _ZERO_CHARACTER), word)
+    value, wrong = _digits(word)
+    decimals = ((dot >> _U7) * _CHARACTERS_BEHIND) >> _U56
+    return value.astype(np.float64) / _POWERS[decimals], (wrong == 0) & (length > has_dot) & (length <= 8)
+
+
+def _long(words: Words, end: Positions, length: Positions) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Fields of at most 16 characters."""
+    low = _last_word(words, end, length)
+    missing = np.clip(16 - length, 0, 8)
+    high = (words[end - 16] & _KEEP[missing]) | _FILL[missing]
+    dot_low, dot_high = _dot_bit(low), _dot_bit(high)
+    in_low, in_high = dot_low != 0, dot_high != 0
+    moved_high = np.where(in_low, (high << _U8) | _ZERO_CHARACTER, high)
+    low = np.where(in_low, _without_dot(low, dot_low, high >> _U56), low)
+    high = np.where(in_high, _without_dot(high, dot_high, _ZERO_CHARACTER), moved_high)
+    (low_value, low_wrong), (high_value, high_wrong) = _digits(low), _digits(high)
+    decimals = (((dot_low | dot_high) >> _U7) * _CHARACTERS_BEHIND) >> _U56
+    decimals = decimals + np.where(in_high, _U8, np.uint64(0))
+    right = ((low_wrong | high_wrong) == 0) & (length > (in_low | in_high)) & ~(in_low & in_high)
+    right &= length <= np.where(in_low | in_high, _LONGEST, _LONGEST - 1)  # 15 digits are exact in a float64
+    value = high_value.astype(np.float64) * 1e8 + low_value.astype(np.float64)
+    return value / _POWERS[decimals], right
+
+
+def parse_decimals(words: Words, text: bytes, start: Positions, end: Positions) -> npt.NDArray[np.float64]:
+    """The float64 values of the fields `text[start:end]`.
+
+    Args:
+        words: `words_of` the buffer.
+        text: The same bytes; at least `PADDING` of them precede the first field and follow the last.
+        start, end: (N,) positions of the fields.
+
+    Raises:
+        ValueError: A field is not a number.
+    """
+    length = end - start
+    parse = _short if length.max(initial=0) <= 8 else _long
+    values, right = parse(words, end, length)
+    for i in np.flatnonzero(~right):
+        values[i] = float(text[start[i] : end[i]])
+    return values
+
+
+def parse_integers(words: Words, text: bytes, start: Positions, end: Positions) -> npt.NDArray[np.int64]:
+    """The int64 values of the fields `text[start:end]`; arguments as for `parse_decimals`.
+
+    Raises:
+        ValueError: A field is not an integer; `12.0` is none.
+    """
+    length = end - start
+    value, wrong = _digits(_last_word(words, end, length))
+    values = value.astype(np.int64)
+    for i in np.flatnonzero((wrong != 0) | (length < 1) | (length > 8)):
+        values[i] = int(text[start[i] : end[i]])
+    return values

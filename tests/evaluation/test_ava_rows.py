@@ -1,0 +1,137 @@
+"""Reading AVA csv files."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sf_detect.errors import DataError
+from sf_detect.evaluation import ava_rows
+from sf_detect.evaluation.ava import official_key, pyslowfast_key
+from sf_detect.evaluation.ava_rows import AvaRows, KeyframeTable, read_ava_rows
+
+ROW = "vid,0902,0.1,0.2,0.3,0.4,12,0.5\n"
+
+
+def _read(path: Path, data: str | bytes, **options: object) -> tuple[AvaRows, KeyframeTable, int]:
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    table = KeyframeTable(official_key)
+    rows, count = read_ava_rows(path, table, **options)  # type: ignore[arg-type]
+    return rows, table, count
+
+
+def test_columns(tmp_path: Path) -> None:
+    text = "a,0902,0.1,0.2,0.3,0.4,12,0.25\na,903\nb,902.5,1,2,3,4,7\na,902,5,6,7,8,80,1e-05\n"
+    rows, table, count = _read(tmp_path / "a.csv", text)
+    assert count == 4
+    assert list(table.ids) == ["a,902.000000", "a,903.000000", "b,902.500000"]
+    assert rows.keyframes.tolist() == [0, 2, 0]
+    assert rows.boxes.tolist() == [[0.1, 0.2, 0.3, 0.4], [1, 2, 3, 4], [5, 6, 7, 8]]
+    assert rows.classes.tolist() == [12, 7, 80]
+    assert rows.scores.tolist() == [0.25, 1.0, 1e-05]
+    assert rows.lines.tolist() == [1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (ROW * 3).encode(),
+        (ROW * 3).rstrip().encode(),
+        b"\xef\xbb\xbf" + (ROW * 3).encode(),
+        (ROW * 3).replace("\n", "\r\n").encode(),
+        (ROW * 2 + '"vid",0902,0.1,0.2,0.3,"0.4",12,0.5\n').encode(),
+        (ROW * 2 + "vid,0902, 0.1,+0.2,0.3,.4,012,5e-1\n").encode(),
+        gzip.compress((ROW * 3).encode()),
+    ],
+    ids=["plain", "no last newline", "byte order mark", "windows", "quotes", "other number forms", "gzip"],
+)
+def test_forms_of_a_file(tmp_path: Path, data: bytes) -> None:
+    rows, table, count = _read(tmp_path / "a.csv", data)
+    assert (count, list(table.ids)) == (3, ["vid,902.000000"])
+    assert rows.boxes.tolist() == [[0.1, 0.2, 0.3, 0.4]] * 3
+    assert (rows.classes.tolist(), rows.scores.tolist()) == ([12] * 3, [0.5] * 3)
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    rows, table, count = _read(tmp_path / "a.csv", "")
+    assert (len(rows), table.ids, count) == (0, {}, 0)
+    assert rows.boxes.shape == (0, 4)
+
+
+def test_careful_and_fast_reader_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    lines = []
+    for _ in range(3000):
+        video, second = f"v{'x' * random.integers(0, 20)}", random.integers(0, 5)
+        cells = [*(f"{v:.{random.integers(1, 9)}f}" for v in random.random(4) * 500), str(random.integers(1, 81))]
+        lines.append(",".join([video, f"{second:04d}", *cells, repr(random.random())][: random.choice([2, 7, 8])]))
+    text = "\n".join(lines) + "\n"
+    monkeypatch.setattr(ava_rows, "BLOCK_BYTES", 5000)
+    fast, fast_table, _ = _read(tmp_path / "a.csv", text)
+    monkeypatch.setattr(ava_rows, "_fast_block", lambda *_: None)
+    careful, careful_table, _ = _read(tmp_path / "a.csv", text)
+    assert fast_table.ids == careful_table.ids
+    for column in ("keyframes", "boxes", "classes", "scores", "lines"):
+        np.testing.assert_array_equal(getattr(fast, column), getattr(careful, column))
+
+
+def test_keep(tmp_path: Path) -> None:
+    rows, _, count = _read(tmp_path / "a.csv", ROW + ROW.replace("12", "13"), keep=lambda rows: rows.classes == 13)
+    assert (rows.lines.tolist(), count) == ([2], 2)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("vid,0902,0.1,0.2,0.3,0.4\n", "6 columns, expected 2 or 7 or 8 (video,timestamp,x1"),
+        ("\n", "an empty line"),
+        ("vid,0902,a,0.2,0.3,0.4,12,0.5\n", "x1 is a number, got 'a'"),
+        ("vid,0902,0.1,0.2,,0.4,12,0.5\n", "x2 is a number, got ''"),
+        ("vid,0902,0.1,0.2,0.3,nan,12,0.5\n", "y2 is a finite number, got 'nan'"),
+        ("vid,0902,0.1,0.2,0.3,0.4,12.0,0.5\n", "the label id is an integer such as 12, got '12.0'"),
+        ("vid,0902,0.1,0.2,0.3,0.4,,0.5\n", "the label id is an integer such as 12, got ''"),
+        ("vid,0902,0.1,0.2,0.3,0.4,12,high\n", "score is a number, got 'high'"),
+        ("vid,0902,0.1,0.2,0.3,0.4,12,inf\n", "score is a finite number, got 'inf'"),
+        ("vid,soon,0.1,0.2,0.3,0.4,12,0.5\n", "the timestamp is a number of seconds such as 0902 or 902.5, got 'soon'"),
+        ("vid,nan\n", "the timestamp is a number of seconds"),
+        ('vid,"0902,0.1,0.2,0.3,0.4,12,0.5\n', "not a line of csv in UTF-8"),
+        ("vid,0902,0.1\r0.2,0.3,0.4,12,0.5\n", "not a line of csv in UTF-8"),
+    ],
+)
+def test_malformed_row(tmp_path: Path, bad: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ava_rows, "BLOCK_BYTES", 100)  # the bad row is not in the first block
+    with pytest.raises(DataError) as error:
+        _read(tmp_path / "a.csv", ROW * 10 + bad + ROW)
+    assert str(error.value).startswith(f"{tmp_path / 'a.csv'}:11: ")
+    assert message in str(error.value)
+
+
+def test_header(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r":1: x1 is a number, got 'x1' \(a header\? AVA csv files have none\)"):
+        _read(tmp_path / "a.csv", "video,timestamp,x1,y1,x2,y2,label,score\n" + ROW)
+
+
+def test_latin_1(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r":2: not a line of csv in UTF-8"):
+        _read(tmp_path / "a.csv", (ROW + 'vid"\xe9,0902\n').encode("latin-1"))
+
+
+def test_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        read_ava_rows(tmp_path / "missing.csv", KeyframeTable(official_key))
+    with pytest.raises(DataError, match="cannot be read"):
+        _read(tmp_path / "a.csv", gzip.compress(ROW.encode() * 100)[:-20])
+    monkeypatch.setattr(ava_rows, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(ava_rows, "_LONGEST_LINE", 1000)
+    with pytest.raises(DataError, match="no line end within 1000 bytes"):
+        _read(tmp_path / "a.csv", b"0" * 5000)
+
+
+def test_keys() -> None:
+    same = {official_key("v", t) for t in ("902", "0902", "902.0", "902.0000004")}
+    assert same == {"v,902.000000"}
+    assert official_key("v", "902.000001") == "v,902.000001"
+    assert pyslowfast_key("v", "902") == pyslowfast_key("v", "0902") == "v,0902"
+    with pytest.raises(ValueError, match="integer timestamps such as 0902, got '902\\.0'"):
+        pyslowfast_key("v", "902.0")
