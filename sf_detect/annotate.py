@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from sf_detect.errors import ConfigError
 from sf_detect.interfaces import Sink, VideoSource
 from sf_detect.processing import RunSummary, process
 from sf_detect.structures import FrameResult, VideoInfo
+
+if TYPE_CHECKING:
+    from sf_detect.models.predictor import ActionPredictor
 
 STDOUT = "-"
 
@@ -53,9 +57,8 @@ def annotate_video(
     _seed(config.seed)
     with closing(build.open_source(str(source), config)) as opened:
         predictor = build.build_predictor(config)
-        thresholds = build.thresholds(config, predictor)
         pipeline = build.build_pipeline(config, predictor)
-        sink = _open_sinks(str(source), opened, config, predictor, thresholds, out_video, out_jsonl, out_csv)
+        sink = _open_sinks(str(source), opened, config, predictor, out_video, out_jsonl, out_csv)
         if on_start is not None:
             on_start(opened.info)
         return process(
@@ -63,7 +66,7 @@ def annotate_video(
             pipeline,
             sink,
             labels=predictor.labels,
-            thresholds=list(thresholds),
+            thresholds=predictor.thresholds,
             max_seconds=config.max_seconds,
             on_result=on_result,
         )
@@ -73,8 +76,7 @@ def _open_sinks(
     source: str,
     opened: VideoSource,
     config: RunConfig,
-    predictor: build.Predictor,
-    thresholds: np.ndarray,
+    predictor: ActionPredictor,
     out_video: str | Path | None,
     out_jsonl: str | Path | None,
     out_csv: str | Path | None,
@@ -89,7 +91,7 @@ def _open_sinks(
         if out_csv is not None:
             sinks.append(AvaCsvSink(out_csv, name, predictor.labels, label_ids=predictor.label_ids))
         if out_video is not None:
-            renderer = build.build_renderer(config, predictor, thresholds)
+            renderer = build.build_renderer(config, predictor.labels, predictor.thresholds, predictor.name)
             audio_from = Path(source) if Path(source).is_file() else None
             sinks.append(VideoSink(out_video, opened.info, renderer, audio_from=audio_from))
     except BaseException:

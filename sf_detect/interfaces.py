@@ -88,8 +88,11 @@ class ClipSampler(Protocol):
 class ActionModel(Protocol):
     """Scores the actions of the persons of each clip; one `ActionDetections` per clip, persons in the clip's order."""
 
-    clip_spec: ClipSpec
-    labels: Sequence[str]
+    @property
+    def clip_spec(self) -> ClipSpec: ...
+
+    @property
+    def labels(self) -> Sequence[str]: ...
 
     def __call__(self, clips: Sequence[Clip]) -> list[ActionDetections]: ...
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from sf_detect.concurrency import BackgroundSink, Prefetch
 from sf_detect.interfaces import Sink, VideoSource
 from sf_detect.pipeline import Pipeline
-from sf_detect.structures import Frame, FrameResult
+from sf_detect.structures import Frame, FrameResult, VideoInfo
+
+_QUEUE_BYTES = 64_000_000
 
 
 @dataclass
@@ -58,6 +60,11 @@ class RunSummary:
                     self.top_actions[labels[best]] += 1
 
 
+def queue_size(info: VideoInfo) -> int:
+    """Frames that a queue may hold: up to 16, fewer where frames are large, so that memory stays in bounds."""
+    return max(2, min(16, _QUEUE_BYTES // (3 * info.width * info.height)))
+
+
 def limited(source: VideoSource, max_seconds: float | None) -> Iterator[Frame]:
     """The frames of `source` within the first `max_seconds` after its first frame."""
     first: float | None = None
@@ -87,9 +94,10 @@ def process(
     """
     summary = RunSummary()
     start = time.monotonic()
-    background = BackgroundSink(sink)
+    size = queue_size(source.info)
+    background = BackgroundSink(sink, size)
     try:
-        with Prefetch(limited(source, max_seconds)) as frames:
+        with Prefetch(limited(source, max_seconds), size) as frames:
             for result in pipeline.run(frames, source.info):
                 background.write(result)
                 if summary.first_result_seconds is None:

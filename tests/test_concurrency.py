@@ -3,27 +3,13 @@ import threading
 import numpy as np
 import pytest
 
+from fakes import FakeSink
 from sf_detect.concurrency import BackgroundSink, Prefetch
 from sf_detect.structures import Detections, Frame, FrameResult
 
 
 def result(index: int) -> FrameResult:
     return FrameResult(Frame(np.zeros((2, 2, 3), np.uint8), index, float(index)), Detections.empty())
-
-
-class RecordingSink:
-    def __init__(self, fail_at: int | None = None) -> None:
-        self.indices: list[int] = []
-        self.closed = 0
-        self._fail_at = fail_at
-
-    def write(self, result: FrameResult) -> None:
-        if result.frame.index == self._fail_at:
-            raise RuntimeError("disk full")
-        self.indices.append(result.frame.index)
-
-    def close(self) -> None:
-        self.closed += 1
 
 
 def test_prefetch_keeps_order_and_length():
@@ -71,29 +57,29 @@ def test_prefetch_is_bounded():
 
 
 def test_background_sink_writes_all_before_it_closes():
-    sink = RecordingSink()
+    sink = FakeSink()
     background = BackgroundSink(sink, size=2)
     for i in range(50):
         background.write(result(i))
     background.close()
     background.close()
-    assert sink.indices == list(range(50))
-    assert sink.closed == 1
+    assert [r.frame.index for r in sink.results] == list(range(50))
+    assert sink.closes == 1
 
 
 def test_background_sink_reports_a_failure_once_and_closes():
-    sink = RecordingSink(fail_at=3)
+    sink = FakeSink(fail_at=3)
     background = BackgroundSink(sink, size=1)
-    with pytest.raises(RuntimeError, match="disk full"):
+    with pytest.raises(OSError, match="the fake sink fails"):
         for i in range(1000):
             background.write(result(i))
-    assert sink.closed == 1
+    assert sink.closes == 1
     background.close()
-    assert sink.indices == [0, 1, 2]
+    assert [r.frame.index for r in sink.results] == [0, 1, 2]
 
 
 def test_background_sink_reports_a_failure_of_the_last_write():
-    background = BackgroundSink(RecordingSink(fail_at=0))
+    background = BackgroundSink(FakeSink(fail_at=0))
     background.write(result(0))
-    with pytest.raises(RuntimeError, match="disk full"):
+    with pytest.raises(OSError, match="the fake sink fails"):
         background.close()

@@ -70,6 +70,9 @@ class ActionPredictor:
         preprocessing: What it expects of its input.
         activation: "sigmoid" for independent actions, "softmax" for exclusive ones.
         device: Where it runs.
+        name: For people to read.
+        label_ids: C ids of the classes in annotation files; counted from 1 where None.
+        thresholds: C scores from which an action counts; 0.5 where None.
     """
 
     def __init__(
@@ -81,10 +84,16 @@ class ActionPredictor:
         *,
         activation: str = "sigmoid",
         device: torch.device | str = "cpu",
+        name: str = "",
+        label_ids: Sequence[int] | None = None,
+        thresholds: Sequence[float] | None = None,
     ) -> None:
         if activation not in ("sigmoid", "softmax"):
             raise ValueError(f"activation is 'sigmoid' or 'softmax', got {activation!r}")
         self.clip_spec, self.labels, self.preprocessing = clip_spec, tuple(labels), preprocessing
+        self.name = name
+        self.label_ids = tuple(label_ids) if label_ids is not None else tuple(range(1, len(self.labels) + 1))
+        self.thresholds = tuple(thresholds) if thresholds is not None else (0.5,) * len(self.labels)
         self._device = torch.device(device)
         self._network = network.eval().to(self._device)
         self._activation = activation

@@ -1,0 +1,211 @@
+"""From names and settings to objects: the only place where names are looked up.
+
+Everything it returns takes explicit arguments only; nothing behind it reads a configuration.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sf_detect.config import RunConfig
+from sf_detect.errors import ConfigError, WeightsError
+from sf_detect.interfaces import ActionModel, PersonDetector, TimedDetector, VideoSource
+from sf_detect.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sf_detect.models.predictor import ActionPredictor
+    from sf_detect.rendering import Renderer
+
+DEFAULT_MODEL = "slowfast_tiny_jhmdb"
+
+
+def open_source(source: str | os.PathLike[str], config: RunConfig | None = None) -> VideoSource:
+    """Open a video file, a folder of images, a camera ("0") or a URL.
+
+    Raises:
+        SourceOpenError: It can't be opened; the message says why.
+    """
+    from sf_detect.video import open_source as open_video
+
+    fps = None if config is None or config.fps is None else Fraction(config.fps).limit_denominator(100_000)
+    return open_video(os.fspath(source), fps)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not know or that is not there.
+
+    Raises:
+        ConfigError: With what is available.
+    """
+    import torch
+
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"device {device!r} is unknown. Expected cpu, cuda or cuda:N.") from error
+    if wanted.type == "cpu":
+        return
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted.type != "cuda":
+        raise ConfigError(f"device {device!r} is not supported. Expected cpu, cuda or cuda:N.")
+    if (wanted.index or 0) >= count:
+        raise ConfigError(
+            f"device {device!r} is not available: torch {torch.__version__} sees {count} CUDA device(s). "
+            "Use --device cpu, or install a CUDA build of torch and its driver."
+        )
+
+
+def load_model(name: str, weights: str | os.PathLike[str] | None = None, device: str = "cpu") -> nn.Module:
+    """A network of the zoo, in evaluation mode.
+
+    `model(pathways, boxes=None)` takes a list of (B, 3, T, H, W) float tensors (slow first; one for single-pathway
+    networks) and boxes (N, 5) = batch index, x1, y1, x2, y2 in input pixels, and returns logits before the activation.
+
+    Args:
+        name: Of the zoo (`sf-detect weights list`).
+        weights: A checkpoint file of any readable format; None takes the file that ships with the package.
+        device: "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UnknownNameError: No such model.
+        WeightsError: The file can't be read or does not fit, or there is none.
+        ConfigError: The device is not there.
+    """
+    from sf_detect.weights.zoo import entry, load_network
+
+    check_device(device)
+    return load_network(name, _weights_file(entry(name), weights), device)
+
+
+def _weights_file(entry: Any, weights: str | os.PathLike[str] | None) -> Path:
+    if weights is not None:
+        path = Path(weights)
+        if not path.is_file():
+            raise WeightsError(f"weights {path}: no such file. Give the path of a checkpoint for {entry.name}.")
+        return path
+    if entry.shipped is not None:
+        return entry.shipped
+    where = f"Its checkpoint is published at {entry.urls[0]}: download it" if entry.urls else "Train or obtain it"
+    raise WeightsError(
+        f"no weights for {entry.name}: none ship with the package. {where} and give its path as --weights FILE "
+        "(load_model(name, weights=FILE))."
+    )
+
+
+def build_predictor(config: RunConfig | None = None) -> ActionPredictor:
+    """The action model with its preprocessing, labels and thresholds.
+
+    Raises:
+        ConfigError: The model classifies clips and can't score persons.
+    """
+    from sf_detect.labels import label_set
+    from sf_detect.models.predictor import ActionPredictor, Preprocessing
+    from sf_detect.weights.zoo import entry
+
+    config = config or RunConfig()
+    chosen = entry(config.model.name)
+    if chosen.task != "detection":
+        raise ConfigError(
+            f"model {chosen.name} classifies whole clips; `run` needs one that scores persons, "
+            f"such as {DEFAULT_MODEL} (`sf-detect weights list` shows the task of each)."
+        )
+    labels = label_set(chosen.labels)
+    return ActionPredictor(
+        load_model(chosen.name, config.model.weights, config.device),
+        chosen.clip_spec,
+        labels.names,
+        Preprocessing(
+            chosen.short_side, chosen.mean, chosen.std, bgr=chosen.channel_order == "bgr", slow_index=chosen.slow_index
+        ),
+        activation=chosen.activation,
+        device=config.device,
+        name=chosen.name,
+        # AVA's format counts classes from 1; sets of our own that count from 0 are shifted.
+        label_ids=[i + 1 for i in labels.ids] if min(labels.ids) == 0 else labels.ids,
+        thresholds=chosen.thresholds,
+    )
+
+
+def build_detector(config: RunConfig | None = None) -> PersonDetector | TimedDetector:
+    """The person detector that `config.detector` names.
+
+    Raises:
+        UnknownNameError: No such detector.
+        WeightsError: Its weights can't be fetched or do not fit.
+    """
+    from sf_detect import detection
+
+    config = config or RunConfig()
+    chosen = config.detector
+    return detection.build_detector(
+        chosen.name,
+        device=config.device,
+        score_threshold=chosen.score_threshold,
+        min_size=chosen.min_size,
+        max_persons=chosen.max_persons,
+        tile=chosen.tile,
+        weights=chosen.weights,
+    )
+
+
+def build_pipeline(config: RunConfig | None = None, predictor: ActionModel | None = None) -> Pipeline:
+    """Detector, tracker, clip buffer and action model, ready to run over a source.
+
+    Args:
+        config: Settings; None takes the defaults.
+        predictor: An action model to use instead of the one that `config.model` names.
+    """
+    from sf_detect.tracking import ByteTrack, interpolate
+    from sf_detect.video.clip_buffer import ClipBuffer
+
+    config = config or RunConfig()
+    check_device(config.device)
+    detector = build_detector(config)
+    model: ActionModel = predictor or build_predictor(config)
+    preprocessing = getattr(model, "preprocessing", None)
+    short_side = preprocessing.short_side if preprocessing is not None else 256
+    return Pipeline(
+        detector,
+        ByteTrack(),
+        model,
+        # A keyframe waits at most for the next detection and the rest of its clip.
+        ClipBuffer(model.clip_spec, short_side, history=config.pipeline.stride + 1.0),
+        interpolate,
+        stride=config.pipeline.stride,
+        detection_interval=config.pipeline.detection_interval,
+    )
+
+
+def build_renderer(config: RunConfig, labels: Sequence[str], thresholds: npt.ArrayLike, model_name: str) -> Renderer:
+    """The renderer that `config.render` describes.
+
+    Raises:
+        UnknownNameError: It names a label that the model does not have.
+        ConfigError: A value out of range.
+    """
+    from sf_detect.rendering import Renderer, RenderStyle
+
+    chosen = config.render
+    style = RenderStyle(
+        top_k=chosen.top_k,
+        threshold=chosen.threshold,
+        thresholds=dict(chosen.thresholds),
+        labels=chosen.labels or None,
+        hide_labels=tuple(chosen.hide_labels),
+        hide_idle=chosen.hide_idle,
+        hide_scores=chosen.hide_scores,
+        show_track_ids=chosen.show_track_ids,
+        show_status=chosen.show_status,
+        font_scale=chosen.font_scale,
+        anonymise=chosen.anonymise,
+    )
+    return Renderer(labels, style, np.asarray(thresholds, np.float32), model_name)

@@ -1,0 +1,76 @@
+import pytest
+
+from fakes import FakeActionModel, FakeDetector, FakeSink, FakeSource, FakeTracker
+from sf_detect.errors import SourceError
+from sf_detect.pipeline import Pipeline
+from sf_detect.processing import process, queue_size
+from sf_detect.structures import Detections, VideoInfo
+from sf_detect.video.clip_buffer import ClipBuffer
+
+LABELS, THRESHOLDS = ("a", "b", "c"), (0.4, 0.4, 0.4)
+
+
+def hold(before, t0, after, t1, t):
+    return Detections(before.boxes, before.scores, before.track_ids)
+
+
+def pipeline() -> Pipeline:
+    model = FakeActionModel()
+    return Pipeline(FakeDetector(), FakeTracker(), model, ClipBuffer(model.clip_spec, 48), hold)
+
+
+def test_everything_reaches_the_sink_and_is_counted():
+    sink, seen = FakeSink(), []
+    summary = process(
+        FakeSource(num_frames=60), pipeline(), sink, labels=LABELS, thresholds=THRESHOLDS, on_result=seen.append
+    )
+    assert [r.frame.index for r in sink.results] == list(range(60))
+    assert len(seen) == 60
+    assert (summary.frames, summary.keyframes, summary.tracks) == (60, 4, {1, 2})
+    assert summary.seconds == pytest.approx(59 / 30)
+    assert summary.top_actions == {"c": 8}
+    assert summary.first_result_seconds is not None
+    assert summary.fps > 0
+    assert not summary.interrupted
+    assert sink.closes == 1
+
+
+def test_max_seconds_stops_early():
+    sink = FakeSink()
+    process(FakeSource(num_frames=90), pipeline(), sink, labels=LABELS, thresholds=THRESHOLDS, max_seconds=1.0)
+    assert len(sink.results) == 30
+
+
+def test_interruption_completes_the_outputs():
+    sink = FakeSink()
+
+    def interrupt(result):
+        if result.frame.index == 20:
+            raise KeyboardInterrupt
+
+    summary = process(
+        FakeSource(num_frames=90), pipeline(), sink, labels=LABELS, thresholds=THRESHOLDS, on_result=interrupt
+    )
+    assert summary.interrupted
+    assert sink.closes == 1
+    assert [r.frame.index for r in sink.results] == list(range(21))
+
+
+def test_a_failing_source_completes_the_outputs_first():
+    sink = FakeSink()
+    with pytest.raises(SourceError, match="fails at frame 40"):
+        process(FakeSource(num_frames=90, fail_at=40), pipeline(), sink, labels=LABELS, thresholds=THRESHOLDS)
+    assert len(sink.results) == 40
+    assert sink.closes == 1
+
+
+def test_a_failing_sink_ends_the_run():
+    sink = FakeSink(fail_at=5)
+    with pytest.raises(OSError, match="the fake sink fails"):
+        process(FakeSource(num_frames=600), pipeline(), sink, labels=LABELS, thresholds=THRESHOLDS)
+    assert sink.closes == 1
+
+
+def test_queues_hold_fewer_large_frames():
+    assert queue_size(VideoInfo(640, 480)) == 16
+    assert queue_size(VideoInfo(3840, 2160)) == 2
