@@ -1,0 +1,161 @@
+"""The command as a user meets it: exit codes, messages, outputs. Detector and action model are fakes."""
+
+import json
+import sys
+
+import av
+import pytest
+
+from fakes import FakeActionModel, FakeDetector
+from sf_detect import build, cli
+from sf_detect.commands.run import default_output
+from synthetic_video import cut_short, write_audio_only, write_video
+
+LABELS = ("stand", "walk", "wave")
+
+
+class FakePredictor(FakeActionModel):
+    name, label_ids, thresholds = "fake", (1, 2, 3), (0.4, 0.4, 0.4)
+
+    def __init__(self) -> None:
+        super().__init__(labels=LABELS)
+
+
+@pytest.fixture
+def fakes(monkeypatch, tmp_path):
+    """Runs `sf-detect` in an empty folder with fakes for the networks; returns the exit code."""
+    monkeypatch.setattr(build, "build_predictor", lambda config=None: FakePredictor())
+    monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def sf_detect(monkeypatch):
+    def command(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["sf-detect", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code or 0
+
+    return command
+
+
+@pytest.mark.usefixtures("fakes")
+def test_run_writes_all_outputs(sf_detect, tmp_path, capsys):
+    video = write_video(tmp_path / "in.mp4", num_frames=40, audio=True)
+    assert sf_detect("run", video, "--out-video", "o.mp4", "--out-jsonl", "o.jsonl", "--out-csv", "o.csv") == 0
+    with av.open("o.mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) == 40
+        assert len(container.streams.audio) == 1
+    lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert [line["frame"] for line in lines] == [0, 15, 30]
+    assert set(lines[0]) == {"schema", "video", "frame", "time", "width", "height", "persons"}
+    assert lines[0]["schema"] == "sf-detect/1"
+    assert [p["track_id"] for p in lines[0]["persons"]] == [1, 2]
+    rows = [row.split(",") for row in (tmp_path / "o.csv").read_text().splitlines()]
+    assert {len(row) for row in rows} == {8}
+    assert {row[0] for row in rows} == {"in"}
+    assert {row[6] for row in rows} == {"1", "2", "3"}
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "40 frames" in printed.err
+    assert "wrote o.mp4" in printed.err
+
+
+@pytest.mark.usefixtures("fakes")
+def test_run_without_outputs_writes_a_video_here(sf_detect, tmp_path):
+    video = write_video(tmp_path / "in.mp4", num_frames=5)
+    assert sf_detect("run", video) == 0
+    assert (tmp_path / "in_actions.mp4").exists()
+
+
+@pytest.mark.usefixtures("fakes")
+def test_quiet_json_lines_on_standard_output(sf_detect, tmp_path, capsys):
+    video = write_video(tmp_path / "in.mp4", num_frames=20)
+    assert sf_detect("run", video, "--out-jsonl", "-", "-q", "--stride", "0.25", "--max-seconds", "0.5") == 0
+    printed = capsys.readouterr()
+    assert [json.loads(line)["frame"] for line in printed.out.splitlines()] == [0, 8]
+    assert printed.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("run", "missing.mp4"), 1, "missing.mp4"),
+        (("run", "."), 1, "image"),
+        (("run", "empty.mp4"), 1, "empty"),
+        (("run", "text.mp4"), 1, "text.mp4"),
+        (("run", "sound.mp4"), 1, "audio"),
+        (("run", "cut.mp4"), 1, "cut.mp4"),
+        (("run", "in.mp4", "--out-video", "in.mp4"), 2, "the input, which it would overwrite"),
+        (("run", "in.mp4", "--out-video", "a.mp4", "--out-jsonl", "a.mp4"), 2, "also --out-video"),
+        (("run", "in.mp4", "--out-jsonl", "/proc/none/a.jsonl"), 1, "/proc/none"),
+        (("run", "in.mp4", "--out-video", "/proc/none/a.mp4"), 1, "/proc/none"),
+        (("run", "in.mp4", "--show", "wav"), 2, "Did you mean 'wave'"),
+        (("run", "in.mp4", "--threshold", "7"), 2, "between 0 and 1"),
+        (("run", "in.mp4", "--anonymise", "face"), 2, "head"),
+        (("run", "in.mp4", "--stride", "0"), 2, "above 0"),
+        (("run", "in.mp4", "--device", "cuda:99"), 2, "cuda:99"),
+        (("run", "in.mp4", "--device", "gpu"), 2, "Expected cpu, cuda"),
+        (("run", "in.mp4", "--set", "pipeline.strid=1"), 2, "Did you mean 'pipeline.stride'"),
+        (("run", "in.mp4", "--config", "none.yaml"), 2, "can't be read"),
+        (("run", "in.mp4", "--config", "text.mp4"), 2, "text.mp4"),
+        (("run",), 2, "INPUT"),
+        (("weights", "pull", "slowfast_tinny_jhmdb"), 2, "Did you mean 'slowfast_tiny_jhmdb'"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+@pytest.mark.usefixtures("fakes")
+def test_bad_input_gives_a_message_and_a_code(sf_detect, tmp_path, capsys, arguments, code, message):
+    write_video(tmp_path / "in.mp4", num_frames=3)
+    cut_short(write_video(tmp_path / "cut.mp4", num_frames=30), 0.5)
+    write_audio_only(tmp_path / "sound.mp4")
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("this is not a video\n" * 50)
+    assert sf_detect(*arguments) == code
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert "Traceback" not in printed.err
+    assert not list(tmp_path.glob("*actions*"))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--model", "slowfast_tinny_jhmdb", "Did you mean 'slowfast_tiny_jhmdb'"),
+        ("--model", "k400_slow_8x8_r50", "classifies whole clips"),
+        ("--detector", "ssdlite_persn", "Did you mean 'ssdlite_person'"),
+        ("--tile", "perhaps", "perhaps"),
+        ("--weights", "none.pyth", "no such file"),
+    ],
+)
+def test_names_that_do_not_exist(sf_detect, tmp_path, monkeypatch, capsys, option, value, message):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "in.mp4", num_frames=3)
+    assert sf_detect("run", "in.mp4", option, value) in (1, 2)
+    assert message in capsys.readouterr().err
+
+
+def test_help_shows_examples(sf_detect, capsys):
+    assert sf_detect("run", "--help") == 0
+    assert "sf-detect run video.mp4" in capsys.readouterr().out
+
+
+def test_version(sf_detect, capsys):
+    assert sf_detect("--version") == 0
+    assert capsys.readouterr().out.startswith("sf-detect ")
+
+
+def test_weights_list(sf_detect, capsys):
+    assert sf_detect("weights", "list") == 0
+    printed = capsys.readouterr().out
+    assert "ssdlite_person" in printed
+    assert "slowfast_tiny_jhmdb" in printed
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("a/b.mkv", "b_actions.mp4"), ("0", "camera0_actions.mp4"), ("rtsp://h/live?x=1", "live_actions.mp4")],
+)
+def test_default_output(source, name):
+    assert default_output(source) == name
