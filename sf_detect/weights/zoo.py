@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sf_detect.errors import UnknownNameError, WeightsMismatchError
@@ -51,6 +52,7 @@ class ZooEntry:
         metric: The published figure; empty where there is none.
         metric_source: Where it was published.
         remark: What else a user should know.
+        shipped: The file, where it ships with the package.
     """
 
     name: str
@@ -75,6 +77,7 @@ class ZooEntry:
     metric: str = ""
     metric_source: str = ""
     remark: str = ""
+    shipped: Path | None = None
 
     @property
     def slow_index(self) -> tuple[int, ...] | None:
@@ -255,7 +258,30 @@ _OTHERS = (
     ),
 )
 
-ZOO: dict[str, ZooEntry] = {e.name: e for e in (*_AVA, *_KINETICS, *_OTHERS)}
+_SHIPPED = Path(__file__).parent / "shipped"
+_OWN = (
+    ZooEntry(
+        "slowfast_tiny_jhmdb",
+        partial(_build, "slowfast_tiny", "slowfast_tiny", 21),
+        ClipSpec(32, 1, Fraction(25)),
+        21,
+        "jhmdb21",
+        "sigmoid",
+        "detection",
+        alpha=4,
+        slow_index_rule="last",
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        short_side=112,
+        aligned=True,
+        file_format="safetensors",
+        licence="Apache-2.0; trained on J-HMDB (CC BY 4.0), see its card",
+        metric_source="sf_detect/weights/shipped/slowfast_tiny_jhmdb.md",
+        shipped=_SHIPPED / "slowfast_tiny_jhmdb.safetensors",
+    ),
+)
+
+ZOO: dict[str, ZooEntry] = {e.name: e for e in (*_OWN, *_AVA, *_KINETICS, *_OTHERS)}
 """Every entry by name."""
 
 
