@@ -1,0 +1,129 @@
+"""The zoo table."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from sf_detect.errors import UnknownNameError, WeightsMismatchError
+from sf_detect.weights import zoo
+from sf_detect.weights.checkpoint import Checkpoint
+from sf_detect.weights.zoo import ZOO, entry, fitting, load_network
+
+PARITY_NAMES = [
+    "ava_slowfast_8x8_r50",
+    "ava_slowfast_8x8_r101_nl",
+    "ava_slowfast_16x8_r101_nl",
+    "ava_slow_4x16_r50",
+    "k400_slowfast_4x16_r50",
+    "k400_slowfast_8x8_r50",
+    "k400_slowfast_8x8_r101",
+    "k400_slowfast_16x8_r101",
+    "k400_slowfast_nl_16x8_r101",
+    "k400_slowfast_nl_4x16_r50",
+    "k400_slow_4x16_r50",
+    "k400_slow_8x8_r50",
+    "k400_slow_nl_8x8_r50",
+    "k400_i3d_8x8_r50",
+    "k400_i3d_nl_8x8_r50",
+    "k400_c2d_8x8_r50",
+    "charades_slowfast_16x8_r50",
+    "ssv2_slowfast_16x8_r50",
+    "k400_x3d_s",
+]
+
+
+def meta(name: str) -> torch.nn.Module:
+    with torch.device("meta"):
+        return entry(name).builder()
+
+
+def test_every_published_name_exists():
+    assert set(PARITY_NAMES) <= set(ZOO)
+
+
+def test_the_names_of_the_parity_table_exist(shared):
+    table = (shared / "parity" / "README.md").read_text()
+    names = re.findall(r"^\| ((?:ava|k400|charades|ssv2)_\w+)", table, re.MULTILINE)
+    assert len(names) == len(PARITY_NAMES)
+    assert set(names) <= set(ZOO)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_entries_are_consistent(name):
+    e = entry(name)
+    assert e.name == name
+    assert e.task in ("detection", "classification")
+    assert e.activation in ("sigmoid", "softmax")
+    assert (e.aligned is None) == (e.detector_threshold is None) == (e.task == "classification")
+    assert bool(e.urls) <= bool(e.licence and e.metric and e.metric_source)
+    assert all(url.startswith("https://") for url in e.urls)
+    if e.alpha is not None:
+        assert len(e.slow_index) * e.alpha == e.clip_spec.num_frames
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        e.mean = (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["ava_slowfast_8x8_r50", "k400_i3d_nl_8x8_r50", "k400_x3d_s"])
+def test_the_network_fits_its_entry(name):
+    e, network = entry(name), meta(name)
+    assert network.alpha == e.alpha
+    assert network.head.projection.out_features == e.num_classes
+
+
+def test_clip_lengths_of_the_published_models():
+    assert entry("ava_slowfast_8x8_r50").clip_spec.duration == pytest.approx(64 / 30)
+    assert entry("k400_slowfast_16x8_r101").clip_spec.duration == pytest.approx(128 / 30)
+    assert entry("k400_slowfast_4x16_r50").slow_index == (0, 10, 20, 31)
+
+
+def test_an_unknown_name_gives_the_nearest():
+    with pytest.raises(UnknownNameError, match="Did you mean 'k400_slow_8x8_r50'"):
+        entry("k400_slow_8x8_r5")
+
+
+def small_entry(name: str, classes: int) -> zoo.ZooEntry:
+    from sf_detect.models.slowfast import SlowFast
+    from sf_detect.structures import ClipSpec
+
+    def build(**options):
+        return SlowFast(classes, depth=(1, 1, 1, 1), width=8, **options)
+
+    return zoo.ZooEntry(name, build, ClipSpec(32, 2), classes, "ava80", alpha=4)
+
+
+@pytest.fixture
+def small_zoo(monkeypatch):
+    entries = {e.name: e for e in (small_entry("a", 2), small_entry("b", 3), small_entry("c", 3))}
+    monkeypatch.setattr(zoo, "ZOO", entries)
+    return entries
+
+
+def test_a_network_is_loaded_strictly_and_ready_to_use(small_zoo, tmp_path):
+    state = small_zoo["a"].builder().state_dict()
+    torch.save({"model_state": state}, tmp_path / "w")
+    network = load_network("a", tmp_path / "w", causal=True)
+    assert not network.training
+    assert network.causal
+    assert torch.equal(network.head.projection.weight, state["head.projection.weight"])
+    with pytest.raises(WeightsMismatchError, match=r"head.projection.bias \(2,\) instead of \(3,\)"):
+        load_network("b", tmp_path / "w")
+
+
+def test_without_weights_the_network_is_random(small_zoo):
+    assert load_network("a").head.projection.weight.abs().sum() > 0
+
+
+def test_which_entries_fit_a_checkpoint(small_zoo):
+    assert fitting(Checkpoint(small_zoo["b"].builder().state_dict(), "state_dict")) == ["b", "c"]
+    assert fitting(Checkpoint({"x": torch.zeros(1)}, "state_dict")) == []
+
+
+def test_listing_the_zoo_needs_no_torch():
+    code = "import sys; from sf_detect.weights.zoo import ZOO; assert ZOO; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
