@@ -13,14 +13,13 @@ Two protocols, which differ in more than code style:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from sf_detect.errors import ConfigError, DataError, UnknownNameError
-from sf_detect.evaluation.ava_matching import find_hits, groundtruth_order, within_capacity
+from sf_detect.evaluation.ava_matching import find_hits, groundtruth_order, may_fit, within_capacity
 from sf_detect.evaluation.ava_rows import AvaRows, KeyframeTable, read_ava_rows
 from sf_detect.evaluation.average_precision import PrecisionRecall, envelope_ap, precision_recall, rank
 from sf_detect.labels import LabelMap
@@ -129,21 +128,21 @@ def _percent(value: float) -> str:
     return "-" if np.isnan(value) else f"{100 * value:.2f}"
 
 
-def official_key(video: str, timestamp: str) -> str:
-    """A keyframe as the official evaluator compares it: 902, 0902 and 902.0 are one, 902.000001 is another."""
+def official_time(timestamp: str) -> str:
+    """A timestamp as the official evaluator compares it: 902, 0902 and 902.0 are one, 902.000001 is another."""
     try:
         seconds = float(timestamp)
     except ValueError:
         seconds = float("nan")
     if not np.isfinite(seconds):
         raise ValueError(f"the timestamp is a number of seconds such as 0902 or 902.5, got {timestamp!r}")
-    return f"{video},{seconds:.6f}"
+    return f"{seconds:.6f}"
 
 
-def pyslowfast_key(video: str, timestamp: str) -> str:
-    """A keyframe as PySlowFast compares it."""
+def pyslowfast_time(timestamp: str) -> str:
+    """A timestamp as PySlowFast compares it."""
     try:
-        return f"{video},{int(timestamp):04d}"
+        return f"{int(timestamp):04d}"
     except ValueError:
         raise ValueError(
             f"the protocol 'pyslowfast' takes integer timestamps such as 0902, got {timestamp!r}; "
@@ -177,17 +176,17 @@ def evaluate(
     if protocol not in PROTOCOLS:
         raise UnknownNameError("AVA protocol", protocol, PROTOCOLS)
     official = protocol == "activitynet"
-    to_key = official_key if official else pyslowfast_key
-    excluded = KeyframeTable(to_key)
+    to_time = official_time if official else pyslowfast_time
+    excluded = KeyframeTable(to_time)
     if exclude is not None:
         read_ava_rows(exclude, excluded, (2,))
     columns = _ClassColumns(labels)
-    truth_table, table = KeyframeTable(to_key), KeyframeTable(to_key)
+    truth_table, table = KeyframeTable(to_time), KeyframeTable(to_time)
     truth, num_truth_rows = read_ava_rows(groundtruth, truth_table, (2, 7, 8) if official else (7, 8))
     truth = truth.select((columns(truth.classes) >= 0) & ~_member(truth_table, excluded.ids)[truth.keyframes])
     _check_groundtruth(groundtruth, truth)
     scored_ids = {key: number for key, number in truth_table.ids.items() if key not in excluded.ids}
-    wanted = _Wanted(table, scored_ids if official else None, excluded.ids, columns)
+    wanted = _Wanted(table, scored_ids if official else None, excluded.ids, columns, CAPACITY if official else None)
     rows, num_rows = read_ava_rows(detections, table, (2, 7, 8) if official else (8,), wanted)
     kept = _limited(rows, CAPACITY if official else None)
     solid = kept.select((kept.boxes[:, 2] > kept.boxes[:, 0]) & (kept.boxes[:, 3] > kept.boxes[:, 1]))
@@ -195,12 +194,12 @@ def evaluate(
         num_truth_rows,
         num_rows,
         len(scored_ids),
-        num_rows - len(rows),
-        len(rows) - len(kept),
+        num_rows - wanted.scored_rows,
+        wanted.scored_rows - len(kept),
         len(kept) - len(solid),
         len(solid),
     )
-    truth_of = np.array([scored_ids.get(key, -1) for key in table.ids] + [-1], np.int64)
+    truth_of = np.array([scored_ids.get(key, -1) for key in table.keys] + [-1], np.int64)
     hits = _hits(truth, solid, truth_of, columns, official)
     results = _class_results(columns, truth, solid, hits, tie_bounds)
     return AvaResult(protocol, dict(zip(labels.names, results, strict=True)), counts)
@@ -224,23 +223,40 @@ class _ClassColumns:
 
 def _member(table: KeyframeTable, keys: dict[str, int]) -> npt.NDArray[np.bool_]:
     """(K + 1,) whether a keyframe's key is in `keys`."""
-    return np.array([key in keys for key in table.ids] + [False])
+    return np.array([key in keys for key in table.keys] + [False])
 
 
 class _Wanted:
-    """Which detections to hold: of a scored class, on a keyframe that counts. Learns keyframes as they appear."""
+    """Which detections to hold: of a scored class, on a keyframe that counts, and good enough for its capacity.
+
+    Learns keyframes as they appear. `scored_rows` counts what passed before the capacity.
+    """
 
     def __init__(
-        self, table: KeyframeTable, scored: dict[str, int] | None, excluded: dict[str, int], columns: _ClassColumns
+        self,
+        table: KeyframeTable,
+        scored: dict[str, int] | None,
+        excluded: dict[str, int],
+        columns: _ClassColumns,
+        capacity: int | None,
     ) -> None:
         self._table, self._scored, self._excluded, self._columns = table, scored, excluded, columns
+        self._capacity = capacity
         self._known = np.zeros(0, bool)
+        self.scored_rows = 0
 
-    def __call__(self, rows: AvaRows) -> npt.NDArray[np.bool_]:
-        new = islice(self._table.ids, len(self._known), None)
+    def __call__(
+        self, keyframes: npt.NDArray[np.int32], classes: npt.NDArray[np.int32], scores: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.bool_]:
+        new = self._table.keys[len(self._known) :]
         known = [key not in self._excluded if self._scored is None else key in self._scored for key in new]
         self._known = np.append(self._known, np.array(known, bool))
-        return self._known[rows.keyframes] & (self._columns(rows.classes) >= 0)
+        wanted = self._known[keyframes] & (self._columns(classes) >= 0)
+        self.scored_rows += int(np.count_nonzero(wanted))
+        if self._capacity is not None:
+            rows = np.flatnonzero(wanted)
+            wanted[rows] = may_fit(keyframes[rows], scores[rows], self._capacity)
+        return wanted
 
 
 def _check_groundtruth(path: str | Path, truth: AvaRows) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -25,24 +26,36 @@ def within_capacity(rows: AvaRows, capacity: int) -> npt.NDArray[np.bool_]:
         capacity: Rows a keyframe holds.
     """
     keep = np.ones(len(rows), bool)
-    start, count = _runs(rows.keyframes)
-    full = np.flatnonzero(count > capacity)
-    full = full[np.argsort(count[full], kind="stable")]  # alike counts together: little padding below
-    for batch in _batches(count[full]):
-        groups = full[batch]
-        width = count[groups].max()
-        column = np.arange(width)
-        valid = column < count[groups][:, None]
-        place = start[groups][:, None] + np.where(valid, column, 0)
-        scores = np.where(valid, rows.scores[place], -np.inf)
-        lowest = np.partition(scores, width - capacity, axis=1)[:, width - capacity, None]
-        kept = scores >= lowest
+    for place, valid, count, kept in _full_keyframes(rows.keyframes, rows.scores, capacity):
         keep[place[valid]] = kept[valid]
-        for group in groups[kept.sum(axis=1) > capacity]:
-            inside = np.arange(start[group], start[group] + count[group])
+        for i in np.flatnonzero(kept.sum(axis=1) > capacity):
+            inside = place[i, : count[i]]
             keep[inside] = False
             keep[_heap(rows, inside, capacity)] = True
     return keep
+
+
+def _full_keyframes(
+    keyframes: npt.NDArray[np.int32], scores: npt.NDArray[np.float64], capacity: int
+) -> Iterator[tuple[Index, npt.NDArray[np.bool_], Index, npt.NDArray[np.bool_]]]:
+    """Runs of one keyframe with more than `capacity` rows, as matrices with a run in each row.
+
+    Yields:
+        (K, W) places of the rows; (K, W) whether there is one, for runs differ in length; (K,) lengths; (K, W) whether
+        the row has at least the `capacity`-th best score of its run.
+    """
+    start, count = _runs(keyframes)
+    full = np.flatnonzero(count > capacity)
+    full = full[np.argsort(count[full], kind="stable")]  # alike lengths together: little padding
+    for batch in _batches(count[full]):
+        runs = full[batch]
+        width = count[runs].max()
+        column = np.arange(width)
+        valid = column < count[runs][:, None]
+        place = start[runs][:, None] + np.where(valid, column, 0)
+        padded = np.where(valid, scores[place], -np.inf)
+        lowest = np.partition(padded, width - capacity, axis=1)[:, width - capacity, None]
+        yield place, valid, count[runs], padded >= lowest
 
 
 def _runs(keys: npt.NDArray[np.integer]) -> tuple[Index, Index]:
@@ -72,6 +85,18 @@ def _heap(rows: AvaRows, inside: Index, capacity: int | None) -> list[int]:
         elif entry[0] > heap[0][0]:
             heapq.heapreplace(heap, entry)
     return [int(entry[-1]) for entry in heap]
+
+
+def may_fit(keyframes: npt.NDArray[np.int32], scores: npt.NDArray[np.float64], capacity: int) -> npt.NDArray[np.bool_]:
+    """Which of N rows of a part of a file can still be among the `capacity` best of their keyframe.
+
+    Rows below the `capacity`-th best of the part cannot, and they leave no trace in the official evaluator's heap:
+    by the time it is full of better rows it holds those and nothing else.
+    """
+    keep = np.ones(len(keyframes), bool)
+    for place, valid, _, kept in _full_keyframes(keyframes, scores, capacity):
+        keep[place[valid]] = kept[valid]
+    return keep
 
 
 def groundtruth_order(rows: AvaRows) -> Index:

@@ -43,20 +43,29 @@ class KeyframeTable:
     """Numbers for keyframes, in order of first appearance.
 
     Attributes:
-        to_key: Gives the text that identifies the keyframe (video, timestamp); ValueError for a bad timestamp.
-        ids: Number of every key.
+        to_time: Gives the form of a timestamp in which two of them are compared; ValueError for a bad one.
+        keys: Every keyframe, `video,time`.
+        ids: Its number.
     """
 
-    to_key: Callable[[str, str], str]
+    to_time: Callable[[str], str]
+    keys: list[str] = field(default_factory=list)
     ids: dict[str, int] = field(default_factory=dict)
     _by_text: dict[bytes, int] = field(default_factory=dict, repr=False)
+    _times: dict[bytes, str] = field(default_factory=dict, repr=False)
 
     def resolve(self, text: bytes) -> int:
         """The number of the keyframe written `video,timestamp`. Raises ValueError for a bad timestamp."""
         number = self._by_text.get(text)
         if number is None:
-            video, _, timestamp = text.decode().rpartition(",")
-            number = self.ids.setdefault(self.to_key(video, timestamp), len(self.ids))
+            video, _, timestamp = text.rpartition(b",")
+            time = self._times.get(timestamp)
+            if time is None:
+                time = self._times[timestamp] = self.to_time(timestamp.decode())
+            key = f"{video.decode()},{time}"
+            number = self.ids.setdefault(key, len(self.keys))
+            if number == len(self.keys):
+                self.keys.append(key)
             self._by_text[text] = number
         return number
 
@@ -84,8 +93,13 @@ class AvaRows:
 
     def select(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> AvaRows:
         """The rows at `index`."""
+        at = np.flatnonzero(index) if index.dtype == bool else index
         return AvaRows(
-            self.keyframes[index], self.boxes[index], self.classes[index], self.scores[index], self.lines[index]
+            self.keyframes.take(at),
+            self.boxes.take(at, axis=0),
+            self.classes.take(at),
+            self.scores.take(at),
+            self.lines.take(at),
         )
 
     @classmethod
@@ -98,7 +112,8 @@ class AvaRows:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
 
 
-Keep = Callable[[AvaRows], npt.NDArray[np.bool_]]
+Keep = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
+"""Says which of N rows to hold, from their (N,) keyframe numbers, label ids and scores."""
 
 
 def read_ava_rows(
@@ -110,7 +125,7 @@ def read_ava_rows(
         path: The file.
         table: Gets every keyframe of the file, also of rows with 2 columns, which say "scored, though empty".
         widths: Accepted numbers of columns.
-        keep: Says which rows to hold in memory; all by default.
+        keep: Says which rows of a block to hold in memory; all by default.
 
     Returns:
         The kept rows, and the number of rows in the file.
@@ -122,14 +137,9 @@ def read_ava_rows(
     line = 1
     for text in _blocks(Path(path)):
         block = _fast_block(text, widths) or _careful_block(Path(path), text, line, widths)
-        rows = _resolved(Path(path), block, table, line)
-        parts.append(rows if keep is None else _kept(rows, keep(rows)))
+        parts.append(_resolved(Path(path), block, table, line, keep))
         line += len(block.prefix_of_row)
     return AvaRows.joined(parts), line - 1
-
-
-def _kept(rows: AvaRows, keep: npt.NDArray[np.bool_]) -> AvaRows:
-    return rows if keep.all() else rows.select(keep)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -165,14 +175,15 @@ class _Block:
     """Parsed lines: `prefix_of_row` covers all lines, the other columns only those that hold a box (`box_rows`)."""
 
     prefixes: list[bytes]
-    prefix_of_row: npt.NDArray[np.intp]
-    box_rows: npt.NDArray[np.intp]
-    boxes: npt.NDArray[np.float64]
+    prefix_of_row: Index
+    box_rows: Index
+    boxes: npt.NDArray[np.float64]  # distinct ones
+    box_of_row: Index
     classes: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float64]
 
 
-def _resolved(path: Path, block: _Block, table: KeyframeTable, first_line: int) -> AvaRows:
+def _resolved(path: Path, block: _Block, table: KeyframeTable, first_line: int, keep: Keep | None) -> AvaRows:
     numbers = np.zeros(len(block.prefixes), np.int32)
     for i, prefix in enumerate(block.prefixes):
         try:
@@ -181,13 +192,15 @@ def _resolved(path: Path, block: _Block, table: KeyframeTable, first_line: int) 
             line = first_line + int(np.flatnonzero(block.prefix_of_row == i)[0])
             raise DataError(path, line, str(error)) from error
     all_boxes = len(block.box_rows) == len(block.prefix_of_row)
-    prefix_of_box = block.prefix_of_row if all_boxes else block.prefix_of_row[block.box_rows]
+    keyframes = numbers[block.prefix_of_row if all_boxes else block.prefix_of_row[block.box_rows]]
+    classes = np.clip(block.classes, -1, 2**31 - 1).astype(np.int32)
+    kept = np.arange(len(classes)) if keep is None else np.flatnonzero(keep(keyframes, classes, block.scores))
     return AvaRows(
-        numbers[prefix_of_box],
-        block.boxes,
-        np.clip(block.classes, -1, 2**31 - 1).astype(np.int32),
-        block.scores,
-        block.box_rows.astype(np.int32) + np.int32(first_line),
+        keyframes.take(kept),
+        block.boxes.take(block.box_of_row.take(kept), axis=0),
+        classes.take(kept),
+        block.scores.take(kept),
+        block.box_rows.take(kept).astype(np.int32) + np.int32(first_line),
     )
 
 
@@ -215,7 +228,7 @@ def _fast_block(text: bytes, widths: tuple[int, ...]) -> _Block | None:
         return None
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         return None
-    return _Block(prefixes, prefix_of_head[run], box_rows, boxes[run[with_box]], classes, scores)
+    return _Block(prefixes, prefix_of_head[run], box_rows, boxes, run[with_box], classes, scores)
 
 
 def _shared_boxes(
@@ -312,6 +325,7 @@ def _careful_block(path: Path, text: bytes, first_line: int, widths: tuple[int, 
         np.array(prefix_of_row, np.intp),
         np.array(box_rows, np.intp),
         table[:, :4],
+        np.arange(len(table)),
         table[:, 4].astype(np.int64),
         table[:, 5],
     )

@@ -8,7 +8,7 @@ import pytest
 
 from sf_detect.errors import DataError
 from sf_detect.evaluation import ava_rows
-from sf_detect.evaluation.ava import official_key, pyslowfast_key
+from sf_detect.evaluation.ava import official_time, pyslowfast_time
 from sf_detect.evaluation.ava_rows import AvaRows, KeyframeTable, read_ava_rows
 
 ROW = "vid,0902,0.1,0.2,0.3,0.4,12,0.5\n"
@@ -16,7 +16,7 @@ ROW = "vid,0902,0.1,0.2,0.3,0.4,12,0.5\n"
 
 def _read(path: Path, data: str | bytes, **options: object) -> tuple[AvaRows, KeyframeTable, int]:
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    table = KeyframeTable(official_key)
+    table = KeyframeTable(official_time)
     rows, count = read_ava_rows(path, table, **options)  # type: ignore[arg-type]
     return rows, table, count
 
@@ -77,7 +77,7 @@ def test_careful_and_fast_reader_agree(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_keep(tmp_path: Path) -> None:
-    rows, _, count = _read(tmp_path / "a.csv", ROW + ROW.replace("12", "13"), keep=lambda rows: rows.classes == 13)
+    rows, _, count = _read(tmp_path / "a.csv", ROW + ROW.replace("12", "13"), keep=lambda _, classes, __: classes == 13)
     assert (rows.lines.tolist(), count) == ([2], 2)
 
 
@@ -119,7 +119,7 @@ def test_latin_1(tmp_path: Path) -> None:
 
 def test_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="cannot be read"):
-        read_ava_rows(tmp_path / "missing.csv", KeyframeTable(official_key))
+        read_ava_rows(tmp_path / "missing.csv", KeyframeTable(official_time))
     with pytest.raises(DataError, match="cannot be read"):
         _read(tmp_path / "a.csv", gzip.compress(ROW.encode() * 100)[:-20])
     monkeypatch.setattr(ava_rows, "BLOCK_BYTES", 100)
@@ -128,10 +128,9 @@ def test_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         _read(tmp_path / "a.csv", b"0" * 5000)
 
 
-def test_keys() -> None:
-    same = {official_key("v", t) for t in ("902", "0902", "902.0", "902.0000004")}
-    assert same == {"v,902.000000"}
-    assert official_key("v", "902.000001") == "v,902.000001"
-    assert pyslowfast_key("v", "902") == pyslowfast_key("v", "0902") == "v,0902"
-    with pytest.raises(ValueError, match="integer timestamps such as 0902, got '902\\.0'"):
-        pyslowfast_key("v", "902.0")
+def test_timestamps() -> None:
+    assert {official_time(t) for t in ("902", "0902", "902.0", "902.0000004")} == {"902.000000"}
+    assert official_time("902.000001") == "902.000001"
+    assert pyslowfast_time("902") == pyslowfast_time("0902") == "0902"
+    with pytest.raises(ValueError, match=r"integer timestamps such as 0902, got '902\.0'"):
+        pyslowfast_time("902.0")
