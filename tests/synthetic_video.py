@@ -51,6 +51,7 @@ def write_video(
     faststart: bool = False,
     audio_seconds: float | None = None,
     audio_codec: str = "aac",
+    sample_rate: int = SAMPLE_RATE,
     image: Callable[[int], np.ndarray] | None = None,
     pix_fmt: str | None = None,
     options: dict[str, str] | None = None,
@@ -69,6 +70,7 @@ def write_video(
         codec: Video encoder.
         mirrored: The player also mirrors left and right, after turning (MP4 only).
         faststart: Index before the data, so that a cut file still opens.
+        audio_codec, sample_rate: Encoder of the tone, and its samples per second.
         image: Gives the displayed picture of an index in place of `index_image`.
         pix_fmt: Pixel format, such as yuv420p10le; 4:2:0 of 8 bits where None.
         options: Further encoder options.
@@ -83,7 +85,7 @@ def write_video(
         video.width, video.height = size[::-1] if turned else size
         video.pix_fmt = pix_fmt or ("yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p")
         video.codec_context.time_base = base
-        sound = container.add_stream(audio_codec, rate=SAMPLE_RATE) if audio else None
+        sound = container.add_stream(audio_codec, rate=sample_rate) if audio else None
         if sound is not None:
             sound.codec_context.layout = "mono"
         container.start_encoding()

@@ -24,7 +24,7 @@ _END_TOLERANCE_S = 0.5
 _DEFAULT_FPS = Fraction(25)
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 # Threads inside the colour conversion cost more than they give at these sizes; older PyAV has no such option.
-_CONVERSION: dict[str, Any] = {"format": "rgb24"} | ({"threads": 1} if int(av.__version__.split(".")[0]) >= 18 else {})
+ONE_THREAD: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 18 else {}
 
 
 def pick_video_stream(container: av.container.InputContainer, what: str) -> av.video.stream.VideoStream:
@@ -116,7 +116,7 @@ class DecodePass:
         end = 0.0
         try:
             for index, picture in enumerate(itertools.chain([self._first], self._pictures)):
-                rgb = convert.reformat(picture, width=width, height=height, **_CONVERSION)
+                rgb = convert.reformat(picture, width=width, height=height, format="rgb24", **ONE_THREAD)
                 image = self._orientation(np.asarray(rgb.to_ndarray(), np.uint8))
                 time = clock(self._seconds(picture, choose))
                 end = time + max(interval, float((picture.duration or 0) * (picture.time_base or 0)))

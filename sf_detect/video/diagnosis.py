@@ -54,15 +54,10 @@ def missing_message(path: Path) -> str:
 def unreadable_message(path: Path, error: Exception) -> str:
     """Message for a file that FFmpeg does not open, with the reason its first bytes suggest."""
     detail = getattr(error, "strerror", None) or str(error)
-    if isinstance(error, EOFError):
-        return (
-            f"{path} holds no picture: it ends right after its header. Expected at least one frame; the recording "
-            "stopped before it began, so record or export it again."
-        )
-    return f"{path} cannot be opened as a video ({detail}): {_suspicion(path)}"
+    return f"{path} cannot be opened as a video ({detail}): {_suspicion(path, error)}"
 
 
-def _suspicion(path: Path) -> str:
+def _suspicion(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         head = file.read(4096)
     start = head.lstrip().lower()
@@ -70,6 +65,11 @@ def _suspicion(path: Path) -> str:
         return "it is a web page under a video's name. Expected video data; download the video itself."
     if head[4:8] == b"ftyp":
         return _mp4_suspicion(dict(_boxes(path)))
+    if isinstance(error, EOFError):
+        return (
+            "it ends right after its header, without a picture. Expected at least one frame; the recording stopped "
+            "before it began, so record or export it again."
+        )
     if not any(byte < 9 for byte in head):
         return "it holds text. Expected video data; check that this is the right file."
     if not any(head):

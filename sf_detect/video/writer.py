@@ -17,6 +17,7 @@ from av.video.reformatter import Colorspace, VideoReformatter
 from sf_detect.errors import SinkError
 from sf_detect.structures import UInt8Array, VideoInfo
 from sf_detect.video.audio import AudioTrack
+from sf_detect.video.decoding import ONE_THREAD
 from sf_detect.video.outfile import ReservedFile
 
 _SUFFIXES = (".mp4", ".m4v")
@@ -25,10 +26,13 @@ _DEFAULT_FPS = Fraction(30)
 _RESERVE_BYTES = 2 << 20
 _INDEX_BYTES_PER_FRAME = 128  # generous: pictures and audio of one frame's time in the sample tables
 _RESERVE_STEP = 1000
+_MAX_CRF = 51
 # Colour description of SD and HD: swscale's name of the matrix, then primaries, transfer and matrix by H.273.
 _SD_COLOUR, _HD_COLOUR = (Colorspace.ITU601, 6, 6, 6), (Colorspace.ITU709, 1, 1, 1)
 _HD_HEIGHT = 720
 _LIMITED_RANGE = 1
+# Pictures and sound arrive interleaved; where the sound has ended, waiting for more of it would only fill memory.
+_MUXER_OPTIONS = {"movflags": "faststart", "max_interleave_delta": "500000"}
 
 
 class VideoWriter:
@@ -73,13 +77,15 @@ class VideoWriter:
         self._end = 0.0
         self._convert = VideoReformatter()
         _check_output(self.path, audio_from)
+        if not 0 <= crf <= _MAX_CRF:  # x264 would clamp it in silence
+            raise SinkError(f"{self.path}: got crf {crf}. Expected 0 (lossless) to {_MAX_CRF}; 23 is usual.")
         self._file = self._create()
         try:
             self._open(fps, audio_from, {"crf": str(crf), "preset": preset, "bf": "0"})
         except BaseException as error:
             self._file.discard()
             if isinstance(error, (av.error.FFmpegError, ValueError)):
-                raise SinkError(_encoder_message(self.path, info, crf, preset, error)) from error
+                raise SinkError(_encoder_message(self.path, info, preset, error)) from error
             raise
 
     def _create(self) -> ReservedFile:
@@ -97,7 +103,7 @@ class VideoWriter:
         return _RESERVE_BYTES + self.info.width * self.info.height // 2 + self.num_frames * _INDEX_BYTES_PER_FRAME
 
     def _open(self, fps: Fraction, audio_from: Path | None, options: dict[str, str]) -> None:
-        container: Any = av.open(self._file, "w", format="mp4", options={"movflags": "faststart"}, buffer_size=1 << 18)
+        container: Any = av.open(self._file, "w", format="mp4", options=_MUXER_OPTIONS, buffer_size=1 << 18)
         self._container = container
         stream: Any = container.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height = self.info.width + self.info.width % 2, self.info.height + self.info.height % 2
@@ -154,7 +160,7 @@ class VideoWriter:
             )
         rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         picture = self._convert.reformat(
-            rgb, format="yuv420p", dst_colorspace=self._matrix, dst_color_range=_LIMITED_RANGE
+            rgb, format="yuv420p", dst_colorspace=self._matrix, dst_color_range=_LIMITED_RANGE, **ONE_THREAD
         )
         picture.pts, picture.time_base = ticks, self._time_base
         return picture
@@ -240,14 +246,15 @@ class VideoWriter:
 
     def _full_message(self, error: Exception) -> str:
         return (
-            f"{self.path}: writing stopped after {self.num_frames} frames ({_reason(error)}). The first "
-            f"{self._end:.1f} s were kept there as a complete video. Free some space or choose another place, and run again for the rest."
+            f"{self.path}: writing stopped after {self.num_frames} frames ({_reason(self._file.full or error)}). "
+            f"The first {self._end:.1f} s were kept there as a complete video. Free some space or choose another "
+            "place, and run again for the rest."
         )
 
     def _lost_message(self, error: Exception) -> str:
         return (
-            f"{self.path}: the video could not be completed ({_reason(error)}), and nothing of it was kept. Expected "
-            "a writable folder with free space; choose another place and run again."
+            f"{self.path}: the video could not be completed ({_reason(self._file.full or error)}), and nothing of it "
+            "was kept. Expected a writable folder with free space; choose another place and run again."
         )
 
     def __enter__(self) -> VideoWriter:
@@ -278,15 +285,15 @@ def _check_output(path: Path, audio_from: Path | None) -> None:
         raise SinkError(f"{path} is the input itself. Expected another name for the output, so that the input is kept.")
 
 
-def _encoder_message(path: Path, info: VideoInfo, crf: int, preset: str, error: Exception) -> str:
+def _encoder_message(path: Path, info: VideoInfo, preset: str, error: Exception) -> str:
     if "libx264" not in av.codecs_available:
         return (
             f"{path}: this build of PyAV has no H.264 encoder (libx264). Expected PyAV as PyPI has it; install it "
             "with: pip install --force-reinstall av"
         )
     return (
-        f"{path}: the encoder does not accept {info.width}x{info.height}, crf {crf}, preset {preset!r} "
-        f"({_reason(error)}). Expected crf 0 to 51, a preset of x264 such as 'veryfast', and a size up to 16384."
+        f"{path}: the encoder does not accept {info.width}x{info.height} with preset {preset!r} "
+        f"({_reason(error)}). Expected a preset of x264 such as 'veryfast', and a size up to 16384."
     )
 
 
