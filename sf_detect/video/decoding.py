@@ -119,7 +119,7 @@ class DecodePass:
                 rgb = convert.reformat(picture, width=width, height=height, format="rgb24", **ONE_THREAD)
                 image = self._orientation(np.asarray(rgb.to_ndarray(), np.uint8))
                 time = clock(self._seconds(picture, choose))
-                end = time + max(interval, float((picture.duration or 0) * (picture.time_base or 0)))
+                end = time + max(interval, _shown_for(picture))
                 yield Frame(image, index, time)
             self._check_end(end, interval)
         finally:
@@ -198,3 +198,8 @@ def _display_matrix(picture: av.VideoFrame) -> bytes:
         return bytes(side_data["DISPLAYMATRIX"])
     except KeyError:
         return b""
+
+
+def _shown_for(picture: av.VideoFrame) -> float:
+    """Seconds the container says the picture is shown; 0 where it (or an older PyAV) does not say."""
+    return float((getattr(picture, "duration", None) or 0) * (picture.time_base or 0))
