@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +30,7 @@ from sf_detect.evaluation.decimal_text import (
     words_of,
 )
 
-BLOCK_BYTES = 1 << 19
+BLOCK_BYTES = 1 << 20
 """Text handled at a time: small enough for a processor's second-level cache."""
 
 Index = npt.NDArray[np.intp]
@@ -135,11 +138,26 @@ def read_ava_rows(
     """
     parts: list[AvaRows] = []
     line = 1
-    for text in _blocks(Path(path)):
-        block = _fast_block(text, widths) or _careful_block(Path(path), text, line, widths)
+    for text, parsed in _ahead(_blocks(Path(path)), lambda text: _fast_block(text, widths)):
+        block = parsed or _careful_block(Path(path), text, line, widths)
         parts.append(_resolved(Path(path), block, table, line, keep))
         line += len(block.prefix_of_row)
     return AvaRows.joined(parts), line - 1
+
+
+def _ahead(texts: Iterator[bytes], parse: Callable[[bytes], _Block | None]) -> Iterator[tuple[bytes, _Block | None]]:
+    """Every text with its parsed form; threads work on the next ones, for NumPy lets go of the interpreter."""
+    workers = min(4, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers, "ava-csv") as pool:
+        waiting: deque[tuple[bytes, Future[_Block | None]]] = deque()
+        for text in texts:
+            waiting.append((text, pool.submit(parse, text)))
+            if len(waiting) > workers:
+                text, result = waiting.popleft()
+                yield text, result.result()
+        while waiting:
+            text, result = waiting.popleft()
+            yield text, result.result()
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ Positions = npt.NDArray[np.int64]
 PADDING = 16
 """Bytes that must precede and follow the text in a buffer, so that whole words can be loaded at its ends."""
 
-_LONGEST = 16
+_MOST_DIGITS = 15  # that are exact in a float64
 
 
 def _repeat(byte: int) -> np.uint64:
@@ -40,7 +40,7 @@ _KEEP = np.array([_word(-1 << (8 * n)) for n in range(9)], np.uint64)
 _FILL = _ZEROS & ~_KEEP
 FIRST_BYTES = np.array([_word((1 << (8 * n)) - 1) for n in range(9)], np.uint64)
 """(9,) uint64: mask of the n first characters of a word."""
-_POWERS = 10.0 ** np.arange(2 * _LONGEST)
+_POWERS = 10.0 ** np.arange(32)
 
 
 def words_of(buffer: npt.NDArray[np.uint8]) -> Words:
@@ -55,11 +55,25 @@ def _dot_bit(word: Words) -> Words:
     return zero_bytes & (~zero_bytes + _U1)
 
 
+def _dots(word: Words, alike: bool) -> tuple[Words, Words | np.uint64]:
+    """Dot bits of all words, or of the first for all if they are `alike`; and what is non-zero where that is wrong."""
+    if not alike:
+        return _dot_bit(word), np.uint64(0)
+    dot = _dot_bit(word[:1])
+    return dot, (word ^ _DOTS) & ((dot >> _U7) * np.uint64(0xFF))
+
+
 def _without_dot(word: Words, dot: Words, carry: Words | np.uint64) -> Words:
     """`word` with the byte of `dot` taken out: what precedes it moves up, and `carry` enters at the front."""
     below = (dot >> _U7) - _U1
     above = ~((dot << _U1) - _U1)
-    return (word & above) | ((word & below) << _U8) | carry
+    return _where(dot != 0, (word & above) | ((word & below) << _U8) | carry, word)
+
+
+def _where(condition: npt.NDArray[np.bool_], yes: Words, no: Words) -> Words:
+    if len(condition) == 1:
+        return yes if condition[0] else no
+    return np.where(condition, yes, no)
 
 
 def _digits(word: Words) -> tuple[Words, Words]:
@@ -71,37 +85,40 @@ def _digits(word: Words) -> tuple[Words, Words]:
     return (word * _TEN_THOUSAND + (word >> _U32)) & np.uint64(0xFFFFFFFF), wrong
 
 
-def _last_word(words: Words, end: Positions, length: Positions) -> Words:
-    missing = np.maximum(8 - length, 0)
-    return (words[end - 8] & _KEEP[missing]) | _FILL[missing]
+def _padded_word(words: Words, position: Positions, length: Positions) -> Words:
+    """The words at `position`, zeros in place of what precedes the last `length` characters."""
+    missing = np.clip(8 - length, 0, 8)
+    if len(missing) == 1 and missing[0] == 0:
+        return words[position]
+    return (words[position] & _KEEP[missing]) | _FILL[missing]
 
 
-def _short(words: Words, end: Positions, length: Positions) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+Parsed = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
+
+
+def _short(words: Words, end: Positions, length: Positions, alike: bool) -> Parsed:
     """Fields of at most 8 characters: values, and where they are right."""
-    word = _last_word(words, end, length)
-    dot = _dot_bit(word)
-    has_dot = dot != 0
-    word = np.where(has_dot, _without_dot(word, dot, _ZERO_CHARACTER), word)
-    value, wrong = _digits(word)
+    word = _padded_word(words, end - 8, length)
+    dot, other = _dots(word, alike)
+    value, wrong = _digits(_without_dot(word, dot, _ZERO_CHARACTER))
     decimals = ((dot >> _U7) * _CHARACTERS_BEHIND) >> _U56
-    return value.astype(np.float64) / _POWERS[decimals], (wrong == 0) & (length > has_dot) & (length <= 8)
+    return value.astype(np.float64) / _POWERS[decimals], ((wrong | other) == 0) & (length > (dot != 0)) & (length <= 8)
 
 
-def _long(words: Words, end: Positions, length: Positions) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+def _long(words: Words, end: Positions, length: Positions, alike: bool) -> Parsed:
     """Fields of at most 16 characters."""
-    low = _last_word(words, end, length)
-    missing = np.clip(16 - length, 0, 8)
-    high = (words[end - 16] & _KEEP[missing]) | _FILL[missing]
-    dot_low, dot_high = _dot_bit(low), _dot_bit(high)
+    low, high = _padded_word(words, end - 8, length), _padded_word(words, end - 16, length - 8)
+    (dot_low, other_low), (dot_high, other_high) = _dots(low, alike), _dots(high, alike)
     in_low, in_high = dot_low != 0, dot_high != 0
-    moved_high = np.where(in_low, (high << _U8) | _ZERO_CHARACTER, high)
-    low = np.where(in_low, _without_dot(low, dot_low, high >> _U56), low)
-    high = np.where(in_high, _without_dot(high, dot_high, _ZERO_CHARACTER), moved_high)
+    shifted_high = _where(in_low, (high << _U8) | _ZERO_CHARACTER, high)
+    low = _without_dot(low, dot_low, high >> _U56)
+    high = _where(in_high, _without_dot(high, dot_high, _ZERO_CHARACTER), shifted_high)
     (low_value, low_wrong), (high_value, high_wrong) = _digits(low), _digits(high)
     decimals = (((dot_low | dot_high) >> _U7) * _CHARACTERS_BEHIND) >> _U56
     decimals = decimals + np.where(in_high, _U8, np.uint64(0))
-    right = ((low_wrong | high_wrong) == 0) & (length > (in_low | in_high)) & ~(in_low & in_high)
-    right &= length <= np.where(in_low | in_high, _LONGEST, _LONGEST - 1)  # 15 digits are exact in a float64
+    right = ((low_wrong | high_wrong | other_low | other_high) == 0) & ~(in_low & in_high)
+    has_dot = in_low | in_high
+    right &= (length > has_dot) & (length <= _MOST_DIGITS + has_dot)
     value = high_value.astype(np.float64) * 1e8 + low_value.astype(np.float64)
     return value / _POWERS[decimals], right
 
@@ -118,8 +135,15 @@ def parse_decimals(words: Words, text: bytes, start: Positions, end: Positions) 
         ValueError: A field is not a number.
     """
     length = end - start
-    parse = _short if length.max(initial=0) <= 8 else _long
-    values, right = parse(words, end, length)
+    if not len(length):
+        return np.zeros(0)
+    longest = length.max()
+    parse = _short if longest <= 8 else _long
+    if longest == length.min():  # often all fields are written alike, with the point in one place
+        values, right = parse(words, end, length[:1], True)
+        if right.all():
+            return values
+    values, right = parse(words, end, length, False)
     for i in np.flatnonzero(~right):
         values[i] = float(text[start[i] : end[i]])
     return values
@@ -132,7 +156,7 @@ def parse_integers(words: Words, text: bytes, start: Positions, end: Positions) 
         ValueError: A field is not an integer; `12.0` is none.
     """
     length = end - start
-    value, wrong = _digits(_last_word(words, end, length))
+    value, wrong = _digits(_padded_word(words, end - 8, length))
     values = value.astype(np.int64)
     for i in np.flatnonzero((wrong != 0) | (length < 1) | (length > 8)):
         values[i] = int(text[start[i] : end[i]])
