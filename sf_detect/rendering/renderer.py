@@ -1,0 +1,180 @@
+"""The renderer: one `FrameResult` in, one annotated picture out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sf_detect import boxes as box_math
+from sf_detect.errors import ConfigError
+from sf_detect.rendering.anonymise import anonymise, head_boxes
+from sf_detect.rendering.layout import LabelLayout, LabelRequest
+from sf_detect.rendering.matching import match_actions
+from sf_detect.rendering.outlines import draw_outline
+from sf_detect.rendering.plates import PlatePainter, Row
+from sf_detect.rendering.raster import Plate, Rect, paste
+from sf_detect.rendering.style import RenderStyle, class_thresholds, font_size, line_thickness, track_color
+from sf_detect.rendering.text import TextPainter
+from sf_detect.structures import FloatArray, FrameResult, UInt8Array
+
+MAX_PLATE_WIDTH = 0.45  # of the frame's width
+MAX_ROWS_OF_FRAME = 0.3  # of the frame's height
+MAX_ROWS_OF_BOX = 0.5  # of the box's height
+NARROW = 24  # text sizes; a frame this narrow has no room for percentages
+
+
+class Renderer:
+    """Draws boxes, actions and a status line.
+
+    It remembers where each track's label was, so that labels stay put: use one renderer per video, or `reset` it.
+
+    Args:
+        labels: The C action names of the model, in the order of its scores.
+        style: What to show.
+        thresholds: (C,) per-class thresholds that came with the model, used unless the style sets its own.
+        model_name: Shown in the status line that the renderer writes when it is given none.
+
+    Raises:
+        UnknownNameError: The style names a label that is not in `labels`.
+        ConfigError: The thresholds do not fit the labels, or the font cannot be read.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        style: RenderStyle | None = None,
+        thresholds: npt.ArrayLike | None = None,
+        model_name: str = "",
+    ) -> None:
+        self.labels = list(labels)
+        self.style = style or RenderStyle()
+        self.model_name = model_name
+        self._thresholds = class_thresholds(self.style, self.labels, thresholds)
+        self._text = TextPainter(self.style.font)
+        self._layout = LabelLayout()
+        self._plates: PlatePainter | None = None
+        self._image_size = (0, 0)
+
+    def reset(self) -> None:
+        """Forgets where labels were, before another video."""
+        self._layout.reset()
+
+    def __call__(self, result: FrameResult, status: str | None = None) -> UInt8Array:
+        """The annotated picture.
+
+        Args:
+            result: What is known about the frame; its image is not changed.
+            status: Status line; None writes time, model and number of persons. `RenderStyle.show_status` False
+                shows neither.
+
+        Returns:
+            (H, W, 3) uint8 RGB, a new array.
+
+        Raises:
+            ConfigError: The result's scores do not have one column per label.
+        """
+        image = result.frame.image.copy()
+        plates = self._plates_for(result.frame.size)
+        boxes = result.persons.boxes
+        boxes = np.where(np.isfinite(boxes).all(axis=1, keepdims=True), boxes, 0)
+        if self.style.anonymise is not None:
+            anonymise(image, boxes, self.style.anonymise)
+        rows = self._rows(result)
+        visible = np.flatnonzero(box_math.area(box_math.clip(boxes, result.frame.size)) > 0).tolist()
+        shown = [i for i in visible if rows[i] or not self.style.hide_idle]
+        ids = _ids(result)
+        thickness = line_thickness(result.frame.size, self.style)
+        for i in sorted(shown, key=lambda i: bool(rows[i])):  # persons who act lie on top
+            draw_outline(image, boxes[i], track_color(ids[i]), thickness, active=bool(rows[i]))
+        reserved = self._draw_status(image, plates, result, status)
+        self._draw_labels(image, plates, boxes, shown, ids, rows, reserved)
+        return image
+
+    def _plates_for(self, image_size: tuple[int, int]) -> PlatePainter:
+        if self._plates is None or image_size != self._image_size:
+            size = font_size(image_size, self.style.font_scale)
+            self._plates = PlatePainter(self._text, size, max(4 * size, int(MAX_PLATE_WIDTH * image_size[1])))
+            self._image_size = image_size
+        return self._plates
+
+    def _rows(self, result: FrameResult) -> list[tuple[Row, ...]]:
+        """What to print per person: the best actions over their threshold, best first."""
+        if result.actions is None or not len(result.persons):
+            return [()] * len(result.persons)
+        scores = result.actions.scores
+        if scores.shape[1] != len(self.labels):
+            raise ConfigError(
+                f"the renderer was given {len(self.labels)} labels, but the result scores {scores.shape[1]} classes. "
+                "Give it the labels of the model that made the result."
+            )
+        return [() if row < 0 else self._best(scores[row]) for row in match_actions(result)]
+
+    def _best(self, scores: npt.NDArray[np.float32]) -> tuple[Row, ...]:
+        over = np.flatnonzero(scores >= self._thresholds)
+        best = over[np.argsort(-scores[over], kind="stable")][: self.style.top_k]
+        if self.style.hide_scores:
+            return tuple(Row(self.labels[i], None) for i in best)
+        return tuple(Row(self.labels[i], min(100, round(100 * float(scores[i])))) for i in best)
+
+    def _draw_status(
+        self, image: UInt8Array, plates: PlatePainter, result: FrameResult, status: str | None
+    ) -> list[Rect]:
+        text = status_line(result, self.model_name) if status is None else status
+        if not self.style.show_status or not text:
+            return []
+        plate = plates.status(text)
+        margin = plates.font_size // 2
+        x, y = margin, image.shape[0] - plate.size[1] - margin
+        paste(image, plate, x, y)
+        return [(x, y, x + plate.size[0], y + plate.size[1])]
+
+    def _draw_labels(
+        self,
+        image: UInt8Array,
+        plates: PlatePainter,
+        boxes: FloatArray,
+        shown: Sequence[int],
+        ids: Sequence[int | None],
+        rows: Sequence[tuple[Row, ...]],
+        reserved: Sequence[Rect],
+    ) -> None:
+        versions = {i: self._versions(plates, boxes[i], ids[i], rows[i]) for i in shown}
+        requests = [LabelRequest(i, ids[i], [plate.size for plate in versions[i]]) for i in shown if versions[i]]
+        gap = max(2, plates.font_size // 5)
+        size = (image.shape[0], image.shape[1])
+        placed = self._layout.place(requests, boxes, head_boxes(boxes), reserved, size, gap)
+        for request, place in zip(requests, placed, strict=True):
+            if place is not None:
+                paste(image, versions[request.person][place.level], place.x, place.y)
+
+    def _versions(
+        self, plates: PlatePainter, box: FloatArray, track_id: int | None, rows: tuple[Row, ...]
+    ) -> list[Plate]:
+        """A person's label, the richest version that suits the size of frame and box first."""
+        track = str(track_id) if track_id is not None and self.style.show_track_ids else ""
+        accent = track_color(track_id)
+        height = min(MAX_ROWS_OF_FRAME * self._image_size[0], MAX_ROWS_OF_BOX * float(box[3] - box[1]))
+        most = min(len(rows), max(1, int(height / plates.row_height)))
+        narrow = self._image_size[1] < NARROW * plates.font_size
+        kinds = [(count, narrow) for count in range(most, 0, -1)] if rows else []
+        if rows and not narrow and rows[0].percent is not None:
+            kinds.append((1, True))
+        versions = [plates.actions(rows[:count], track, accent, compact) for count, compact in kinds]
+        return [*versions, plates.tag(track, accent)] if track else versions
+
+
+def status_line(result: FrameResult, model_name: str = "") -> str:
+    """Time, model and number of persons: "00:12.4  SlowFast tiny  3 persons"."""
+    tenths = int(max(result.frame.pts, 0) * 10 + 1e-6)
+    minutes, rest = divmod(tenths, 600)
+    clock = f"{minutes // 60}:{minutes % 60:02d}" if minutes >= 60 else f"{minutes:02d}"
+    count = len(result.persons)
+    parts = [f"{clock}:{rest // 10:02d}.{rest % 10}", model_name, f"{count} person{'' if count == 1 else 's'}"]
+    return "  ".join(part for part in parts if part)
+
+
+def _ids(result: FrameResult) -> list[int | None]:
+    track_ids = result.persons.track_ids
+    return [None] * len(result.persons) if track_ids is None else [int(i) for i in track_ids]

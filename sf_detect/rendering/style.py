@@ -1,0 +1,146 @@
+"""What a user can choose about the picture, checked against the label set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sf_detect.errors import ConfigError, UnknownNameError
+
+DEFAULT_THRESHOLD = 0.3
+ANONYMISE = ("head", "person")
+
+Color = tuple[int, int, int]
+
+# Eight colours of medium to high lightness, found by a max-min search in OKLab over normal vision and simulated
+# protanopia, deuteranopia and tritanopia; tests/test_rendering_style.py holds the distances. Order: neighbours differ.
+TRACK_COLORS: tuple[Color, ...] = (
+    (0x55, 0xAE, 0xE8),
+    (0xF4, 0x6C, 0x38),
+    (0xCF, 0xEF, 0x54),
+    (0xC9, 0x6D, 0xAD),
+    (0x04, 0xE1, 0xB1),
+    (0xF2, 0xB3, 0x66),
+    (0xFA, 0xBD, 0xF4),
+    (0x63, 0xA4, 0x71),
+)
+
+
+@dataclass(frozen=True)
+class RenderStyle:
+    """Options of the renderer. Label names are those of the model, underscores as they are there.
+
+    Attributes:
+        top_k: Most actions shown per person; 0 shows boxes only.
+        threshold: Score from which an action is shown. None: the model's own thresholds per class where it has them,
+            else 0.3.
+        thresholds: Thresholds of single labels by name; they win over everything else.
+        labels: Show only these labels; None shows all.
+        hide_labels: Never show these labels.
+        hide_idle: Draw no box for persons without an action to show.
+        hide_scores: Show label names without percentages and bars.
+        show_track_ids: Print the track id beside the labels.
+        show_status: Print the status line in the lower left corner.
+        anonymise: "head" hides the top part of every person, "person" the whole box; None hides nothing. It applies
+            to every person of the result, shown or not.
+        font_scale: Factor on the text size, which otherwise follows the frame size (never below 10 px).
+        box_thickness: Pixels of the box outline; None follows the frame size.
+        font: A TrueType file to use instead of the bundled Latin font (labels in other scripts need one).
+    """
+
+    top_k: int = 3
+    threshold: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    labels: Sequence[str] | None = None
+    hide_labels: Sequence[str] = ()
+    hide_idle: bool = False
+    hide_scores: bool = False
+    show_track_ids: bool = True
+    show_status: bool = True
+    anonymise: str | None = None
+    font_scale: float = 1.0
+    box_thickness: int | None = None
+    font: Path | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.top_k >= 0, f"top_k is 0 or more, got {self.top_k}")
+        _require(0.2 <= self.font_scale <= 5, f"font_scale is between 0.2 and 5, got {self.font_scale}")
+        _require(
+            self.box_thickness is None or self.box_thickness > 0,
+            f"box_thickness is a positive number of pixels or None, got {self.box_thickness}",
+        )
+        _require(
+            self.anonymise is None or self.anonymise in ANONYMISE,
+            f"anonymise is one of {', '.join(ANONYMISE)} or None, got {self.anonymise!r}",
+        )
+        for label, value in [("threshold", self.threshold), *self.thresholds.items()]:
+            _require(value is None or 0 <= value <= 1, f"the threshold {label} is between 0 and 1, got {value}")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(f"render style: {message}.")
+
+
+def class_thresholds(
+    style: RenderStyle, labels: Sequence[str], model_thresholds: npt.ArrayLike | None = None
+) -> npt.NDArray[np.float32]:
+    """The score from which each class is shown, (C,) float32; infinite for classes that never are.
+
+    Args:
+        style: The user's choice.
+        labels: The C names of the model.
+        model_thresholds: (C,) thresholds that came with the model; they lose against `style.threshold`.
+
+    Raises:
+        UnknownNameError: The style names a label the model does not have.
+        ConfigError: `model_thresholds` does not have C values.
+    """
+    index = {label: i for i, label in enumerate(labels)}
+    values = np.full(len(labels), DEFAULT_THRESHOLD if style.threshold is None else style.threshold, np.float32)
+    if model_thresholds is not None and style.threshold is None:
+        given = np.asarray(model_thresholds, np.float32)
+        if given.shape != values.shape:
+            raise ConfigError(f"the model has {len(labels)} labels, but its thresholds have shape {given.shape}.")
+        values = given.copy()
+    for position, value in zip(_positions(style.thresholds, index), style.thresholds.values(), strict=True):
+        values[position] = value
+    if style.labels is not None:
+        hidden = np.ones(len(labels), bool)
+        hidden[_positions(style.labels, index)] = False
+        values[hidden] = np.inf
+    values[_positions(style.hide_labels, index)] = np.inf
+    return values
+
+
+def _positions(names: Iterable[str], index: Mapping[str, int]) -> list[int]:
+    unknown = [name for name in names if name not in index]
+    if unknown:
+        raise UnknownNameError("label", unknown[0], index)
+    return [index[name] for name in names]
+
+
+def font_size(image_size: tuple[int, int], scale: float = 1.0) -> int:
+    """Text height in pixels for a frame of (height, width): 13 at 640x480, 26 at 1080p, 43 at 4K, at least 10.
+
+    It grows a little slower than the frame's side: larger frames are watched on larger screens.
+    """
+    height, width = image_size
+    unit = (height * width / (640 * 480)) ** 0.5
+    return max(10, round(13 * unit**0.73 * scale))
+
+
+def line_thickness(image_size: tuple[int, int], style: RenderStyle) -> int:
+    """Pixels of a box outline in a frame of (height, width)."""
+    if style.box_thickness is not None:
+        return style.box_thickness
+    return max(1, round(font_size(image_size) / 9))
+
+
+def track_color(track_id: int | None) -> Color:
+    """The colour of a track: the same for the same id, wherever and whenever it appears."""
+    return TRACK_COLORS[0 if track_id is None else track_id % len(TRACK_COLORS)]

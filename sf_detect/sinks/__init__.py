@@ -1,0 +1,8 @@
+"""What takes results: annotated video, JSON Lines, AVA csv, or several at once."""
+
+from sf_detect.sinks.ava_csv import AvaCsvSink
+from sf_detect.sinks.group import SinkGroup
+from sf_detect.sinks.json_lines import JsonLinesSink, read_json_lines
+from sf_detect.sinks.video import VideoSink
+
+__all__ = ["AvaCsvSink", "JsonLinesSink", "SinkGroup", "VideoSink", "read_json_lines"]

@@ -1,0 +1,79 @@
+"""Several sinks as one, where the failure of one leaves the others alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sf_detect.errors import SFDetectError, SinkError
+from sf_detect.interfaces import Sink
+from sf_detect.structures import FrameResult
+
+
+class SinkGroup:
+    """Passes each result to all sinks.
+
+    A sink that fails is closed and left out from then on; the others go on, and `close` raises one error that names
+    all failures. When the last sink fails, there is no point in going on, and the error comes at once.
+
+    Args:
+        sinks: Any sinks; the group closes them.
+        on_failure: Called once per failed sink with the error, when it happens, so that a user hears of it early.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], on_failure: Callable[[SFDetectError], None] | None = None) -> None:
+        self._alive = list(sinks)
+        self._on_failure = on_failure
+        self._closed = False
+        self.failures: list[SFDetectError] = []
+
+    def write(self, result: FrameResult) -> None:
+        """Writes to all sinks that still work.
+
+        Raises:
+            SinkError: The group is closed, or no sink is left.
+        """
+        if self._closed:
+            raise SinkError("the outputs are closed and take no more results.")
+        for sink in list(self._alive):
+            try:
+                sink.write(result)
+            except SFDetectError as error:
+                self._drop(sink, error)
+        if self.failures and not self._alive:
+            self._closed = True
+            raise self._summary()
+
+    def close(self) -> None:
+        """Closes all sinks, each whatever becomes of the others. Idempotent.
+
+        Raises:
+            SinkError: Some sink failed, now or before; lists all failures.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        for sink in list(self._alive):
+            self._close(sink)
+        if self.failures:
+            raise self._summary()
+
+    def _drop(self, sink: Sink, error: SFDetectError) -> None:
+        self._alive.remove(sink)
+        self._note(error)
+        self._close(sink)
+
+    def _close(self, sink: Sink) -> None:
+        try:
+            sink.close()
+        except SFDetectError as error:
+            self._note(error)
+
+    def _note(self, error: SFDetectError) -> None:
+        self.failures.append(error)
+        if self._on_failure is not None:
+            self._on_failure(error)
+
+    def _summary(self) -> SinkError:
+        if len(self.failures) == 1:
+            return SinkError(str(self.failures[0]))
+        return SinkError(f"{len(self.failures)} failures: " + " ".join(str(error) for error in self.failures))
