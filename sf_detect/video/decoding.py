@@ -34,7 +34,7 @@ def pick_video_stream(container: av.container.InputContainer, what: str) -> av.v
         SourceOpenError: There is none; the message lists what was found instead.
     """
     streams = [stream for stream in container.streams.video if stream.codec_context is not None]
-    moving = [s for s in streams if not int(getattr(s, "disposition", 0)) & _ATTACHED_PICTURE]
+    moving = [stream for stream in streams if not _disposition(stream) & _ATTACHED_PICTURE]
     if not moving:
         found = ", ".join(f"{s.type} ({s.codec_context.name})" for s in container.streams if s.codec_context)
         raise SourceOpenError(
@@ -44,6 +44,11 @@ def pick_video_stream(container: av.container.InputContainer, what: str) -> av.v
         )
     best = container.streams.best("video") if hasattr(container.streams, "best") else None
     return best if best in moving else moving[0]
+
+
+def _disposition(stream: Any) -> int:
+    flags = getattr(stream, "disposition", 0)  # an enum or a number, by the version of PyAV
+    return int(getattr(flags, "value", flags))
 
 
 @dataclass
