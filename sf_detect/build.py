@@ -131,7 +131,6 @@ def build_predictor(config: RunConfig | None = None) -> ActionPredictor:
         name=chosen.name,
         # AVA's format counts classes from 1; sets of our own that count from 0 are shifted.
         label_ids=[i + 1 for i in labels.ids] if min(labels.ids) == 0 else labels.ids,
-        thresholds=chosen.thresholds,
     )
 
 
