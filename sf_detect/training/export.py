@@ -1,0 +1,61 @@
+"""Writes a trained network as the file that ships: batch normalisation merged, float16, described by its metadata."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from sf_detect.models.slowfast_tiny import ALPHA, SlowFastTiny
+
+#: What a predictor needs to know; the file's metadata states it once more for readers of the file alone.
+INPUT = {
+    "num_frames": 32,
+    "sampling_rate": 1,
+    "fps": 25,
+    "alpha": ALPHA,
+    "slow_index_rule": "last",
+    "short_side": 112,
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "channel_order": "rgb",
+    "activation": "sigmoid",
+    "causal": True,
+    "roi_align_aligned": True,
+}
+
+
+def export(network: SlowFastTiny, path: Path, labels: list[str], facts: Mapping[str, Any]) -> SlowFastTiny:
+    """Writes `path` and returns the folded network that a reader of the file gets.
+
+    Args:
+        network: with batch normalisation or folded; left as it is.
+        labels: one per class.
+        facts: further metadata, anything JSON can hold.
+    """
+    folded = copy.deepcopy(network).fold_batch_norm()
+    state = {name: tensor.detach().half().contiguous() for name, tensor in folded.state_dict().items()}
+    metadata = {"format": "pt", "labels": json.dumps(labels), "input": json.dumps(INPUT)}
+    metadata |= {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
+    partial = path.with_suffix(".partial")
+    save_file(state, str(partial), metadata=metadata)
+    partial.replace(path)
+    folded.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    return folded
+
+
+@torch.no_grad()
+def load_shipped(path: Path, num_classes: int = 21) -> SlowFastTiny:
+    """The network of a file written by `export`, in eval mode and float32."""
+    from safetensors.torch import load_file
+
+    from sf_detect.models.slowfast_tiny import slowfast_tiny
+
+    network = slowfast_tiny(num_classes)
+    network.load_state_dict({name: tensor.float() for name, tensor in load_file(str(path)).items()})
+    return network.eval()

@@ -1,0 +1,134 @@
+"""Training the default model: what is trained how fast, the loss, the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sf_detect.data.jhmdb import JHMDBClip
+from sf_detect.models.slowfast_tiny import ALPHA, SlowFastTiny
+from sf_detect.training.distillation import DistillationLoss, TeacherMaps
+from sf_detect.training.views import Batch, FrameStore, TrainingViews, test_view
+
+FROZEN = ("slow_1a", "slow_2b", "slow_2c")
+
+
+class Student(nn.Module):
+    """The network, what distillation adds to it, and their loss.
+
+    Args:
+        network: with batch normalisation, not folded.
+        teacher: stored maps, or None to train on labels alone.
+        distillation: weight of the teacher's terms.
+        softmax: weight of the cross-entropy over the actors, beside the sigmoid loss.
+        background: weight of background boxes, whose targets are all zero.
+    """
+
+    def __init__(
+        self,
+        network: SlowFastTiny,
+        teacher: TeacherMaps | None,
+        distillation: float = 1.0,
+        softmax: float = 0.5,
+        background: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.network, self.teacher = network, teacher
+        self.distillation = DistillationLoss(network.classifier.in_features)
+        self.weights = (distillation, softmax, background)
+        for name in FROZEN:
+            getattr(network, name).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Student:
+        """As usual, but the frozen layers keep their statistics."""
+        super().train(mode)
+        for name in FROZEN:
+            getattr(self.network, name).eval()
+        return self
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Loss of a batch and figures for the log."""
+        distillation, softmax, background = self.weights
+        network = self.network
+        maps = network.features(batch.pathways(ALPHA), ("mixed_4f",))
+        logits = network.classifier(network.dropout(network.pool(maps, batch.boxes)))
+        actors = batch.labels >= 0
+        targets = F.one_hot(batch.labels.clamp(min=0), logits.shape[1]) * actors[:, None]
+        smooth = targets * 0.9 + 0.005
+        binary = F.binary_cross_entropy_with_logits(logits, smooth, reduction="none").sum(1)
+        loss = (binary * torch.where(actors, 1.0, background)).sum() / actors.sum()
+        loss = loss + softmax * F.cross_entropy(logits[actors], batch.labels[actors], label_smoothing=0.1)
+        hits = (logits[actors].argmax(1) == batch.labels[actors]).float().mean()
+        figures = {"label loss": loss.item(), "accuracy": hits.item()}
+        if self.teacher is not None:
+            extra = self.distillation(maps, self.teacher, batch)
+            figures["teacher loss"] = extra.item()
+            loss = loss + distillation * extra
+        return loss, figures
+
+    def groups(self, slow: float, new: float, decay: float) -> list[dict[str, object]]:
+        """Optimiser groups: layers that start from Kinetics learn at rate `slow`, fresh ones at `new`."""
+        fresh = ("distillation", "network.fast", "network.laterals", "network.classifier")
+        buckets: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                key = (new if name.startswith(fresh) else slow, decay if parameter.ndim > 1 else 0.0)
+                buckets.setdefault(key, []).append(parameter)
+        return [{"params": found, "lr": rate, "weight_decay": wd} for (rate, wd), found in buckets.items()]
+
+
+@torch.no_grad()
+def recalibrate(network: SlowFastTiny, batches: Sequence[Batch]) -> None:
+    """Replaces all batch statistics by those of a few batches: deflated kernels see other values than the original."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    network.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    for batch in batches:
+        network(batch.pathways(ALPHA))
+    for norm in norms:
+        norm.momentum = 0.1
+
+
+def prefetch(views: TrainingViews, numbers: np.ndarray, size: int, seed: Sequence[int]) -> Iterator[Batch]:
+    """Batches in the given order, each prepared by a thread while the one before it is trained on."""
+    chunks = [numbers[i : i + size].tolist() for i in range(0, len(numbers) - size + 1, size)]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(views.batch, chunk, seed) for chunk in chunks[:2]]
+        for position in range(len(chunks)):
+            if position + 2 < len(chunks):
+                waiting.append(pool.submit(views.batch, chunks[position + 2], seed))
+            yield waiting[position].result()
+            waiting[position] = None  # type: ignore[call-overload]
+
+
+@torch.inference_mode()
+def scores(
+    network: SlowFastTiny,
+    store: FrameStore,
+    clips: Sequence[JHMDBClip],
+    frames: int,
+    size: tuple[int, int],
+    trailing: bool = False,
+) -> Tensor:
+    """Logits (clips, C) with ground-truth boxes; see `test_view`."""
+    network.eval()
+    found = []
+    for clip in clips:
+        fast, box = test_view(store, clip, frames, size, trailing)
+        slow = fast[:, ALPHA - 1 :: ALPHA]
+        found.append(network([slow[None], fast[None]], torch.cat([torch.zeros(1), box])[None]))
+    return torch.cat(found)
+
+
+def accuracy(logits: Tensor, clips: Sequence[JHMDBClip]) -> float:
+    """Top-1 clip accuracy."""
+    labels = torch.tensor([clip.label for clip in clips])
+    return (logits.argmax(1) == labels).float().mean().item()

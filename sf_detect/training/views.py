@@ -1,0 +1,160 @@
+"""Training and test views of J-HMDB clips: frames, boxes and where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from sf_detect.data import augmentation as aug
+from sf_detect.data.jhmdb import JHMDBClip, read_frames
+
+
+class FrameStore:
+    """Decoded frames of all clips in one memory-mapped file, so that epochs cost no decoding.
+
+    Args:
+        path: the .npy file; made when missing, with a list of its clips beside it.
+        height: stored short side; J-HMDB is 4:3 throughout.
+    """
+
+    def __init__(self, path: Path, clips: Sequence[JHMDBClip], height: int = 160) -> None:
+        self.height, self.width = height, round(height * 4 / 3 / 2) * 2
+        counts = [clip.num_frames for clip in clips]
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        self.spans = {c.video_id: (int(a), int(a) + c.num_frames) for c, a in zip(clips, starts[:-1], strict=True)}
+        if not path.exists():
+            self._decode(path, clips, int(starts[-1]))
+        self.frames = np.load(path, mmap_mode="r")
+        if self.frames.shape != (int(starts[-1]), self.height, self.width, 3):
+            raise ValueError(f"{path} was made from other clips or sizes; delete it and it is made again")
+
+    def _decode(self, path: Path, clips: Sequence[JHMDBClip], total: int) -> None:
+        partial = path.with_suffix(".partial.npy")
+        shape = (total, self.height, self.width, 3)
+        frames = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+        for clip in clips:
+            first, last = self.spans[clip.video_id]
+            frames[first:last] = read_frames(clip, self.width, self.height)
+        frames.flush()
+        partial.rename(path)
+
+    def clip(self, clip: JHMDBClip) -> np.ndarray:
+        """(num_frames, height, width, 3) RGB uint8, read-only."""
+        first, last = self.spans[clip.video_id]
+        return self.frames[first:last]
+
+    def scale_boxes(self, clip: JHMDBClip) -> np.ndarray:
+        """The clip's boxes (num_frames, 4) in pixels of the stored frames."""
+        return clip.boxes * np.array([self.width / clip.width, self.height / clip.height] * 2)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training views differ from test views; see `data.augmentation`."""
+
+    size: int = 112
+    scale: tuple[float, float] = (0.7, 1.0)
+    speed: tuple[float, float] = (0.8, 1.25)
+    centred: float = 0.5
+    colour: float = 0.7
+    erase: float = 0.2
+    box: float = 0.1
+
+
+@dataclass
+class Batch:
+    """What one step sees.
+
+    Attributes:
+        fast: (B, 3, T, H, W) float in [-1, 1].
+        boxes: (N, 5) index into the batch and xyxy in pixels of `fast`.
+        labels: (N,) the box's action, or -1 for background.
+        clips: (B,) number of each clip in the training list.
+        crops: (B, 4) xyxy of each view as shares of the frame.
+        flips: (B,) mirrored.
+        indices: (B, T) frame numbers.
+    """
+
+    fast: Tensor
+    boxes: Tensor
+    labels: Tensor
+    clips: Tensor
+    crops: Tensor
+    flips: Tensor
+    indices: Tensor
+
+    def pathways(self, alpha: int) -> list[Tensor]:
+        """Slow and fast; slow frame k is fast frame alpha * k + alpha - 1."""
+        return [self.fast[:, :, alpha - 1 :: alpha], self.fast]
+
+
+def to_input(images: np.ndarray) -> Tensor:
+    """(..., T, H, W, 3) uint8 -> (..., 3, T, H, W) float in [-1, 1]; memory stays channels-last."""
+    return torch.from_numpy(images).movedim(-1, -4).float().div_(127.5).sub_(1)
+
+
+class TrainingViews:
+    """Draws augmented views; view i of epoch e is the same in every run with the same seed."""
+
+    def __init__(self, store: FrameStore, clips: Sequence[JHMDBClip], frames: int, options: Augmentation) -> None:
+        self.store, self.clips, self.frames, self.options = store, clips, frames, options
+
+    def batch(self, numbers: Sequence[int], seed: Sequence[int]) -> Batch:
+        """The views of the clips called `numbers`."""
+        samples = [self._sample(n, np.random.default_rng([*seed, n])) for n in numbers]
+        images, views, indices, boxes, labels = zip(*samples, strict=True)
+        flat = [[i, *box] for i, group in enumerate(boxes) for box in group]
+        extent = np.array([self.store.width, self.store.height] * 2)
+        return Batch(
+            fast=to_input(np.stack(images)),
+            boxes=torch.tensor(np.array(flat, np.float32)),
+            labels=torch.tensor([label for group in labels for label in group]),
+            clips=torch.tensor(list(numbers)),
+            crops=torch.tensor(np.array([[v.x, v.y, v.x + v.size, v.y + v.size] for v in views]) / extent).float(),
+            flips=torch.tensor([v.flip for v in views]),
+            indices=torch.tensor(np.stack(indices)),
+        )
+
+    def _sample(
+        self, number: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, aug.View, np.ndarray, list[np.ndarray], list[int]]:
+        clip, o = self.clips[number], self.options
+        keyframe = int(rng.integers(clip.num_frames))
+        position = self.frames // 2 if rng.random() < o.centred else int(rng.integers(self.frames // 4, self.frames))
+        indices = aug.window_indices(clip.num_frames, keyframe, self.frames, position, rng.uniform(*o.speed))
+        actor = self.store.scale_boxes(clip)[keyframe]
+        view = aug.random_view(rng, self.store.width, self.store.height, actor, o.scale)
+        images = view.images(self.store.clip(clip)[indices], o.size)
+        images = aug.colour_jitter(rng, images, o.colour)
+        if rng.random() < 0.5:
+            images = aug.random_erase(rng, images, o.erase)
+        box = view.boxes(actor[None], o.size)[0]
+        boxes, labels = [aug.jitter_box(rng, box, o.box, o.size)], [clip.label]
+        background = aug.background_box(rng, box, o.size)
+        if background is not None:
+            boxes.append(background)
+            labels.append(-1)
+        return images, view, indices, boxes, labels
+
+
+def test_view(
+    store: FrameStore, clip: JHMDBClip, frames: int, size: tuple[int, int], trailing: bool = False
+) -> tuple[Tensor, Tensor]:
+    """The whole frame around the middle frame, or the window that ends with the last frame.
+
+    Returns:
+        Fast input (3, T, H, W) and the box (4,) in its pixels.
+    """
+    keyframe = clip.num_frames - 1 if trailing else clip.num_frames // 2
+    position = frames - 1 if trailing else frames // 2
+    indices = aug.window_indices(clip.num_frames, keyframe, frames, position)
+    height, width = size
+    images = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in store.clip(clip)[indices]]
+    box = clip.boxes[keyframe] * np.array([width / clip.width, height / clip.height] * 2)
+    return to_input(np.stack(images)), torch.tensor(box, dtype=torch.float32)
