@@ -115,12 +115,12 @@ def load_coco_network(
     if name not in names():
         raise UnknownNameError("torchvision detector", name, names())
     official = zoo.get_model_weights(name).DEFAULT
+    state = _official_state(name, official, notify) if weights is None else _read_state(Path(weights))
     network = zoo.get_model(name, weights=None, weights_backbone=None, num_classes=len(official.meta["categories"]))
     if name in _NO_EPSILON:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eps = 0.0
-    state = _official_state(name, official, notify) if weights is None else _read_state(Path(weights))
     _load_strictly(network, state, name)
     return network, list(official.meta["categories"])
 

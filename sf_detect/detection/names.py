@@ -27,6 +27,15 @@ def detector_names() -> list[str]:
     return [DEFAULT, "whole_frame", f"{_PRECOMPUTED}FILE.csv", *coco.names()]
 
 
+def track_score(name: str) -> float:
+    """The score from which this detector's persons should start a track, by default.
+
+    `ssdlite_person` also reports weaker boxes, which are good enough to follow a person who is tracked already. The
+    others report only what they are sure of.
+    """
+    return 0.4 if name == DEFAULT else 0.0
+
+
 def build_detector(
     name: str = DEFAULT,
     *,

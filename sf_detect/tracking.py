@@ -1,0 +1,162 @@
+"""Identities over time: ByteTrack (Zhang et al. 2022) from the `trackers` library, and boxes between detections.
+
+Detections come every few tenths of a second rather than every frame, so a person may have moved most of a body width
+in between. Two choices follow, both measured on real clips (see `ByteTrack`): boxes are compared with a margin around
+them, and a person counts as tracked from the first confident detection on.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sf_detect.errors import ConfigError
+from sf_detect.structures import Detections
+
+if TYPE_CHECKING:
+    from trackers import ByteTrackTracker
+
+_NOMINAL_RATE = 10.0  # frames per second at which one Kalman step is one frame; near the detection rate
+
+
+class ByteTrack:
+    """Gives persons ids that stay with them; a `Tracker`.
+
+    A detection scored at least `new_track_score` that fits no track starts one and has its id at once. A weaker one
+    can only continue a track; where it fits none it is dropped. Ids count up from 1 within a source and are never
+    used again. The returned boxes are the detected ones, not the filter's estimate.
+
+    Args:
+        new_track_score: Least score to start a track, in [0, 1].
+        lost_seconds: A person not seen for longer gets a new id when they come back.
+        margin: Boxes are widened by this share of their size on every side before they are compared, so that a
+            person who moved further than their own width still overlaps (Yang et al. 2023).
+        min_overlap: Least IoU of the widened boxes for a detection to continue a track, in (0, 1].
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    def __init__(
+        self,
+        new_track_score: float = 0.4,
+        lost_seconds: float = 2.0,
+        margin: float = 0.3,
+        min_overlap: float = 0.1,
+    ) -> None:
+        ranges = {"new_track_score": (new_track_score, 1.0), "min_overlap": (min_overlap, 1.0)}
+        ranges |= {"lost_seconds": (lost_seconds, math.inf), "margin": (margin, math.inf)}
+        for name, (value, most) in ranges.items():
+            if not 0 <= value <= most:
+                raise ConfigError(f"the tracker's {name} is {value}, expected a number from 0 to {most}.")
+        self.new_track_score, self.lost_seconds = new_track_score, lost_seconds
+        self.margin, self.min_overlap = margin, min_overlap
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all persons; ids start at 1 again."""
+        self._tracker: ByteTrackTracker | None = None
+        self._next_id = 1
+        self._last_pts = -math.inf
+
+    def update(self, detections: Detections, pts: float) -> Detections:
+        """Tracked persons at `pts` seconds, in the order they were detected.
+
+        Raises:
+            ValueError: `pts` is not later than that of the last update; `reset` starts another source.
+        """
+        if not self._last_pts < pts < math.inf:
+            raise ValueError(f"pts must increase from update to update, got {pts} after {self._last_pts}")
+        self._last_pts = pts
+        if self._tracker is None:
+            self._tracker = self._build()
+        result = self._tracker.update(self._as_supervision(detections), timestamp=pts)
+        ids = np.full(len(detections), -1, np.int64)
+        if len(result):
+            ids[result.data["row"]] = result.tracker_id
+        self._confirm_new(detections, ids)
+        return Detections(detections.boxes, detections.scores, ids).select(ids >= 0)
+
+    def _confirm_new(self, detections: Detections, ids: npt.NDArray[np.int64]) -> None:
+        """Gives tracks that were started just now their id, which the library would do at the next sighting."""
+        assert self._tracker is not None
+        new = [track for track in self._tracker.tracks if track.tracker_id == -1]
+        for row in np.flatnonzero(ids == -1):
+            for i, track in enumerate(new):
+                if np.array_equal(track.get_state_bbox(), detections.boxes[row].astype(np.float64)):
+                    ids[row] = track.tracker_id = self._next_id
+                    self._next_id += 1
+                    del new[i]
+                    break
+
+    def _build(self) -> ByteTrackTracker:
+        from trackers import BIoU, ByteTrackTracker  # half a second of imports, so not before it is needed
+
+        return ByteTrackTracker(
+            lost_track_buffer=max(round(self.lost_seconds * 30), 0),  # the library counts in 30ths of a second
+            frame_rate=_NOMINAL_RATE,
+            track_activation_threshold=self.new_track_score,
+            high_conf_det_threshold=self.new_track_score,
+            minimum_consecutive_frames=1,
+            minimum_iou_threshold=self.min_overlap,
+            iou=BIoU(self.margin),
+        )
+
+    @staticmethod
+    def _as_supervision(detections: Detections):  # type: ignore[no-untyped-def]
+        import supervision
+
+        return supervision.Detections(
+            xyxy=detections.boxes.astype(np.float64),
+            confidence=detections.scores,
+            data={"row": np.arange(len(detections))},  # the library reorders
+        )
+
+
+def interpolate(
+    before: Detections, before_pts: float, after: Detections, after_pts: float, pts: float, linger: float = 0.5
+) -> Detections:
+    """Persons between two tracked detections.
+
+    A track present on both sides moves linearly. A track on one side only stays where it was seen, up to the middle
+    of the gap but no longer than `linger` seconds: it is as likely to have left (or come) in either half.
+
+    Args:
+        before, after: Tracked persons at `before_pts` and `after_pts`.
+        before_pts, after_pts: Seconds.
+        pts: Seconds, from `before_pts` to `after_pts`.
+        linger: Longest time that a track seen on one side only is shown beyond its sighting.
+
+    Returns:
+        Tracks of `before` in their order, then those only in `after`. Scores are interpolated too.
+
+    Raises:
+        ValueError: `pts` is outside the gap, or persons have no track ids.
+    """
+    if not before_pts <= pts <= after_pts:
+        raise ValueError(f"pts {pts} lies outside the gap from {before_pts} to {after_pts}")
+    if before.track_ids is None or after.track_ids is None:
+        raise ValueError("interpolation follows tracks, but these detections have no track ids")
+    share = (pts - before_pts) / (after_pts - before_pts) if after_pts > before_pts else 0.0
+    rows_after = {int(track): row for row, track in enumerate(after.track_ids)}
+    shared = np.array([int(track) in rows_after for track in before.track_ids], bool)
+    partner = np.array([rows_after.get(int(track), 0) for track in before.track_ids], np.intp)
+    boxes, scores = before.boxes.copy(), before.scores.copy()
+    boxes[shared] += share * (after.boxes[partner[shared]] - boxes[shared])
+    scores[shared] += share * (after.scores[partner[shared]] - scores[shared])
+    stays = min((after_pts - before_pts) / 2, linger)
+    keep = shared | (pts - before_pts <= stays)
+    both = Detections(boxes, scores, before.track_ids).select(keep)
+    if after_pts - pts > stays or (pts == before_pts):
+        return both
+    new = after.select(~np.isin(after.track_ids, before.track_ids))
+    assert both.track_ids is not None
+    assert new.track_ids is not None
+    return Detections(
+        np.concatenate([both.boxes, new.boxes]),
+        np.concatenate([both.scores, new.scores]),
+        np.concatenate([both.track_ids, new.track_ids]),
+    )
