@@ -40,6 +40,7 @@ class PlatePainter:
     def __init__(self, painter: TextPainter, font_size: int, max_width: int) -> None:
         self.painter, self.font_size, self.max_width = painter, font_size, max_width
         self._pad_x, self._pad_y = round(0.5 * font_size), round(0.3 * font_size)
+        self._stripe = max(2, round(0.2 * font_size))
         self._radius = max(2, round(0.25 * font_size))
         self._cache: OrderedDict[Hashable, Plate] = OrderedDict()
         self._bytes = 0
@@ -87,32 +88,62 @@ class PlatePainter:
 
     def _draw_line(self, text: str, color: Color) -> Plate:
         mask = self.painter.mask(text, self.font_size)
+        width, height = self._line_size(mask)
+        left, top = (width - mask.shape[1]) // 2, (height - mask.shape[0]) // 2
+        return Plate.compose(self._ground((height, width)), INK, [Layer(mask, left, top, color)])
+
+    def _line_size(self, mask: Mask) -> tuple[int, int]:
         pad_x, pad_y = round(0.4 * self.font_size), round(0.1 * self.font_size)
-        shape = (mask.shape[0] + 2 * pad_y, mask.shape[1] + 2 * pad_x)
-        return Plate.compose(self._ground(shape), INK, [Layer(mask, pad_x, pad_y, color)])
+        return mask.shape[1] + 2 * pad_x, mask.shape[0] + 2 * pad_y
+
+    def actions_size(self, rows: tuple[Row, ...], track: str, compact: bool = False) -> tuple[int, int]:
+        """(width, height) of the plate that `actions` would draw."""
+        _, right = self._columns(rows, track, compact)
+        return right + self._pad_x, self._row_pitch(rows) * len(rows) + 2 * self._pad_y
+
+    def tag_size(self, track: str) -> tuple[int, int]:
+        """(width, height) of the plate that `tag` would draw."""
+        return self._line_size(self.painter.mask(track, self.font_size))
+
+    def _row_pitch(self, rows: tuple[Row, ...]) -> int:
+        return self.row_height if rows[0].percent is not None else round(1.35 * self.font_size)
+
+    def _percent_width(self, rows: tuple[Row, ...], compact: bool) -> int:
+        if compact or rows[0].percent is None:
+            return 0
+        return self.painter.width("100%", self.font_size) + self._pad_x  # one width for all scores: no wobbling
+
+    def _columns(self, rows: tuple[Row, ...], track: str, compact: bool) -> tuple[int, int]:
+        """Left edge of the labels and right edge of the percentages."""
+        size = self.font_size
+        number_width = self.painter.width(track, size) + round(0.4 * size) if track else 0
+        left, percent_width = self._stripe + self._pad_x + number_width, self._percent_width(rows, compact)
+        least = 4 * size if rows[0].percent is not None else size
+        room = self._room(left, percent_width)
+        widths = (self.painter.width(self.painter.fit(row.label, size, room), size) for row in rows)
+        return left, left + max(least, *widths) + percent_width
+
+    def _room(self, left: int, percent_width: int) -> int:
+        return max(self.max_width - left - percent_width - self._pad_x, 2 * self.font_size)
 
     def _draw_actions(self, rows: tuple[Row, ...], track: str, accent: Color, compact: bool) -> Plate:
         size, pad_x, pad_y = self.font_size, self._pad_x, self._pad_y
-        stripe = max(2, round(0.2 * size))
-        scored = rows[0].percent is not None
+        left, right = self._columns(rows, track, compact)
+        percent_width = self._percent_width(rows, compact)
+        width, height = self.actions_size(rows, track, compact)
+        ground = self._ground((height, width))
         number = self.painter.mask(track, size)
-        percent_width = self.painter.width("100%", size) + pad_x if scored and not compact else 0
-        left = stripe + pad_x + (number.shape[1] + round(0.4 * size) if track else 0)
-        room = max(self.max_width - left - percent_width - pad_x, 2 * size)
-        labels = [self.painter.mask(self.painter.fit(row.label, size, room), size) for row in rows]
-        right = left + max(4 * size if scored else size, *(mask.shape[1] for mask in labels)) + percent_width
-        row_height = self.row_height if scored else round(1.35 * size)
-        shape = (row_height * len(rows) + 2 * pad_y, right + pad_x)
-        ground = self._ground(shape)
-        layers = [Layer(ground[:, :stripe] / PLATE_OPACITY, 0, 0, accent), Layer(number, stripe + pad_x, pad_y, accent)]
-        for i, (row, mask) in enumerate(zip(rows, labels, strict=True)):
-            top = pad_y + i * row_height
+        edge = ground[:, : self._stripe] / PLATE_OPACITY
+        layers = [Layer(edge, 0, 0, accent), Layer(number, self._stripe + pad_x, pad_y, accent)]
+        for i, row in enumerate(rows):
+            top = pad_y + i * self._row_pitch(rows)
             if row.percent is not None:
                 layers += self._bar(row.percent / 100, left, right, top, accent)
             if percent_width:
                 text = self.painter.mask(f"{row.percent}%", size)
                 layers.append(Layer(text, right - text.shape[1], top, QUIET_TEXT))
-            layers.append(Layer(mask, left, top, TEXT))
+            label = self.painter.fit(row.label, size, self._room(left, percent_width))
+            layers.append(Layer(self.painter.mask(label, size), left, top, TEXT))
         return Plate.compose(ground, INK, layers)
 
     def _bar(self, share: float, left: int, right: int, top: int, accent: Color) -> list[Layer]:

@@ -14,7 +14,7 @@ from sf_detect.rendering.layout import LabelLayout, LabelRequest
 from sf_detect.rendering.matching import match_actions
 from sf_detect.rendering.outlines import draw_outline
 from sf_detect.rendering.plates import PlatePainter, Row
-from sf_detect.rendering.raster import Plate, Rect, paste
+from sf_detect.rendering.raster import Rect, paste
 from sf_detect.rendering.style import RenderStyle, class_thresholds, font_size, line_thickness, track_color
 from sf_detect.rendering.text import TextPainter
 from sf_detect.structures import FloatArray, FrameResult, UInt8Array
@@ -140,29 +140,38 @@ class Renderer:
         rows: Sequence[tuple[Row, ...]],
         reserved: Sequence[Rect],
     ) -> None:
-        versions = {i: self._versions(plates, boxes[i], ids[i], rows[i]) for i in shown}
-        requests = [LabelRequest(i, ids[i], [plate.size for plate in versions[i]]) for i in shown if versions[i]]
+        versions = {i: self._versions(plates, boxes[i], rows[i]) for i in shown}
+        names = ["" if i is None or not self.style.show_track_ids else str(i) for i in ids]
+        requests = []
+        for i in shown:
+            sizes = [plates.actions_size(some, names[i], compact) for some, compact in versions[i]]
+            sizes += [plates.tag_size(names[i])] if names[i] else []
+            requests += [LabelRequest(i, ids[i], sizes)] if sizes else []
         gap = max(2, plates.font_size // 5)
         size = (image.shape[0], image.shape[1])
         placed = self._layout.place(requests, boxes, head_boxes(boxes), reserved, size, gap)
         for request, place in zip(requests, placed, strict=True):
-            if place is not None:
-                paste(image, versions[request.person][place.level], place.x, place.y)
+            if place is None:
+                continue
+            person = request.person
+            if place.level < len(versions[person]):
+                some, compact = versions[person][place.level]
+                plate = plates.actions(some, names[person], track_color(ids[person]), compact)
+            else:
+                plate = plates.tag(names[person], track_color(ids[person]))
+            paste(image, plate, place.x, place.y)
 
     def _versions(
-        self, plates: PlatePainter, box: FloatArray, track_id: int | None, rows: tuple[Row, ...]
-    ) -> list[Plate]:
-        """A person's label, the richest version that suits the size of frame and box first."""
-        track = str(track_id) if track_id is not None and self.style.show_track_ids else ""
-        accent = track_color(track_id)
+        self, plates: PlatePainter, box: FloatArray, rows: tuple[Row, ...]
+    ) -> list[tuple[tuple[Row, ...], bool]]:
+        """The rows of a person's label and whether without percentages, the richest that suits frame and box first."""
+        if not rows:
+            return []
         height = min(MAX_ROWS_OF_FRAME * self._image_size[0], MAX_ROWS_OF_BOX * float(box[3] - box[1]))
         most = min(len(rows), max(1, int(height / plates.row_height)))
         narrow = self._image_size[1] < NARROW * plates.font_size
-        kinds = [(count, narrow) for count in range(most, 0, -1)] if rows else []
-        if rows and not narrow and rows[0].percent is not None:
-            kinds.append((1, True))
-        versions = [plates.actions(rows[:count], track, accent, compact) for count, compact in kinds]
-        return [*versions, plates.tag(track, accent)] if track else versions
+        versions = [(rows[:count], narrow) for count in range(most, 0, -1)]
+        return versions if narrow or rows[0].percent is None else [*versions, (rows[:1], True)]
 
 
 def status_line(result: FrameResult, model_name: str = "") -> str:

@@ -40,13 +40,14 @@ class TextPainter:
         self._has_glyph = lru_cache(maxsize=1024)(self._look_up)
         self._face(10)
         self.mask = lru_cache(maxsize=512)(self._mask)
+        self.fit = lru_cache(maxsize=512)(self._fit)
         self._run = lru_cache(maxsize=512)(self._draw_run)
 
     def width(self, text: str, size: int) -> int:
         """Pixels that `mask(text, size)` is wide."""
         return int(self.mask(text, size).shape[1])
 
-    def fit(self, text: str, size: int, max_width: int) -> str:
+    def _fit(self, text: str, size: int, max_width: int) -> str:
         """`text`, or the longest beginning of it that ends in an ellipsis and is at most `max_width` pixels wide."""
         if self.width(text, size) <= max_width:
             return text
