@@ -1,0 +1,177 @@
+"""Ids over sparse detections, and boxes between them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sf_detect.errors import ConfigError
+from sf_detect.interfaces import Tracker
+from sf_detect.structures import Detections
+from sf_detect.tracking import ByteTrack, interpolate
+
+
+def person(x: float, y: float = 20.0, width: float = 30.0, height: float = 80.0) -> list[float]:
+    return [x, y, x + width, y + height]
+
+
+def seen(*boxes: list[float], scores: list[float] | None = None) -> Detections:
+    array = np.array(boxes, np.float32).reshape(-1, 4)
+    return Detections(array, np.array(scores if scores is not None else [0.9] * len(array), np.float32))
+
+
+def ids(detections: Detections) -> list[int]:
+    assert detections.track_ids is not None
+    return detections.track_ids.tolist()
+
+
+@pytest.fixture
+def tracker() -> ByteTrack:
+    return ByteTrack()
+
+
+def test_is_a_tracker(tracker: ByteTrack) -> None:
+    assert isinstance(tracker, Tracker)
+
+
+def test_ids_start_at_1_and_come_with_the_first_detection(tracker: ByteTrack) -> None:
+    assert ids(tracker.update(seen(person(10), person(200)), 0.0)) == [1, 2]
+
+
+def test_the_order_and_boxes_of_the_detections_are_kept(tracker: ByteTrack) -> None:
+    tracker.update(seen(person(10), person(200), person(400)), 0.0)
+    swapped = seen(person(402), person(12), person(202), scores=[0.5, 0.6, 0.95])
+    tracked = tracker.update(swapped, 0.25)
+    assert ids(tracked) == [3, 1, 2]
+    np.testing.assert_array_equal(tracked.boxes, swapped.boxes)
+    np.testing.assert_array_equal(tracked.scores, swapped.scores)
+
+
+@pytest.mark.parametrize("interval", [0.1, 0.25, 0.5])
+def test_ids_stay_with_people_who_walk(tracker: ByteTrack, interval: float) -> None:
+    """Two widths a second, towards and past each other at different depths."""
+    for step in range(round(4 / interval)):
+        t = step * interval
+        tracked = tracker.update(seen(person(10 + 60 * t), person(300 - 60 * t, 120)), t)
+        assert ids(tracked) == [1, 2]
+
+
+def test_somebody_who_moves_more_than_their_width_between_detections(tracker: ByteTrack) -> None:
+    assert [ids(tracker.update(seen(person(45.0 * i)), 0.25 * i)) for i in range(6)] == [[1]] * 6
+
+
+def test_short_misses_keep_the_id_and_long_ones_do_not() -> None:
+    tracker = ByteTrack(lost_seconds=1.0)
+    for i in range(3):
+        tracker.update(seen(person(10)), 0.25 * i)
+    for i in range(3, 6):
+        assert len(tracker.update(seen(), 0.25 * i)) == 0
+    assert ids(tracker.update(seen(person(12)), 1.5)) == [1]
+    for i in range(1, 8):
+        tracker.update(seen(), 1.5 + 0.25 * i)
+    assert ids(tracker.update(seen(person(12)), 3.5)) == [2]
+
+
+def test_weak_detections_continue_tracks_but_start_none(tracker: ByteTrack) -> None:
+    tracker.update(seen(person(10)), 0.0)
+    tracked = tracker.update(seen(person(12), person(300), scores=[0.25, 0.25]), 0.25)
+    assert ids(tracked) == [1]
+    np.testing.assert_array_equal(tracked.boxes, seen(person(12)).boxes)
+
+
+def test_ids_are_never_used_again(tracker: ByteTrack) -> None:
+    given_out = [ids(tracker.update(seen(person(500.0 * (i % 2))), 10.0 * i))[0] for i in range(6)]
+    assert given_out == [1, 2, 3, 4, 5, 6]
+
+
+def test_equal_boxes_get_different_ids(tracker: ByteTrack) -> None:
+    assert ids(tracker.update(seen(person(10), person(10)), 0.0)) == [1, 2]
+
+
+def test_reset_forgets_people_time_and_ids(tracker: ByteTrack) -> None:
+    tracker.update(seen(person(10)), 5.0)
+    tracker.reset()
+    assert ids(tracker.update(seen(person(10)), 0.0)) == [1]
+
+
+def test_nobody(tracker: ByteTrack) -> None:
+    tracked = tracker.update(seen(), 0.0)
+    assert ids(tracked) == []
+    assert ids(tracker.update(seen(person(1)), 1.0)) == [1]
+
+
+@pytest.mark.parametrize("pts", [1.0, 0.5, float("nan"), float("inf")])
+def test_time_must_increase(tracker: ByteTrack, pts: float) -> None:
+    tracker.update(seen(person(10)), 1.0)
+    with pytest.raises(ValueError, match="pts must increase"):
+        tracker.update(seen(person(10)), pts)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"new_track_score": 1.5}, "new_track_score is 1.5, expected a number from 0.0 to 1.0"),
+        ({"lost_seconds": -1}, "lost_seconds is -1"),
+        ({"min_similarity": 2}, "min_similarity is 2"),
+    ],
+)
+def test_values_out_of_range(options: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ByteTrack(**options)
+
+
+def tracked(pairs: dict[int, float]) -> Detections:
+    """Persons by id, at these x."""
+    boxes = np.array([person(x) for x in pairs.values()], np.float32).reshape(-1, 4)
+    return Detections(boxes, np.full(len(boxes), 0.5, np.float32), np.array(list(pairs), np.int64))
+
+
+def test_boxes_follow_the_track() -> None:
+    before, after = tracked({4: 0.0, 7: 100.0}), tracked({7: 60.0, 4: 40.0})
+    between = interpolate(before, 1.0, after, 1.5, 1.125)
+    assert ids(between) == [4, 7]
+    np.testing.assert_allclose(between.boxes, [person(10), person(90)])
+    np.testing.assert_allclose(between.scores, 0.5)
+
+
+def test_at_the_ends_the_detections_come_back() -> None:
+    before, after = tracked({1: 0.0, 2: 50.0}), tracked({1: 40.0, 3: 90.0})
+    for pts, expected in ((0.0, before), (1.0, after)):
+        got = interpolate(before, 0.0, after, 1.0, pts)
+        np.testing.assert_allclose(got.boxes, expected.boxes)
+        assert ids(got) == ids(expected)
+
+
+def test_a_track_on_one_side_stays_for_half_of_a_short_gap() -> None:
+    before, after = tracked({1: 0.0}), tracked({2: 50.0})
+    shown = [ids(interpolate(before, 0.0, after, 1.0, pts)) for pts in (0.0, 0.4, 0.6, 1.0)]
+    assert shown == [[1], [1], [2], [2]]
+
+
+def test_a_track_on_one_side_lingers_no_longer_than_that() -> None:
+    before, after = tracked({1: 0.0}), tracked({2: 50.0})
+    shown = [ids(interpolate(before, 0.0, after, 10.0, pts, linger=0.5)) for pts in (0.4, 0.6, 9.4, 9.6)]
+    assert shown == [[1], [], [], [2]]
+
+
+@given(st.floats(0, 1), st.lists(st.integers(1, 9), unique=True), st.lists(st.integers(1, 9), unique=True))
+def test_shared_tracks_are_always_there_once_and_between_their_ends(share: float, a: list[int], b: list[int]) -> None:
+    before, after = tracked({i: 10.0 * i for i in a}), tracked({i: 10.0 * i + 5 for i in b})
+    between = interpolate(before, 0.0, after, 1.0, share)
+    found = dict(zip(ids(between), between.boxes[:, 0], strict=True))
+    assert len(found) == len(between)
+    assert set(a) & set(b) <= set(found) <= set(a) | set(b)
+    assert all(10 * i - 1e-3 <= x <= 10 * i + 5 + 1e-3 for i, x in found.items())
+
+
+def test_nobody_on_either_side() -> None:
+    assert len(interpolate(tracked({}), 0.0, tracked({}), 1.0, 0.5)) == 0
+
+
+def test_times_outside_the_gap_and_untracked_persons() -> None:
+    with pytest.raises(ValueError, match=r"outside the gap from 0\.0 to 1\.0"):
+        interpolate(tracked({}), 0.0, tracked({}), 1.0, 1.5)
+    with pytest.raises(ValueError, match="no track ids"):
+        interpolate(seen(), 0.0, tracked({}), 1.0, 0.5)
