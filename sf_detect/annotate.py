@@ -15,6 +15,7 @@ from sf_detect.config import RunConfig
 from sf_detect.errors import ConfigError
 from sf_detect.interfaces import Sink, VideoSource
 from sf_detect.processing import RunSummary, process
+from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink
 from sf_detect.structures import FrameResult, VideoInfo
 
 if TYPE_CHECKING:
@@ -58,18 +59,22 @@ def annotate_video(
     with closing(build.open_source(str(source), config)) as opened:
         predictor = build.build_predictor(config)
         pipeline = build.build_pipeline(config, predictor)
-        sink = _open_sinks(str(source), opened, config, predictor, out_video, out_jsonl, out_csv)
+        sinks = _open_sinks(str(source), opened, config, predictor, outputs)
         if on_start is not None:
             on_start(opened.info)
-        return process(
+        summary = process(
             opened,
             pipeline,
-            sink,
+            SinkGroup(list(sinks.values())),
             labels=predictor.labels,
             thresholds=predictor.thresholds,
             max_seconds=config.max_seconds,
             on_result=on_result,
         )
+    problem = getattr(sinks.get("out_video"), "audio_problem", None)
+    if problem is not None:
+        summary.warnings.append(problem)
+    return summary
 
 
 def _open_sinks(
@@ -77,28 +82,24 @@ def _open_sinks(
     opened: VideoSource,
     config: RunConfig,
     predictor: ActionPredictor,
-    out_video: str | Path | None,
-    out_jsonl: str | Path | None,
-    out_csv: str | Path | None,
-) -> Sink:
-    from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink
-
-    name = opened.info.name
-    sinks: list[Sink] = []
+    outputs: dict[str, str | Path | None],
+) -> dict[str, Sink]:
+    name, labels = opened.info.name, predictor.labels
+    sinks: dict[str, Sink] = {}
     try:
-        if out_jsonl is not None:
-            sinks.append(JsonLinesSink(out_jsonl, name, predictor.labels))
-        if out_csv is not None:
-            sinks.append(AvaCsvSink(out_csv, name, predictor.labels, label_ids=predictor.label_ids))
-        if out_video is not None:
-            renderer = build.build_renderer(config, predictor.labels, predictor.thresholds, predictor.name)
+        if (path := outputs["out_video"]) is not None:
+            renderer = build.build_renderer(config, labels, predictor.thresholds, predictor.name)
             audio_from = Path(source) if Path(source).is_file() else None
-            sinks.append(VideoSink(out_video, opened.info, renderer, audio_from=audio_from))
+            sinks["out_video"] = VideoSink(path, opened.info, renderer, audio_from=audio_from)
+        if (path := outputs["out_jsonl"]) is not None:
+            sinks["out_jsonl"] = JsonLinesSink(path, name, labels)
+        if (path := outputs["out_csv"]) is not None:
+            sinks["out_csv"] = AvaCsvSink(path, name, labels, label_ids=predictor.label_ids)
     except BaseException:
-        for sink in sinks:
+        for sink in sinks.values():
             sink.close()
         raise
-    return SinkGroup(sinks)
+    return sinks
 
 
 def check_outputs(source: str, outputs: dict[str, str]) -> None:

@@ -205,6 +205,8 @@ def build_renderer(config: RunConfig, labels: Sequence[str], thresholds: npt.Arr
         show_track_ids=chosen.show_track_ids,
         show_status=chosen.show_status,
         font_scale=chosen.font_scale,
+        box_thickness=chosen.box_thickness,
+        font=None if chosen.font is None else Path(chosen.font),
         anonymise=chosen.anonymise,
     )
     return Renderer(labels, style, np.asarray(thresholds, np.float32), model_name)

@@ -75,6 +75,8 @@ class RenderConfig:
         hide_labels: Never show these labels.
         hide_idle: Draw no box for persons without an action to show.
         hide_scores, show_track_ids, show_status, font_scale: Appearance.
+        box_thickness: Pixels; None follows the frame size.
+        font: A TrueType file; labels in other than Latin script need one.
         anonymise: None, "head" or "person": hide heads or whole persons.
     """
 
@@ -88,6 +90,8 @@ class RenderConfig:
     show_track_ids: bool = True
     show_status: bool = True
     font_scale: float = 1.0
+    box_thickness: int | None = None
+    font: str | None = None
     anonymise: str | None = None
 
 

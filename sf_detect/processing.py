@@ -28,6 +28,7 @@ class RunSummary:
         decode_errors: Errors met while decoding; the good part was processed.
         top_actions: How many keyframe persons each label was the best-scored one of (above 0.5).
         interrupted: True if stopped before the end.
+        warnings: What a user should know about the outputs.
     """
 
     frames: int = 0
@@ -39,6 +40,7 @@ class RunSummary:
     decode_errors: int = 0
     top_actions: Counter[str] = field(default_factory=Counter)
     interrupted: bool = False
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def fps(self) -> float:

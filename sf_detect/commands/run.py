@@ -165,6 +165,8 @@ def _annotate(source: str, settings: RunConfig, outputs: _Outputs, quiet: bool) 
             "was processed and written. Repair or re-download the file for the rest.",
             file=sys.stderr,
         )
+    for warning in summary.warnings:
+        print(f"sf-detect: {warning}", file=sys.stderr)
     if summary.interrupted:
         return _INTERRUPTED
     return _PARTLY_DECODED if summary.decode_errors else 0
