@@ -1,0 +1,63 @@
+import pytest
+import torch
+
+from fakes import FakeDetector
+from sf_detect import build
+from sf_detect.config import ModelConfig, RunConfig
+from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
+
+
+def test_the_default_model_ships_and_runs():
+    model = build.load_model(build.DEFAULT_MODEL)
+    assert not model.training
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    boxes = torch.tensor([[0, 0.0, 0, 32, 32], [0, 8, 8, 40, 48]])
+    with torch.inference_mode():
+        logits = model([torch.zeros(1, 3, 8, 48, 64), torch.zeros(1, 3, 32, 48, 64)], boxes)
+        nobody = model([torch.zeros(1, 3, 8, 48, 64), torch.zeros(1, 3, 32, 48, 64)], boxes[:0])
+    assert logits.shape == (2, 21)
+    assert nobody.shape == (0, 21)
+
+
+def test_the_predictor_knows_labels_ids_and_sampling():
+    predictor = build.build_predictor()
+    assert predictor.labels[0] == "brush_hair"
+    assert predictor.label_ids == tuple(range(1, 22))
+    assert predictor.clip_spec.num_frames == 32
+    assert predictor.preprocessing.slow_index == (3, 7, 11, 15, 19, 23, 27, 31)
+
+
+def test_unknown_model_suggests():
+    with pytest.raises(UnknownNameError, match="Did you mean 'slowfast_tiny_jhmdb'"):
+        build.load_model("slowfast_tiny_jhmbd")
+
+
+def test_a_model_without_weights_says_where_they_are():
+    with pytest.raises(WeightsError, match=r"no weights for ava_slowfast_8x8_r50: .* https://"):
+        build.load_model("ava_slowfast_8x8_r50")
+
+
+def test_missing_weights_file(tmp_path):
+    with pytest.raises(WeightsError, match="no such file"):
+        build.load_model(build.DEFAULT_MODEL, tmp_path / "none.pyth")
+
+
+def test_a_classifier_can_not_run():
+    with pytest.raises(ConfigError, match="classifies whole clips"):
+        build.build_predictor(RunConfig(model=ModelConfig(name="k400_slow_8x8_r50")))
+
+
+@pytest.mark.parametrize(
+    ("device", "message"), [("cuda:99", "not available"), ("tpu", "unknown"), ("meta", "supported")]
+)
+def test_devices_that_are_not_there(device, message):
+    with pytest.raises(ConfigError, match=message):
+        build.check_device(device)
+
+
+def test_the_pipeline_takes_a_model_of_ones_own(monkeypatch):
+    from fakes import FakeActionModel, FakeSource
+
+    monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
+    pipeline = build.build_pipeline(predictor=FakeActionModel())
+    assert len(list(pipeline.run(FakeSource(num_frames=20)))) == 20
