@@ -13,7 +13,7 @@ the convention they used, so every result names its own.
     multisports  The evaluator of MultiSports. Continuous boxes; envelope; a second detection of a ground truth is a
                  false positive; the extent of a tube is its last frame minus its first.
 
-In all of them a class without ground truth is left out of the mean.
+A class without ground truth is left out of the mean (YOWO's own code counts it as 0; it has none such).
 """
 
 from __future__ import annotations
