@@ -40,6 +40,11 @@ class View:
         return np.stack([cv2.warpAffine(frame, matrix, (output, output)) for frame in frames])
 
 
+def resize(frames: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Frames (T, H, W, 3) as (T, height, width, 3), every pixel averaged over the area it covers."""
+    return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames])
+
+
 def random_view(
     rng: np.random.Generator, width: int, height: int, box: np.ndarray, scale: tuple[float, float], flip: bool = True
 ) -> View:
@@ -53,9 +58,10 @@ def random_view(
     size = min(width, height) * rng.uniform(*scale)
 
     def start(length: int, low: float, high: float) -> float:
-        inside = sorted((0.0, length - size))
-        first, last = max(inside[0], min(high - size, inside[1])), min(inside[1], max(low, inside[0]))
-        return float(rng.uniform(*sorted((first, last))))
+        inside = min(0.0, length - size), max(0.0, length - size)
+        first = max(inside[0], min(high - size, inside[1]))
+        last = min(inside[1], max(low, inside[0]))
+        return float(rng.uniform(min(first, last), max(first, last)))
 
     return View(start(width, box[0], box[2]), start(height, box[1], box[3]), size, bool(flip and rng.random() < 0.5))
 

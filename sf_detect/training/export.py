@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 
-from sf_detect.models.slowfast_tiny import ALPHA, SlowFastTiny
+from sf_detect.models.slowfast_tiny import ALPHA, SlowFastTiny, slowfast_tiny
+from sf_detect.weights.checkpoint import load_into
 
 #: What a predictor needs to know; the file's metadata states it once more for readers of the file alone.
 INPUT = {
@@ -49,13 +49,12 @@ def export(network: SlowFastTiny, path: Path, labels: list[str], facts: Mapping[
     return folded
 
 
-@torch.no_grad()
 def load_shipped(path: Path, num_classes: int = 21) -> SlowFastTiny:
-    """The network of a file written by `export`, in eval mode and float32."""
-    from safetensors.torch import load_file
+    """The network of a file written by `export`, in eval mode and float32.
 
-    from sf_detect.models.slowfast_tiny import slowfast_tiny
-
+    Raises:
+        WeightsError: The file cannot be read, or holds another network.
+    """
     network = slowfast_tiny(num_classes)
-    network.load_state_dict({name: tensor.float() for name, tensor in load_file(str(path)).items()})
+    load_into(network, path)
     return network.eval()

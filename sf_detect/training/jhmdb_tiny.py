@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from sf_detect.data.jhmdb import JHMDBClip
 from sf_detect.models.slowfast_tiny import ALPHA, SlowFastTiny
 from sf_detect.training.distillation import DistillationLoss, TeacherMaps
-from sf_detect.training.views import Batch, FrameStore, TrainingViews, test_view
+from sf_detect.training.views import Batch, FrameStore, TrainingViews, evaluation_view
 
 FROZEN = ("slow_1a", "slow_2b", "slow_2c")
 
@@ -58,11 +58,11 @@ class Student(nn.Module):
         maps = network.features(batch.pathways(ALPHA), ("mixed_4f",))
         logits = network.classifier(network.dropout(network.pool(maps, batch.boxes)))
         actors = batch.labels >= 0
-        targets = F.one_hot(batch.labels.clamp(min=0), logits.shape[1]) * actors[:, None]
+        targets = functional.one_hot(batch.labels.clamp(min=0), logits.shape[1]) * actors[:, None]
         smooth = targets * 0.9 + 0.005
-        binary = F.binary_cross_entropy_with_logits(logits, smooth, reduction="none").sum(1)
+        binary = functional.binary_cross_entropy_with_logits(logits, smooth, reduction="none").sum(1)
         loss = (binary * torch.where(actors, 1.0, background)).sum() / actors.sum()
-        loss = loss + softmax * F.cross_entropy(logits[actors], batch.labels[actors], label_smoothing=0.1)
+        loss = loss + softmax * functional.cross_entropy(logits[actors], batch.labels[actors], label_smoothing=0.1)
         hits = (logits[actors].argmax(1) == batch.labels[actors]).float().mean()
         figures = {"label loss": loss.item(), "accuracy": hits.item()}
         if self.teacher is not None:
@@ -118,11 +118,11 @@ def scores(
     size: tuple[int, int],
     trailing: bool = False,
 ) -> Tensor:
-    """Logits (clips, C) with ground-truth boxes; see `test_view`."""
+    """Logits (clips, C) with ground-truth boxes; see `evaluation_view`."""
     network.eval()
     found = []
     for clip in clips:
-        fast, box = test_view(store, clip, frames, size, trailing)
+        fast, box = evaluation_view(store, clip, frames, size, trailing)
         slow = fast[:, ALPHA - 1 :: ALPHA]
         found.append(network([slow[None], fast[None]], torch.cat([torch.zeros(1), box])[None]))
     return torch.cat(found)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from sf_detect.data import augmentation as aug
 from sf_detect.data.jhmdb import JHMDBClip, read_frames
+from sf_detect.errors import DataError
 
 
 class FrameStore:
@@ -32,7 +32,7 @@ class FrameStore:
             self._decode(path, clips, int(starts[-1]))
         self.frames = np.load(path, mmap_mode="r")
         if self.frames.shape != (int(starts[-1]), self.height, self.width, 3):
-            raise ValueError(f"{path} was made from other clips or sizes; delete it and it is made again")
+            raise DataError(path, None, "was made from other clips or sizes; delete it and it is made again")
 
     def _decode(self, path: Path, clips: Sequence[JHMDBClip], total: int) -> None:
         partial = path.with_suffix(".partial.npy")
@@ -143,7 +143,7 @@ class TrainingViews:
         return images, view, indices, boxes, labels
 
 
-def test_view(
+def evaluation_view(
     store: FrameStore, clip: JHMDBClip, frames: int, size: tuple[int, int], trailing: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The whole frame around the middle frame, or the window that ends with the last frame.
@@ -155,6 +155,6 @@ def test_view(
     position = frames - 1 if trailing else frames // 2
     indices = aug.window_indices(clip.num_frames, keyframe, frames, position)
     height, width = size
-    images = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in store.clip(clip)[indices]]
+    images = aug.resize(store.clip(clip)[indices], width, height)
     box = clip.boxes[keyframe] * np.array([width / clip.width, height / clip.height] * 2)
-    return to_input(np.stack(images)), torch.tensor(box, dtype=torch.float32)
+    return to_input(images), torch.tensor(box, dtype=torch.float32)

