@@ -21,7 +21,14 @@ import numpy.typing as npt
 from sf_detect.errors import ConfigError, DataError, UnknownNameError
 from sf_detect.evaluation.ava_matching import find_hits, groundtruth_order, may_fit, within_capacity
 from sf_detect.evaluation.ava_rows import AvaRows, KeyframeTable, read_ava_rows
-from sf_detect.evaluation.average_precision import PrecisionRecall, envelope_ap, precision_recall, rank
+from sf_detect.evaluation.average_precision import (
+    PrecisionRecall,
+    area_under,
+    envelope_ap,
+    hit_places,
+    precision_recall,
+    rank,
+)
 from sf_detect.labels import LabelMap
 
 PROTOCOLS = ("activitynet", "pyslowfast")
@@ -180,27 +187,25 @@ def evaluate(
     excluded = KeyframeTable(to_time)
     if exclude is not None:
         read_ava_rows(exclude, excluded, (2,))
-    columns = _ClassColumns(labels)
-    truth_table, table = KeyframeTable(to_time), KeyframeTable(to_time)
-    truth, num_truth_rows = read_ava_rows(groundtruth, truth_table, (2, 7, 8) if official else (7, 8))
-    truth = truth.select((columns(truth.classes) >= 0) & ~_member(truth_table, excluded.ids)[truth.keyframes])
+    columns, table = _ClassColumns(labels), KeyframeTable(to_time)
+    truth, num_truth_rows = read_ava_rows(groundtruth, table, (2, 7, 8) if official else (7, 8))
+    scored = np.array([key not in excluded.ids for key in table.keys], bool)
+    truth = truth.select((columns(truth.classes) >= 0) & scored[truth.keyframes])
     _check_groundtruth(groundtruth, truth)
-    scored_ids = {key: number for key, number in truth_table.ids.items() if key not in excluded.ids}
-    wanted = _Wanted(table, scored_ids if official else None, excluded.ids, columns, CAPACITY if official else None)
+    wanted = _Wanted(table, scored, excluded.ids, columns, official)
     rows, num_rows = read_ava_rows(detections, table, (2, 7, 8) if official else (8,), wanted)
     kept = _limited(rows, CAPACITY if official else None)
     solid = kept.select((kept.boxes[:, 2] > kept.boxes[:, 0]) & (kept.boxes[:, 3] > kept.boxes[:, 1]))
     counts = AvaCounts(
         num_truth_rows,
         num_rows,
-        len(scored_ids),
+        int(np.count_nonzero(scored)),
         num_rows - wanted.scored_rows,
         wanted.scored_rows - len(kept),
         len(kept) - len(solid),
         len(solid),
     )
-    truth_of = np.array([scored_ids.get(key, -1) for key in table.keys] + [-1], np.int64)
-    hits = _hits(truth, solid, truth_of, columns, official)
+    hits = _hits(truth, solid, columns, official)
     results = _class_results(columns, truth, solid, hits, tie_bounds)
     return AvaResult(protocol, dict(zip(labels.names, results, strict=True)), counts)
 
@@ -217,45 +222,40 @@ class _ClassColumns:
         self._column = np.full(max(labels.ids) + 2, -1, np.int64)
         self._column[list(labels.ids)] = np.arange(len(labels))
 
-    def __call__(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-        return self._column[np.clip(ids, -1, len(self._column) - 1)]
-
-
-def _member(table: KeyframeTable, keys: dict[str, int]) -> npt.NDArray[np.bool_]:
-    """(K + 1,) whether a keyframe's key is in `keys`."""
-    return np.array([key in keys for key in table.keys] + [False])
+    def __call__(self, ids: npt.NDArray[np.int32] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        unsigned = ids.astype(np.int64, copy=False).view(np.uint64)  # negative ones become the greatest
+        return self._column.take(np.minimum(unsigned, np.uint64(len(self._column) - 1)).view(np.int64))
 
 
 class _Wanted:
     """Which detections to hold: of a scored class, on a keyframe that counts, and good enough for its capacity.
 
-    Learns keyframes as they appear. `scored_rows` counts what passed before the capacity.
+    `scored_rows` counts what passed before the capacity.
     """
 
     def __init__(
         self,
         table: KeyframeTable,
-        scored: dict[str, int] | None,
+        scored: npt.NDArray[np.bool_],
         excluded: dict[str, int],
         columns: _ClassColumns,
-        capacity: int | None,
+        official: bool,
     ) -> None:
-        self._table, self._scored, self._excluded, self._columns = table, scored, excluded, columns
-        self._capacity = capacity
-        self._known = np.zeros(0, bool)
+        self._table, self._scored, self._excluded = table, scored, excluded
+        self._columns, self._official = columns, official
         self.scored_rows = 0
 
     def __call__(
-        self, keyframes: npt.NDArray[np.int32], classes: npt.NDArray[np.int32], scores: npt.NDArray[np.float64]
+        self, keyframes: npt.NDArray[np.int32], classes: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.bool_]:
-        new = self._table.keys[len(self._known) :]
-        known = [key not in self._excluded if self._scored is None else key in self._scored for key in new]
-        self._known = np.append(self._known, np.array(known, bool))
-        wanted = self._known[keyframes] & (self._columns(classes) >= 0)
+        without_truth = self._table.keys[len(self._scored) :]
+        more = [not self._official and key not in self._excluded for key in without_truth]
+        self._scored = np.append(self._scored, np.array(more, bool))
+        wanted = self._scored.take(keyframes) & (self._columns(classes) >= 0)
         self.scored_rows += int(np.count_nonzero(wanted))
-        if self._capacity is not None:
+        if self._official:
             rows = np.flatnonzero(wanted)
-            wanted[rows] = may_fit(keyframes[rows], scores[rows], self._capacity)
+            wanted[rows] = may_fit(keyframes.take(rows), scores.take(rows), CAPACITY)
         return wanted
 
 
@@ -274,17 +274,15 @@ def _limited(rows: AvaRows, capacity: int | None) -> AvaRows:
     return rows if capacity is None else rows.select(within_capacity(rows, capacity))
 
 
-def _hits(
-    truth: AvaRows, rows: AvaRows, truth_of: npt.NDArray[np.int64], columns: _ClassColumns, by_score: bool
-) -> npt.NDArray[np.bool_]:
-    """Which detections are hits; `truth_of` gives the ground truth's number of a detection's keyframe."""
+def _hits(truth: AvaRows, rows: AvaRows, columns: _ClassColumns, by_score: bool) -> npt.NDArray[np.bool_]:
+    """Which detections are hits."""
     ordered = truth.select(groundtruth_order(truth)) if by_score else truth
-    groups = ordered.keyframes.astype(np.int64) * columns.num_classes + columns(ordered.classes)
-    order = np.argsort(groups, kind="stable")
-    keyframe = truth_of[rows.keyframes]
-    wanted = np.where(keyframe >= 0, keyframe * columns.num_classes + columns(rows.classes), -1)
+    truth_groups, groups = (
+        part.keyframes.astype(np.int64) * columns.num_classes + columns(part.classes) for part in (ordered, rows)
+    )
+    order = np.argsort(truth_groups, kind="stable")
     priority = rows.scores if by_score else None
-    return find_hits(rows.boxes, wanted, ordered.boxes[order], groups[order], priority)
+    return find_hits(rows.boxes, groups, ordered.boxes[order], truth_groups[order], priority)
 
 
 def _class_results(
@@ -298,11 +296,10 @@ def _class_results(
     results = []
     for number, index in zip(truths.tolist(), members, strict=True):
         scores, hit = rows.scores[index], hits[index]
-        ranked = hit[rank(scores, hit)]
         bounds = None
         if tie_bounds:
             low, high = (envelope_ap(hit[rank(scores, hit, t)], number) for t in ("pessimistic", "optimistic"))
             bounds = (low, high)
-        curve = precision_recall(ranked, number)
-        results.append(ClassResult(envelope_ap(ranked, number), number, len(index), curve, bounds))
+        curve = precision_recall(hit_places(scores, hit), number)
+        results.append(ClassResult(area_under(curve, number), number, len(index), curve, bounds))
     return results

@@ -134,7 +134,7 @@ def find_hits(
 
     Args:
         boxes: (N, 4) float64 xyxy.
-        groups: (N,) keyframe and class of each detection, as one number; -1 where there is no ground truth.
+        groups: (N,) keyframe and class of each detection, as one number from 0.
         truth_boxes: (M, 4) float64 xyxy.
         truth_groups: (M,) ascending.
         priority: (N,) who comes first, highest first; None for the order given.
@@ -142,7 +142,7 @@ def find_hits(
     """
     unique, start, count = np.unique(truth_groups, return_index=True, return_counts=True)
     place = np.searchsorted(unique, groups)
-    rows = np.flatnonzero(np.append(unique, -2)[place] == groups)
+    rows = np.flatnonzero(np.append(unique, -1)[place] == groups)
     place = place[rows]
     best, claimed = np.zeros(len(rows)), np.zeros(len(rows), np.intp)
     for k in range(int(count.max(initial=0))):

@@ -115,7 +115,7 @@ class AvaRows:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
 
 
-Keep = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
+Keep = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
 """Says which of N rows to hold, from their (N,) keyframe numbers, label ids and scores."""
 
 
@@ -163,9 +163,8 @@ def _ahead(texts: Iterator[bytes], parse: Callable[[bytes], _Block | None]) -> I
 def _blocks(path: Path) -> Iterator[bytes]:
     """Whole lines, about `BLOCK_BYTES` at a time, each ending with a newline."""
     try:
-        with path.open("rb") as probe:
-            compressed = probe.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if compressed else path.open("rb", buffering=0) as file:
+        with path.open("rb") as raw:
+            file = gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == b"\x1f\x8b" else raw
             rest, first = b"", True
             while data := file.read(BLOCK_BYTES):
                 if first:
@@ -211,12 +210,13 @@ def _resolved(path: Path, block: _Block, table: KeyframeTable, first_line: int, 
             raise DataError(path, line, str(error)) from error
     all_boxes = len(block.box_rows) == len(block.prefix_of_row)
     keyframes = numbers[block.prefix_of_row if all_boxes else block.prefix_of_row[block.box_rows]]
-    classes = np.clip(block.classes, -1, 2**31 - 1).astype(np.int32)
-    kept = np.arange(len(classes)) if keep is None else np.flatnonzero(keep(keyframes, classes, block.scores))
+    kept = np.arange(len(keyframes))
+    if keep is not None:
+        kept = np.flatnonzero(keep(keyframes, block.classes, block.scores))
     return AvaRows(
         keyframes.take(kept),
         block.boxes.take(block.box_of_row.take(kept), axis=0),
-        classes.take(kept),
+        np.clip(block.classes.take(kept), -1, 2**31 - 1).astype(np.int32),
         block.scores.take(kept),
         block.box_rows.take(kept).astype(np.int32) + np.int32(first_line),
     )

@@ -36,9 +36,18 @@ def rank(scores: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_], ties: st
     return np.lexsort((~hits if ties == "optimistic" else hits, -scores))
 
 
-def precision_recall(hits: npt.NDArray[np.bool_], num_groundtruth: int) -> PrecisionRecall:
-    """The curve of (N,) hits, best score first."""
-    places = np.flatnonzero(hits)
+def hit_places(scores: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """(H,) ascending places of the hits among N detections, from 0, best score first, equal scores as they came."""
+    ordered, of_hits = np.sort(scores), scores[hits]
+    not_worse = len(scores) - np.searchsorted(ordered, of_hits, "left")
+    better = len(scores) - np.searchsorted(ordered, of_hits, "right")
+    if np.any(not_worse - better > 1):  # the order of equal scores takes the full sort
+        return np.flatnonzero(hits[rank(scores, hits)])
+    return np.sort(better)
+
+
+def precision_recall(places: npt.NDArray[np.intp], num_groundtruth: int) -> PrecisionRecall:
+    """The curve of hits at `places` (ascending, from 0) among the detections, best score first."""
     count = np.arange(1, len(places) + 1)
     return PrecisionRecall(count / max(num_groundtruth, 1), count / (places + 1.0))
 
@@ -53,9 +62,12 @@ def envelope_ap(hits: npt.NDArray[np.bool_], num_groundtruth: int) -> float:
     Returns:
         In [0, 1]; NaN where there is nothing to find.
     """
-    if num_groundtruth == 0:
-        return float("nan")
-    return float(precision_recall(hits, num_groundtruth).envelope.sum() / num_groundtruth)
+    return area_under(precision_recall(np.flatnonzero(hits), num_groundtruth), num_groundtruth)
+
+
+def area_under(curve: PrecisionRecall, num_groundtruth: int) -> float:
+    """As `envelope_ap`, of a curve."""
+    return float(curve.envelope.sum() / num_groundtruth) if num_groundtruth else float("nan")
 
 
 def trapezoid_ap(hits: npt.NDArray[np.bool_], num_groundtruth: int) -> float:

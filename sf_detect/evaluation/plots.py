@@ -138,7 +138,7 @@ body { font: 14px/1.4 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem
 table { border-collapse: collapse; width: 100% }
 th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #eee; font-variant-numeric: tabular-nums }
 th:first-child, td:first-child, td.bar { text-align: left }
-td.bar { width: 40% } td.bar div { background: #2166ac; height: .8rem }
+td:first-child { min-width: 14rem } td.bar { width: 30% } td.bar div { background: #2166ac; height: .8rem }
 svg { background: #fafafa; border: 1px solid #ddd; display: block }
 """
 

@@ -15,7 +15,7 @@ from sf_detect.evaluation.plots import write_plots
 
 def _class(hits: list[bool], truths: int) -> ClassResult:
     array = np.array(hits, bool)
-    return ClassResult(envelope_ap(array, truths), truths, len(hits), precision_recall(array, truths))
+    return ClassResult(envelope_ap(array, truths), truths, len(hits), precision_recall(np.flatnonzero(array), truths))
 
 
 @pytest.fixture

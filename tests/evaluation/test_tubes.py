@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sf_detect.errors import UnknownNameError
-from sf_detect.evaluation.average_precision import envelope_ap, rank, trapezoid_ap
+from sf_detect.evaluation.average_precision import envelope_ap, hit_places, rank, trapezoid_ap
 from sf_detect.evaluation.conventions import CONVENTIONS, convention
 from sf_detect.evaluation.linking import link_greedy, link_viterbi
 from sf_detect.evaluation.mean_ap import FrameBoxes, MeanAP, frame_map, video_map, video_map_over
@@ -46,6 +46,13 @@ def test_rank_of_equal_scores() -> None:
     assert rank(scores, hits).tolist() == [3, 1, 2, 0]
     assert rank(scores, hits, "optimistic").tolist() == [3, 2, 1, 0]
     assert rank(scores, hits, "pessimistic").tolist() == [3, 1, 2, 0]
+
+
+def test_hit_places() -> None:
+    hits = np.array([True, False, True, True])
+    assert hit_places(np.array([0.1, 0.9, 0.8, 0.7]), hits).tolist() == [1, 2, 3]
+    assert hit_places(np.array([0.9, 0.8, 0.8, 0.1]), hits).tolist() == [0, 2, 3]  # as they came
+    assert hit_places(np.zeros(0), np.zeros(0, bool)).tolist() == []
 
 
 def test_last_pixel() -> None:
