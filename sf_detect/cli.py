@@ -6,14 +6,18 @@ decoded; 130 interrupted, with the outputs complete up to there.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
 
+from sf_detect.commands import evaluate as evaluate_command
 from sf_detect.commands import run as run_command
 from sf_detect.commands import weights as weights_command
 from sf_detect.errors import SFDetectError
 from sf_detect.version import __version__
+
+_DEBUG = "SF_DETECT_DEBUG"
 
 app = typer.Typer(
     name="sf-detect",
@@ -27,6 +31,7 @@ app = typer.Typer(
 app.command("run", help=run_command.RUN_HELP)(run_command.run)
 app.command("demo", help=run_command.DEMO_HELP)(run_command.demo)
 app.add_typer(weights_command.app, name="weights")
+app.add_typer(evaluate_command.app, name="evaluate")
 
 
 def _print_version(wanted: bool) -> None:
@@ -51,6 +56,15 @@ def main() -> None:
         raise SystemExit(error.exit_code) from None
     except BrokenPipeError:  # the reader of our standard output has left, for example `| head`
         sys.stderr.close()
+        raise SystemExit(1) from None
+    except Exception as error:
+        if os.environ.get(_DEBUG):
+            raise
+        print(
+            f"sf-detect: unexpected {type(error).__name__}: {error}. This is a defect: please report it, with the "
+            f"output of the same command run with {_DEBUG}=1.",
+            file=sys.stderr,
+        )
         raise SystemExit(1) from None
 
 

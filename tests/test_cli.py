@@ -159,3 +159,20 @@ def test_weights_list(sf_detect, capsys):
 )
 def test_default_output(source, name):
     assert default_output(source) == name
+
+
+def test_a_defect_is_told_without_a_traceback(sf_detect, tmp_path, monkeypatch, capsys):
+    def broken(config=None):
+        raise KeyError("lost")
+
+    monkeypatch.setattr(build, "build_predictor", broken)
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "in.mp4", num_frames=3)
+    assert sf_detect("run", "in.mp4") == 1
+    printed = capsys.readouterr().err
+    assert "unexpected KeyError: 'lost'" in printed
+    assert "SF_DETECT_DEBUG=1" in printed
+    monkeypatch.setenv("SF_DETECT_DEBUG", "1")
+    monkeypatch.setattr(sys, "argv", ["sf-detect", "run", "in.mp4"])
+    with pytest.raises(KeyError):
+        cli.main()
