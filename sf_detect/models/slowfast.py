@@ -11,7 +11,8 @@ Parameter names are those of the public PySlowFast checkpoints. A network takes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -164,42 +165,56 @@ class SlowFast(nn.Module):
         self.alpha: int | None = alpha if two else None
         self.slow_frames, self.causal, self.temporal_pool = slow_frames, causal, temporal_pool
         self.s1 = PathwayStems(inputs, widths, [k[0][0] for k in kernels], causal)
-        channels = list(widths)
-        for stage in range(2, 6):
-            entering = list(channels)
-            if two and lateral is not None:
-                fuse = LateralConnection(
-                    lateral, channels[0], channels[1], alpha, kernel=lateral_kernel, ratio=lateral_ratio, causal=causal
-                )
-                self.add_module(f"s{stage - 1}_fuse", fuse)
-                entering[0] += fuse.added_channels
-            dilated = head == "roi" and stage == 5
-            inner = [w * 2 ** (stage - 2) for w in widths]
-            channels = [4 * c for c in inner]
-            count = blocks[stage - 2]
-            temporal = count if temporal_blocks is None else temporal_blocks[stage - 2]
-            module = PathwayStage(
-                entering,
-                inner,
-                channels,
-                [_block_kernels(k[stage - 1], count, temporal) for k in kernels],
-                stride=1 if stage == 2 or dilated else 2,
-                dilation=2 if dilated else 1,
-                nonlocal_blocks=tuple((nonlocal_blocks or {}).get(stage, ())),
-                nonlocal_options={
-                    "instantiation": nonlocal_instantiation,
-                    "pool": nonlocal_pool,
-                    "window": slow_frames // (temporal_pool if stage > 2 else 1),
-                },
-                causal=causal,
+        limits = temporal_blocks or blocks
+        block_kernels = [[_block_kernels(k[i + 1], blocks[i], limits[i]) for k in kernels] for i in range(4)]
+        fuse = None
+        if two and lateral is not None:
+            fuse = partial(
+                LateralConnection, lateral, alpha=alpha, kernel=lateral_kernel, ratio=lateral_ratio, causal=causal
             )
-            self.add_module(f"s{stage}", module)
+        attention = {"instantiation": nonlocal_instantiation, "pool": nonlocal_pool}
+        channels = self._add_stages(widths, block_kernels, fuse, head == "roi", nonlocal_blocks or {}, attention)
         self.head: RoIHead | ClassificationHead
         if head == "roi":
             self.head = RoIHead(channels, num_classes, aligned=aligned, dropout=dropout)
         else:
             self.head = ClassificationHead(channels, num_classes, window=window, dropout=dropout)
         initialise(self)
+
+    def _add_stages(
+        self,
+        widths: Sequence[int],
+        kernels: Sequence[Sequence[Sequence[int]]],
+        fuse: Callable[..., LateralConnection] | None,
+        dilate: bool,
+        nonlocal_blocks: Mapping[int, Sequence[int]],
+        attention: Mapping[str, Any],
+    ) -> list[int]:
+        """Adds the lateral connections and res2 to res5; returns the channels of the last stage."""
+        channels = list(widths)
+        for stage in range(2, 6):
+            entering = list(channels)
+            if fuse is not None:
+                connection = fuse(slow_channels=channels[0], fast_channels=channels[1])
+                self.add_module(f"s{stage - 1}_fuse", connection)
+                entering[0] += connection.added_channels
+            dilated = dilate and stage == 5
+            inner = [w * 2 ** (stage - 2) for w in widths]
+            channels = [4 * c for c in inner]
+            window = self.slow_frames // (self.temporal_pool if stage > 2 else 1)
+            module = PathwayStage(
+                entering,
+                inner,
+                channels,
+                kernels[stage - 2],
+                stride=1 if stage == 2 or dilated else 2,
+                dilation=2 if dilated else 1,
+                nonlocal_blocks=tuple(nonlocal_blocks.get(stage, ())),
+                nonlocal_options={**attention, "window": window},
+                causal=self.causal,
+            )
+            self.add_module(f"s{stage}", module)
+        return channels
 
     def features(self, pathways: Sequence[Tensor]) -> list[Tensor]:
         """The last stage of each pathway, (B, C, T, H, W)."""
