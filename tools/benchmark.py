@@ -117,13 +117,12 @@ class Timed:
 def measure_stages(video: Path, folder: Path) -> None:
     """Print each stage's share. Stages overlap in threads, so shares of wall time can add up to more than 1."""
     from sf_detect.annotate import annotate_video
-    from sf_detect.detection.ssdlite import SSDLitePersonDetector
+    from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
     from sf_detect.models.predictor import ActionPredictor
     from sf_detect.rendering import Renderer
     from sf_detect.tracking import ByteTrack
+    from sf_detect.video import FileSource, VideoWriter
     from sf_detect.video.clip_buffer import ClipBuffer
-    from sf_detect.video.file import FileSource
-    from sf_detect.video.writer import VideoWriter
 
     timed = Timed()
     for owner, method, stage in (
