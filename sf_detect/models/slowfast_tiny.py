@@ -9,8 +9,8 @@ RoIAlign, one linear layer, one sigmoid per action.
 Time.  Slow frame k is Fast frame alpha * k + alpha - 1: the newest of its group.  With `causal` every temporal
 convolution looks back only, so what the network says about a frame never changes when later frames arrive.
 
-Speed.  Temporal convolutions are computed as 2D convolutions over delayed frames that are stacked along the channels:
-on a CPU that is about twice as fast as the same convolution in 3D.
+Speed.  A convolution over space and time is computed as a 2D convolution over delayed frames that are stacked along the
+channels, one over time alone as a 2D convolution over (time, place): on a CPU about twice as fast as the same in 3D.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LATERAL_WIDTHS = (64, 96, 88)
 LATERAL_BEFORE = ("mixed_3b", "mixed_4b", "mixed_5b")
 
 
-def stack_delayed(x: Tensor, frames: int, taps: int, causal: bool, step: int = 1) -> Tensor:
+def stack_delayed(x: Tensor, frames: int, taps: int, causal: bool) -> Tensor:
     """Stacks each frame's neighbours in time along the channels.
 
     Args:
@@ -43,16 +43,15 @@ def stack_delayed(x: Tensor, frames: int, taps: int, causal: bool, step: int = 1
         frames: T.
         taps: how many neighbours, oldest first; beyond the clip they are zero.
         causal: the last tap is the frame itself, else the middle one is.
-        step: keeps only frames step - 1, 2 * step - 1, ...
 
     Returns:
-        (B * (T // step), taps * C, H, W) in channels-last memory.
+        (B * T, taps * C, H, W) in channels-last memory.
     """
     x = x.permute(0, 2, 3, 1)
     x = x.reshape(-1, frames, *x.shape[1:])
     ahead = 0 if causal else taps // 2
     x = F.pad(x, (0, 0, 0, 0, 0, 0, taps - 1 - ahead, ahead))
-    x = torch.cat([x[:, tap + step - 1 : tap + frames : step] for tap in range(taps)], -1)
+    x = torch.cat([x[:, tap : tap + frames] for tap in range(taps)], -1)
     return x.flatten(0, 1).permute(0, 3, 1, 2)
 
 
@@ -62,7 +61,7 @@ class FrameConv(nn.Module):
     Args:
         kernel: spatial extent; padding follows TensorFlow's "SAME" rule as in `inception_i3d`.
         taps: temporal extent.
-        step: temporal stride; only laterals use it.
+        step: temporal stride, of convolutions with a spatial extent of one: frames step - 1, 2 * step - 1, ... remain.
         folded: no batch normalisation, a bias instead: the form that ships.
         rectify: ends in a ReLU.
     """
@@ -83,24 +82,38 @@ class FrameConv(nn.Module):
         super().__init__()
         self.kernel, self.stride, self.taps, self.step, self.causal = kernel, stride, taps, step, causal
         self.rectify = rectify
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, taps, kernel, kernel))
+        # (out, taps, in, k, k): stacked frames meet it without a copy
+        self.weight = nn.Parameter(torch.empty(out_channels, taps, in_channels, kernel, kernel))
         nn.init.kaiming_normal_(self.weight, mode="fan_in", nonlinearity="relu")
         self.bias = nn.Parameter(torch.zeros(out_channels)) if folded else None
         self.bn = None if folded else nn.BatchNorm2d(out_channels, eps=1e-3)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         """(B * T, C, H, W) -> (B * T // step, C', H', W')."""
-        if self.taps > 1:
-            x = stack_delayed(x, frames, self.taps, self.causal, self.step)
-        weight = self.weight.transpose(1, 2).flatten(1, 2)
-        if self.kernel == 1:  # a matrix product over channels-last memory, the fastest form on a CPU
-            x = F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), self.bias).permute(0, 3, 1, 2)
-        elif self.stride == 1:
-            x = F.conv2d(x, weight, self.bias, 1, self.kernel // 2)
-        else:
-            x = F.conv2d(_pad_same(x, self.kernel, self.stride), weight, self.bias, self.stride)
+        x = self._convolve(x, frames)
         x = x if self.bn is None else self.bn(x)
         return F.relu(x, inplace=True) if self.rectify else x
+
+    def _convolve(self, x: Tensor, frames: int) -> Tensor:
+        if self.kernel == 1 and self.taps == 1:  # a matrix product over channels-last memory
+            return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+        if self.kernel == 1:
+            return self._convolve_time(x, frames)
+        if self.taps > 1:
+            x = stack_delayed(x, frames, self.taps, self.causal)
+        if self.stride == 1:
+            return F.conv2d(x, self.weight.flatten(1, 2), self.bias, 1, self.kernel // 2)
+        return F.conv2d(_pad_same(x, self.kernel, self.stride), self.weight.flatten(1, 2), self.bias, self.stride)
+
+    def _convolve_time(self, x: Tensor, frames: int) -> Tensor:
+        height, width = x.shape[2:]
+        ahead = 0 if self.causal else self.taps // 2
+        x = x.permute(0, 2, 3, 1).reshape(-1, frames, height * width, x.shape[1])
+        # output k ends its look back at frame step * k + step - 1
+        x = F.pad(x, (0, 0, 0, 0, self.taps - self.step - ahead, ahead)).permute(0, 3, 1, 2)
+        weight = self.weight.flatten(2).transpose(1, 2).unsqueeze(3)
+        x = F.conv2d(x, weight, self.bias, (self.step, 1)).permute(0, 2, 3, 1)
+        return x.reshape(-1, height, width, x.shape[3]).permute(0, 3, 1, 2)
 
     @torch.no_grad()
     def fold(self) -> None:
@@ -135,18 +148,16 @@ class InceptionBlock(nn.Module):
     def __init__(self, in_channels: int, widths: Sequence[int], taps: int, causal: bool, folded: bool) -> None:
         super().__init__()
         b0, b1a, b1b, b2a, b2b, b3 = widths
-        self.branch0 = FrameConv(in_channels, b0, folded=folded)
-        self.branch1a = FrameConv(in_channels, b1a, folded=folded)
-        self.branch1b = FrameConv(b1a, b1b, 3, taps=taps, causal=causal, folded=folded)
-        self.branch2a = FrameConv(in_channels, b2a, folded=folded)
-        self.branch2b = FrameConv(b2a, b2b, 3, taps=taps, causal=causal, folded=folded)
+        self.splits = (b0, b1a, b2a)
+        self.entry = FrameConv(in_channels, b0 + b1a + b2a, folded=folded)  # the first 1x1 of three branches at once
+        self.branch1 = FrameConv(b1a, b1b, 3, taps=taps, causal=causal, folded=folded)
+        self.branch2 = FrameConv(b2a, b2b, 3, taps=taps, causal=causal, folded=folded)
         self.branch3 = FrameConv(in_channels, b3, folded=folded)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        b1 = self.branch1b(self.branch1a(x, frames), frames)
-        b2 = self.branch2b(self.branch2a(x, frames), frames)
+        b0, b1, b2 = self.entry(x, frames).split(self.splits, 1)
         b3 = self.branch3(pool_frames(x, 3, 1), frames)
-        return torch.cat([self.branch0(x, frames), b1, b2, b3], 1)
+        return torch.cat([b0, self.branch1(b1, frames), self.branch2(b2, frames), b3], 1)
 
 
 class FastStage(nn.Module):
@@ -287,28 +298,26 @@ def slowfast_tiny(
 
 
 @torch.no_grad()
-def deflate(unit_state: Mapping[str, Tensor], prefix: str, conv: FrameConv) -> None:
-    """Copies a unit of Inception-I3D; where time is not looked at, its kernel is summed over time.
+def deflate(state: Mapping[str, Tensor], units: Sequence[str], conv: FrameConv) -> None:
+    """Copies units of Inception-I3D, their outputs side by side; kernels are summed over time that is not looked at.
 
-    On a clip that stands still the deflated unit computes what the original does.
-    Input channels that the original lacks (laterals) start at zero.
+    On a clip that stands still the deflated units compute what the originals do.
+    Input channels that the originals lack (laterals) start at zero.
     """
-    weight = unit_state[f"{prefix}.conv.weight"]
+    weight = torch.cat([state[f"{unit}.conv.weight"] for unit in units])
     weight = weight if conv.taps == weight.shape[2] else weight.sum(2, keepdim=True)
     conv.weight.zero_()
-    conv.weight[:, : weight.shape[1]] = weight
+    conv.weight[:, :, : weight.shape[1]] = weight.transpose(1, 2)
     assert conv.bn is not None, "weights are copied before batch normalisation is merged"
     for leaf in ("weight", "bias", "running_mean", "running_var"):
-        getattr(conv.bn, leaf).copy_(unit_state[f"{prefix}.bn.{leaf}"])
+        getattr(conv.bn, leaf).copy_(torch.cat([state[f"{unit}.bn.{leaf}"] for unit in units]))
 
 
 _BRANCHES = {
-    "branch0": "branch0",
-    "branch1a": "branch1.0",
-    "branch1b": "branch1.1",
-    "branch2a": "branch2.0",
-    "branch2b": "branch2.1",
-    "branch3": "branch3.1",
+    "entry": ("branch0", "branch1.0", "branch2.0"),
+    "branch1": ("branch1.1",),
+    "branch2": ("branch2.1",),
+    "branch3": ("branch3.1",),
 }
 
 
@@ -316,7 +325,7 @@ def initialise_from_i3d(model: SlowFastTiny, teacher: InceptionI3D) -> None:
     """Starts the Slow pathway from Inception-I3D; laterals start unheard."""
     state = teacher.state_dict()
     for name in ("1a", "2b", "2c"):
-        deflate(state, f"stages.conv_{name}", getattr(model, f"slow_{name}"))
+        deflate(state, [f"stages.conv_{name}"], getattr(model, f"slow_{name}"))
     for name, block in model.slow.items():
-        for target, source in _BRANCHES.items():
-            deflate(state, f"stages.{name}.{source}", getattr(block, target))
+        for target, sources in _BRANCHES.items():
+            deflate(state, [f"stages.{name}.{source}" for source in sources], getattr(block, target))

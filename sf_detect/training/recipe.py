@@ -158,16 +158,16 @@ def build(work: Work, views: TrainingViews) -> tuple[Student, Trainer]:
         ConfigError: The teacher's maps are not there.
     """
     recipe = work.recipe
-    torch.manual_seed(recipe.seed)
-    network = slowfast_tiny(len(work.data.labels), folded=False, dropout=recipe.dropout)
-    initialise_from_i3d(network, work.load_teacher())
-    groups = [work.chosen[first::40][: recipe.batch].tolist() for first in range(10)]
-    recalibrate(network, [views.batch(group, [recipe.seed, 99]) for group in groups])
     maps = None
     if recipe.loss.distillation:
         if not all(teacher_file(work.folder, stage).exists() for stage in TEACHER_STAGES):
             raise ConfigError(f"no teacher maps in {work.folder}; run `prepare` first, or set loss.distillation=0")
         maps = TeacherMaps(work.folder)
+    torch.manual_seed(recipe.seed)
+    network = slowfast_tiny(len(work.data.labels), folded=False, dropout=recipe.dropout)
+    initialise_from_i3d(network, work.load_teacher())
+    groups = [work.chosen[first::40][: recipe.batch].tolist() for first in range(10)]
+    recalibrate(network, [views.batch(group, [recipe.seed, 99]) for group in groups if group])
     student = Student(network, maps, recipe.loss.distillation, recipe.loss.softmax, recipe.loss.background)
     o = recipe.optimiser
     optimiser = torch.optim.AdamW(student.groups(o.slow, o.new, o.weight_decay))

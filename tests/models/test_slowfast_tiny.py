@@ -96,7 +96,15 @@ def test_stacks_the_past_oldest_first():
     stacked = stack_delayed(x, 4, 3, causal=True)
     assert stacked.flatten(1).tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4]]
     assert stack_delayed(x, 4, 3, causal=False).flatten(1).tolist() == [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 0]]
-    assert stack_delayed(x, 4, 3, causal=True, step=2).flatten(1).tolist() == [[0, 1, 2], [2, 3, 4]]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("causal", "expected"), [(True, [[0, 1, 2], [2, 3, 4]]), (False, [[1, 2, 3], [3, 4, 0]])])
+def test_time_strided_convolution_keeps_the_newest_of_each_group(causal, expected):
+    conv = FrameConv(1, 3, taps=3, step=2, causal=causal, folded=True)
+    conv.weight.copy_(torch.eye(3).reshape(3, 3, 1, 1, 1))
+    x = torch.arange(1.0, 5.0).reshape(4, 1, 1, 1)
+    assert conv(x, 4).flatten(1).tolist() == expected
 
 
 @torch.inference_mode()
@@ -105,7 +113,7 @@ def test_temporal_convolution_equals_conv3d():
     conv = FrameConv(3, 4, 3, taps=3, causal=False, folded=True)
     x = torch.randn(2, 3, 5, 6, 7)
     frames = x.movedim(2, 1).flatten(0, 1)
-    expected = torch.nn.functional.conv3d(x, conv.weight, conv.bias, padding=1).relu()
+    expected = torch.nn.functional.conv3d(x, conv.weight.transpose(1, 2), conv.bias, padding=1).relu()
     torch.testing.assert_close(conv(frames, 5).unflatten(0, (2, 5)).movedim(1, 2), expected, atol=1e-5, rtol=1e-4)
 
 
@@ -123,7 +131,7 @@ def test_deflated_unit_equals_the_original_on_a_still_clip():
     original.bn.running_mean.uniform_(-0.1, 0.1)
     state = {f"unit.{name}": tensor for name, tensor in original.state_dict().items()}
     conv = FrameConv(5, 4, 3).eval()  # two more input channels, for a lateral
-    deflate(state, "unit", conv)
+    deflate(state, ["unit"], conv)
     still = torch.randn(1, 3, 1, 6, 6).expand(1, 3, 5, 6, 6)
     frames = torch.cat([still[0, :, 2], torch.randn(2, 6, 6)])[None]
     torch.testing.assert_close(conv(frames, 1)[0], original(still)[0, :, 2], atol=1e-5, rtol=1e-4)
@@ -133,8 +141,9 @@ def test_slow_pathway_starts_from_i3d():
     network = slowfast_tiny(2, folded=False)
     teacher = InceptionI3D(2)
     initialise_from_i3d(network, teacher)
-    ours = network.slow["mixed_4c"].branch1b.weight
-    assert torch.equal(ours, teacher.stages["mixed_4c"].branch1[1].conv.weight)
-    lateral = network.slow["mixed_4b"].branch0.weight[:, 480:]
-    assert lateral.shape[1] > 0
+    ours, theirs = network.slow["mixed_4c"], teacher.stages["mixed_4c"]
+    assert torch.equal(ours.branch1.weight.transpose(1, 2), theirs.branch1[1].conv.weight)
+    assert torch.equal(ours.entry.weight[-24:, 0], theirs.branch2[0].conv.weight[:, :, 0])
+    lateral = network.slow["mixed_4b"].entry.weight[:, :, 480:]
+    assert lateral.shape[2] > 0
     assert not lateral.any()

@@ -1,0 +1,84 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from sf_detect.errors import WeightsError
+from sf_detect.training.loop import MovingAverage, Schedule, Trainer
+
+
+def trainer(seed=0, steps=8):
+    torch.manual_seed(seed)
+    model = nn.Linear(3, 1)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.1)
+
+    def loss(batch):
+        value = (model(batch) - batch.sum(1, keepdim=True)).square().mean()
+        return value, {"size": float(len(batch))}
+
+    return Trainer(model, model, optimiser, Schedule(steps, 2), loss, decay=0.9)
+
+
+def batches(count=4):
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(5, 3, generator=generator) for _ in range(count)]
+
+
+def test_schedule_warms_up_and_falls_by_half_a_cosine():
+    schedule = Schedule(steps=12, warmup=2, floor=0.0)
+    assert [schedule(0), schedule(1), schedule(2)] == [0.5, 1.0, 1.0]
+    assert schedule(7) == pytest.approx(0.5)
+    assert schedule(12) == pytest.approx(0.0)
+    assert schedule(99) == pytest.approx(0.0)
+
+
+def test_loss_falls():
+    run = trainer()
+    first = run.epoch(batches())
+    assert first["size"] == 5
+    assert run.epoch(batches())["loss"] < first["loss"]
+
+
+def test_average_follows_weights_and_buffers():
+    model = nn.BatchNorm1d(2)
+    average = MovingAverage(model, 0.5)
+    nn.init.constant_(model.weight, 3.0)
+    model.running_mean.fill_(4.0)
+    for _ in range(60):
+        average.update(model)
+    assert average.model.weight[0].item() == pytest.approx(3.0, abs=1e-3)
+    assert average.model.running_mean[0].item() == pytest.approx(4.0, abs=1e-3)
+    assert not average.model.training
+
+
+def test_resumed_run_equals_one_that_was_not_interrupted(tmp_path):
+    whole = trainer()
+    whole.epoch(batches())
+    whole.epoch(batches())
+    first = trainer()
+    first.epoch(batches())
+    first.save(tmp_path / "run.pt", 1)
+    second = trainer(seed=5)
+    assert second.resume(tmp_path / "run.pt") == 1
+    second.epoch(batches())
+    for a, b in zip(whole.model.parameters(), second.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+    for a, b in zip(whole.average.model.parameters(), second.average.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_nothing_to_resume(tmp_path):
+    assert trainer().resume(tmp_path / "none.pt") == 0
+
+
+def test_refuses_a_foreign_checkpoint(tmp_path):
+    path = tmp_path / "run.pt"
+    torch.save({"model": {}}, path)
+    with pytest.raises(WeightsError, match="delete it to start again"):
+        trainer().resume(path)
+
+
+def test_stops_where_the_loss_is_not_finite():
+    with pytest.raises(FloatingPointError, match="step 0; lower the learning rate"):
+        trainer().epoch([torch.full((2, 3), math.inf)])
