@@ -1,0 +1,27 @@
+"""Evaluation as the benchmarks do it: AVA, J-HMDB, UCF101-24, MultiSports, Kinetics, Charades, COCO persons. No torch."""
+
+from sf_detect.evaluation.ava import AvaResult
+from sf_detect.evaluation.command import (
+    AccuracyResult,
+    TubeResult,
+    evaluate_ava,
+    evaluate_charades,
+    evaluate_kinetics,
+    evaluate_tubes,
+)
+from sf_detect.evaluation.mean_ap import MeanAP
+from sf_detect.evaluation.persons import person_ap
+from sf_detect.evaluation.plots import write_plots
+
+__all__ = [
+    "AccuracyResult",
+    "AvaResult",
+    "MeanAP",
+    "TubeResult",
+    "evaluate_ava",
+    "evaluate_charades",
+    "evaluate_kinetics",
+    "evaluate_tubes",
+    "person_ap",
+    "write_plots",
+]

@@ -214,10 +214,8 @@ class _ClassColumns:
     """Positions of label ids in a label map; -1 for ids that are not in it."""
 
     def __init__(self, labels: LabelMap) -> None:
-        if min(labels.ids) < 0 or max(labels.ids) > _GREATEST_ID:
-            raise ConfigError(
-                f"label ids of AVA files lie in 0..{_GREATEST_ID}, got {min(labels.ids)}..{max(labels.ids)}"
-            )
+        if not labels.ids or min(labels.ids) < 0 or max(labels.ids) > _GREATEST_ID:
+            raise ConfigError(f"label ids of AVA files lie in 0..{_GREATEST_ID}, got {labels}")
         self.num_classes = len(labels)
         self._column = np.full(max(labels.ids) + 2, -1, np.int64)
         self._column[list(labels.ids)] = np.arange(len(labels))

@@ -208,6 +208,8 @@ def test_bad_options(evaluated) -> None:
         evaluated([], [], label_map="ava")
     with pytest.raises(ConfigError, match="label ids of AVA files lie in"):
         evaluated([], [], label_map=LabelMap(("a",), (-1,)))
+    with pytest.raises(ConfigError, match="label ids of AVA files lie in"):
+        evaluated([], [], label_map=LabelMap((), ()))
     with pytest.raises(DataError, match=r"exclude.csv:1: 3 columns, expected 2"):
         evaluated([], [], ["1,2"])
 
