@@ -80,7 +80,7 @@ class ByteTrack:
         result = self._tracker.update(self._as_supervision(detections), timestamp=pts)
         ids = np.full(len(detections), -1, np.int64)
         if len(result):
-            ids[result.data["row"]] = result.tracker_id
+            ids[result.data["row"]] = np.asarray(result.tracker_id)
         self._confirm_new(detections, ids)
         return Detections(detections.boxes, detections.scores, ids).select(ids >= 0)
 

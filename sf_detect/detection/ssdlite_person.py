@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
 from sf_detect.detection import tiling
@@ -38,7 +38,7 @@ class SSDLitePersonDetector:
     """Persons by SSDLite; a `PersonDetector`.
 
     Args:
-        network: With its weights.
+        network: An `SSDLite` with its weights.
         selection: Which detections to keep; None takes the defaults.
         tile: One of `tiling.MODES`.
         device: Where the network runs.
@@ -49,7 +49,7 @@ class SSDLitePersonDetector:
 
     def __init__(
         self,
-        network: SSDLite,
+        network: nn.Module,
         selection: Selection | None = None,
         tile: str = "auto",
         device: torch.device | str = "cpu",
