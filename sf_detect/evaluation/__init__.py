@@ -1,4 +1,4 @@
-"""Evaluation as the benchmarks do it: AVA, J-HMDB, UCF101-24, MultiSports, Kinetics, Charades, COCO persons. No torch."""
+"""Evaluation as the benchmarks do it: AVA, J-HMDB, UCF101-24, MultiSports, Kinetics, Charades, COCO. No torch."""
 
 from sf_detect.evaluation.ava import AvaResult
 from sf_detect.evaluation.command import (

@@ -46,7 +46,7 @@ def evaluate_ava(
         UnknownNameError: Another protocol, or neither a label set nor a file.
         DataError: A file that cannot be read, or a malformed row, with its line.
     """
-    labels = _labels(label_map or "ava60")
+    labels = _labels("ava60" if label_map is None else label_map)
     return evaluate(groundtruth, detections, labels, exclude, protocol, tie_bounds)
 
 
