@@ -293,7 +293,7 @@ def _fold_time(clip: Tensor) -> Tensor:
 def slowfast_tiny(
     num_classes: int = 21, *, causal: bool = True, folded: bool = True, dropout: float = 0.0
 ) -> SlowFastTiny:
-    """The small SlowFast; 8 slow and 32 fast frames at 25 frames a second, short side about 112 pixels."""
+    """The small SlowFast; 6 slow and 24 fast frames at 25 frames a second, short side 112 pixels; other sizes work."""
     return SlowFastTiny(num_classes, causal, folded, dropout)
 
 

@@ -15,7 +15,7 @@ from sf_detect.weights.checkpoint import load_into
 
 #: What a predictor needs to know; the file's metadata states it once more for readers of the file alone.
 INPUT = {
-    "num_frames": 32,
+    "num_frames": 24,
     "sampling_rate": 1,
     "fps": 25,
     "alpha": ALPHA,

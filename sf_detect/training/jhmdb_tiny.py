@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sf_detect.data.augmentation import background_box
 from sf_detect.data.jhmdb import JHMDBClip
 from sf_detect.models.slowfast_tiny import ALPHA, SlowFastTiny
 from sf_detect.training.distillation import DistillationLoss, TeacherMaps
@@ -123,9 +124,28 @@ def scores(
     found = []
     for clip in clips:
         fast, box = evaluation_view(store, clip, frames, size, trailing)
-        slow = fast[:, ALPHA - 1 :: ALPHA]
-        found.append(network([slow[None], fast[None]], torch.cat([torch.zeros(1), box])[None]))
+        found.append(_score(network, fast, box))
     return torch.cat(found)
+
+
+@torch.inference_mode()
+def background_scores(
+    network: SlowFastTiny, store: FrameStore, clips: Sequence[JHMDBClip], frames: int, size: tuple[int, int]
+) -> Tensor:
+    """Logits (n, C) of one random box per clip that hardly meets the actor; clips without room are left out."""
+    network.eval()
+    found = []
+    for number, clip in enumerate(clips):
+        fast, actor = evaluation_view(store, clip, frames, size)
+        box = background_box(np.random.default_rng(number), actor.numpy(), min(size))
+        if box is not None:
+            found.append(_score(network, fast, torch.from_numpy(box)))
+    return torch.cat(found) if found else torch.zeros(0, network.classifier.out_features)
+
+
+def _score(network: SlowFastTiny, fast: Tensor, box: Tensor) -> Tensor:
+    slow = fast[:, ALPHA - 1 :: ALPHA]
+    return network([slow[None], fast[None]], torch.cat([torch.zeros(1), box])[None])
 
 
 def accuracy(logits: Tensor, clips: Sequence[JHMDBClip]) -> float:

@@ -17,7 +17,7 @@ from sf_detect.models.inception_i3d import InceptionI3D, load_kinetics400
 from sf_detect.models.slowfast_tiny import SlowFastTiny, initialise_from_i3d, slowfast_tiny
 from sf_detect.training.distillation import TEACHER_STAGES, TeacherMaps, prepare_teacher, teacher_file
 from sf_detect.training.export import export, load_shipped
-from sf_detect.training.jhmdb_tiny import Student, accuracy, prefetch, recalibrate, scores
+from sf_detect.training.jhmdb_tiny import Student, accuracy, background_scores, prefetch, recalibrate, scores
 from sf_detect.training.loop import Schedule, Trainer
 from sf_detect.training.views import Augmentation, FrameStore, TrainingViews
 
@@ -75,7 +75,8 @@ class Recipe:
         work: Folder for decoded frames, teacher maps and checkpoints; about 6 GB, best in memory.
         split: Official split 1, 2 or 3.
         held_out: Fold (0 to 5) of the training clips to validate on, grouped by source; None trains on all.
-        frames: Fast frames, at the video's own rate of about 25 a second.
+        frames: Fast frames of a training window, at the video's own rate of about 25 a second.
+        test_frames: Fast frames that the shipped model runs on: fewer, for speed.
         short_side: Of test frames, in pixels.
     """
 
@@ -88,6 +89,7 @@ class Recipe:
     epochs: int = 22
     batch: int = 12
     frames: int = 32
+    test_frames: int = 24
     short_side: int = 112
     dropout: float = 0.4
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
@@ -194,7 +196,7 @@ def train(recipe: Recipe, say: Say) -> Path:
         figures = trainer.epoch(prefetch(views, order, recipe.batch, [recipe.seed, epoch]))
         trainer.save(work.checkpoint, epoch + 1)
         if work.validation:
-            logits = scores(_network(network), store, work.validation, recipe.frames, work.size)
+            logits = scores(_network(network), store, work.validation, recipe.test_frames, work.size)
             figures["validation"] = accuracy(logits, work.validation)
         text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
         say(f"epoch {epoch + 1} of {recipe.epochs}, {time.monotonic() - started:.0f} s: {text}")
@@ -214,17 +216,21 @@ def test(recipe: Recipe, weights: Path, say: Say) -> dict[str, float]:
     store, network = work.store(), load_shipped(weights, len(work.data.labels))
     found = {}
     for name, trailing in (("centred", False), ("trailing", True)):
-        logits = scores(network, store, work.test, recipe.frames, work.size, trailing)
+        logits = scores(network, store, work.test, recipe.test_frames, work.size, trailing)
         found[name] = accuracy(logits, work.test)
         say(f"{name}: {found[name]:.4f} of {len(work.test)} clips")
         if not trailing:
             _per_class(work, logits, say)
+    background = background_scores(network, store, work.test, recipe.test_frames, work.size).sigmoid().amax(1)
+    say(f"boxes without actor: highest score above 0.5 in {(background > 0.5).float().mean():.3f} of {len(background)}")
     return found
 
 
 def _per_class(work: Work, logits: torch.Tensor, say: Say) -> None:
     labels = torch.tensor([clip.label for clip in work.test])
     hits = logits.argmax(1) == labels
+    own = logits.sigmoid().gather(1, labels[:, None])[:, 0]
+    say(f"  score of the true action: median {own.median():.3f}, above 0.5 in {(own > 0.5).float().mean():.3f}")
     for number, action in enumerate(work.data.labels):
         mine = labels == number
         say(f"  {action:<16}{hits[mine].float().mean().item():.3f}  ({int(mine.sum())} clips)")

@@ -24,7 +24,14 @@ def settings(tmp_path, monkeypatch):
     teacher = InceptionI3D().eval()
     monkeypatch.setattr(recipe.Work, "load_teacher", lambda self: teacher)
     monkeypatch.setattr(distillation, "TEACHER_SIZE", (64, 96))
-    overrides = [f"data={tmp_path / 'data'}", f"work={tmp_path / 'work'}", "epochs=1", "batch=2", "frames=8"]
+    overrides = [
+        f"data={tmp_path / 'data'}",
+        f"work={tmp_path / 'work'}",
+        "epochs=1",
+        "batch=2",
+        "frames=8",
+        "test_frames=8",
+    ]
     overrides += ["short_side=32", "augmentation.size=32"]
     return load_config(recipe.Recipe, CONFIG, overrides)
 
@@ -45,6 +52,7 @@ def test_prepare_train_resume_test(settings, tmp_path):
     assert len(said) == count
     found = recipe.test(settings, weights, said.append)
     assert set(found) == {"centred", "trailing"}
+    assert said[-1].startswith("boxes without actor")
     assert not list((tmp_path / "work").glob("*.partial*"))
 
 
