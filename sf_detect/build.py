@@ -151,7 +151,10 @@ def build_detector(config: RunConfig | None = None) -> PersonDetector | TimedDet
         score_threshold=chosen.score_threshold,
         min_size=chosen.min_size,
         max_persons=chosen.max_persons,
+        nms_iou=chosen.nms_iou,
         tile=chosen.tile,
+        classes=tuple(chosen.classes),
+        tolerance=chosen.tolerance,
         weights=chosen.weights,
     )
 
@@ -163,6 +166,7 @@ def build_pipeline(config: RunConfig | None = None, predictor: ActionModel | Non
         config: Settings; None takes the defaults.
         predictor: An action model to use instead of the one that `config.model` names.
     """
+    from sf_detect import detection
     from sf_detect.tracking import ByteTrack, interpolate
     from sf_detect.video.clip_buffer import ClipBuffer
 
@@ -172,9 +176,11 @@ def build_pipeline(config: RunConfig | None = None, predictor: ActionModel | Non
     model: ActionModel = predictor or build_predictor(config)
     preprocessing = getattr(model, "preprocessing", None)
     short_side = preprocessing.short_side if preprocessing is not None else 256
+    threshold = config.detector.score_threshold
     return Pipeline(
         detector,
-        ByteTrack(),
+        # Whoever lowers or raises the detector's threshold means the tracks too.
+        ByteTrack(new_track_score=detection.track_score(config.detector.name) if threshold is None else threshold),
         model,
         # A keyframe waits at most for the next detection and the rest of its clip.
         ClipBuffer(model.clip_spec, short_side, history=config.pipeline.stride + 1.0),

@@ -23,9 +23,12 @@ class DetectorConfig:
     Attributes:
         name: ssdlite_person, a torchvision detector, precomputed:FILE.csv or whole_frame.
         score_threshold: Persons below it are dropped; None takes the detector's own default.
-        min_size: Persons with a shorter side below this many pixels are dropped.
+        min_size: Persons whose longer side is below this many pixels are dropped.
         max_persons: At most this many persons a frame, best first.
-        tile: "auto", "on" or "off": look at square tiles too, for small persons in wide frames.
+        nms_iou: Overlap above which the weaker of two boxes is dropped; None takes the detector's own default.
+        tile: "auto", "on", "fine" or "off": look at square tiles too, for small persons in wide frames.
+        classes: Classes of a torchvision detector that count as persons.
+        tolerance: Seconds that a row of precomputed boxes may be away from its frame.
         weights: A file of weights instead of the published ones.
     """
 
@@ -33,7 +36,10 @@ class DetectorConfig:
     score_threshold: float | None = None
     min_size: float = 8.0
     max_persons: int = 50
+    nms_iou: float | None = None
     tile: str = "auto"
+    classes: list[str] = field(default_factory=lambda: ["person"])
+    tolerance: float = 0.5
     weights: str | None = None
 
 
