@@ -18,6 +18,10 @@ from sf_detect import boxes as box_ops
 from sf_detect.structures import ActionDetections, Clip, ClipSpec
 
 
+DEFAULT_THRESHOLD = 0.3
+"""Score from which an action counts where the weights bring no thresholds."""
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """What a network expects of its input.
@@ -72,7 +76,7 @@ class ActionPredictor:
         device: Where it runs.
         name: For people to read.
         label_ids: C ids of the classes in annotation files; counted from 1 where None.
-        thresholds: C scores from which an action counts; 0.5 where None.
+        thresholds: C scores from which an action counts; 0.3 where None.
     """
 
     def __init__(
@@ -93,7 +97,7 @@ class ActionPredictor:
         self.clip_spec, self.labels, self.preprocessing = clip_spec, tuple(labels), preprocessing
         self.name = name
         self.label_ids = tuple(label_ids) if label_ids is not None else tuple(range(1, len(self.labels) + 1))
-        self.thresholds = tuple(thresholds) if thresholds is not None else (0.5,) * len(self.labels)
+        self.thresholds = tuple(thresholds) if thresholds is not None else (DEFAULT_THRESHOLD,) * len(self.labels)
         self._device = torch.device(device)
         self._network = network.eval().to(self._device)
         self._activation = activation

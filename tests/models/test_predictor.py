@@ -98,7 +98,7 @@ def test_unknown_activation():
         predictor(Recorder(), activation="relu")
 
 
-def test_ids_count_from_one_and_thresholds_default_to_a_half(recorder):
+def test_ids_count_from_one_and_thresholds_have_a_default(recorder):
     model = predictor(recorder)
     assert model.label_ids == (1, 2, 3)
-    assert model.thresholds == (0.5, 0.5, 0.5)
+    assert model.thresholds == (0.3, 0.3, 0.3)
