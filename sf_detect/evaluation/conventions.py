@@ -11,7 +11,7 @@ the convention they used, so every result names its own.
                  as in act, recall of n truths is over n + 1e-5, AP is rounded to 0.01 percent points, tubes that share
                  one frame only have no overlap.
     multisports  The evaluator of MultiSports. Continuous boxes; envelope; a second detection of a ground truth is a
-                 false positive; the extent of a tube is its last frame minus its first.
+                 false positive; the extent of a tube is its last frame minus its first; 60 of the 66 classes count.
 
 A class without ground truth is left out of the mean (YOWO's own code counts it as 0; it has none such).
 """
@@ -37,6 +37,7 @@ class Convention:
         least_common_frames: Tubes that share fewer frames do not overlap.
         recall_epsilon: Added to the number of ground-truth tubes.
         decimals: AP in percent is rounded to so many; None for no rounding.
+        unscored: Names of classes that are left out.
     """
 
     name: str
@@ -49,12 +50,24 @@ class Convention:
     least_common_frames: int = 1
     recall_epsilon: float = 0.0
     decimals: int | None = None
+    unscored: frozenset[str] = frozenset()
 
+
+_MULTISPORTS_UNSCORED = frozenset(
+    {
+        "aerobic kick jump",
+        "aerobic off axis jump",
+        "aerobic butterfly jump",
+        "aerobic balance turn",
+        "basketball save",
+        "basketball jump ball",
+    }
+)
 
 _ALL = (
     Convention("act", 1, False, True, True),
     Convention("yowo", 1, True, False, True, 0.01, least_common_frames=2, recall_epsilon=1e-5, decimals=2),
-    Convention("multisports", 0, True, False, False, extent=0),
+    Convention("multisports", 0, True, False, False, extent=0, unscored=_MULTISPORTS_UNSCORED),
 )
 
 CONVENTIONS = tuple(convention.name for convention in _ALL)

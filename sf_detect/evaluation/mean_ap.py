@@ -203,6 +203,8 @@ def _by_class(
     """AP of every class, of detections in the order of their scores."""
     per_class, truths = {}, {}
     for column, label in enumerate(labels):
+        if label in how.unscored:
+            continue
         number = int(np.count_nonzero(truth_labels == column))
         ap = (envelope_ap if how.envelope else trapezoid_ap)(hits[found_labels == column], number)
         ap *= number / (number + recall_epsilon) if number else 1

@@ -149,6 +149,13 @@ def test_video_map_second_choice_and_rounding() -> None:
     assert video_map(three, three[:1], LABELS, "yowo", 0.5).mean_ap == 0.3333  # in percent, two decimals
 
 
+def test_multisports_leaves_six_classes_out() -> None:
+    labels = LabelMap.of(["basketball save", "basketball pass"])
+    truth, found = [tube(1, 20), tube(1, 20, label=1)], [tube(1, 20, label=1)]
+    assert video_map(truth, found, labels, "multisports", 0.5).per_class == {"basketball pass": 1}
+    assert video_map(truth, found, labels, "act", 0.5).mean_ap == 0.5
+
+
 def test_video_map_over_thresholds() -> None:
     truth, found = [tube(1, 20)], [tube(1, 15, score=0.5)]  # tube IoU 0.75
     result = video_map_over(truth, found, LABELS, "act")
