@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 
 from sf_detect.errors import SFDetectError, SourceError, StageError
 from sf_detect.interfaces import ActionModel, ClipSampler, PersonDetector, TimedDetector, Tracker, VideoSource
-from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult, VideoInfo
+from sf_detect.structures import ActionDetections, Clip, Detections, Frame, FrameResult, VideoInfo
 
 Interpolation = Callable[[Detections, float, Detections, float, float], Detections]
 
@@ -46,9 +47,15 @@ class Schedule:
 
 @dataclass
 class _Keyframe:
+    """A keyframe on its way: `scoring` is set once its clip is complete."""
+
     frame: Frame
     persons: Detections
-    actions: ActionDetections | None = None
+    scoring: Future[ActionDetections] | None = None
+
+    def known(self, wait: bool) -> bool:
+        """Whether its actions are there; waits for them if they are being computed and `wait` is set."""
+        return self.scoring is not None and (wait or self.scoring.done())
 
 
 @dataclass
@@ -77,6 +84,7 @@ class _State:
     waiting: deque[_Keyframe] = field(default_factory=deque)
     keyframes: deque[_Keyframe] = field(default_factory=deque)
     detected: deque[tuple[float, Detections]] = field(default_factory=deque)
+    scoring: Future[ActionDetections] | None = None
     ended: bool = False
 
 
@@ -91,6 +99,8 @@ class Pipeline:
         interpolate: `(before, t0, after, t1, t) -> Detections`, the boxes between two detections.
         stride: Seconds between keyframes.
         detection_interval: Seconds between detections; every keyframe is a detection too.
+        executor: Runs the action model beside everything else, one clip at a time; None runs it in line. Results are
+            the same either way.
     """
 
     def __init__(
@@ -103,10 +113,12 @@ class Pipeline:
         *,
         stride: float = 0.5,
         detection_interval: float = 0.25,
+        executor: Executor | None = None,
     ) -> None:
         self._detector, self._tracker, self._action_model = detector, tracker, action_model
         self._clips, self._interpolate = clips, interpolate
         self._stride, self._detection_interval = stride, detection_interval
+        self._executor = executor
         self.counts = StageCounts()
 
     def run(self, source: VideoSource | Iterable[Frame], info: VideoInfo | None = None) -> Iterator[FrameResult]:
@@ -166,12 +178,21 @@ class Pipeline:
     def _score_ready(self, state: _State) -> None:
         while state.waiting and (state.ended or self._clips.ready(state.waiting[0].frame.pts)):
             keyframe = state.waiting.popleft()
-            keyframe.actions = self._stage("action model", keyframe.frame, self._score, keyframe)
+            if state.scoring is not None:
+                wait([state.scoring])  # one clip at a time bounds the frames that are held back
+            clip = self._clips.clip(keyframe.frame.pts, keyframe.persons, keyframe.frame.size)
+            self.counts.clips += 1
+            self.counts.persons += len(keyframe.persons)
+            state.scoring = keyframe.scoring = self._submit(keyframe.frame, clip)
 
-    def _score(self, keyframe: _Keyframe) -> ActionDetections:
-        clip = self._clips.clip(keyframe.frame.pts, keyframe.persons, keyframe.frame.size)
-        self.counts.clips += 1
-        self.counts.persons += len(keyframe.persons)
+    def _submit(self, frame: Frame, clip: Clip) -> Future[ActionDetections]:
+        if self._executor is not None:
+            return self._executor.submit(self._stage, "action model", frame, self._score, clip)
+        done: Future[ActionDetections] = Future()
+        done.set_result(self._stage("action model", frame, self._score, clip))
+        return done
+
+    def _score(self, clip: Clip) -> ActionDetections:
         return self._action_model([clip])[0]
 
     def _stage(self, name: str, frame: Frame, function: Callable, *args: object):  # type: ignore[no-untyped-def]
@@ -206,7 +227,10 @@ class Pipeline:
             return state.ended, None
         nearest = keyframes[0]
         decided = len(keyframes) > 1 or state.ended or pts - nearest.frame.pts <= self._stride / 2
-        return decided and nearest.actions is not None, nearest.actions
+        if not decided or not nearest.known(wait=state.ended):
+            return False, None
+        assert nearest.scoring is not None
+        return True, nearest.scoring.result()
 
     def _between(self, state: _State, pts: float) -> Detections | None:
         """Boxes at `pts` between the two detections around it; None while the later one is not known."""

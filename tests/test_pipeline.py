@@ -1,6 +1,8 @@
 """The semantics: what is detected and scored when, and what each released frame carries."""
 
 import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -162,6 +164,47 @@ def test_results_are_released_without_waiting_for_the_end():
     for result in itertools.islice(pipeline.run(endless(), INFO), 200):
         # Half a clip of look-ahead plus half a stride: nothing else may be held back.
         assert read[-1] - result.frame.index <= (SPEC.duration / 2 + 0.5 / 2 + 0.25) * 30 + 2
+
+
+def test_an_executor_changes_nothing_but_the_thread():
+    with ThreadPoolExecutor(1) as executor:
+        aside, parts = build(executor=executor)
+        inline, _ = build()
+        video = frames(np.arange(100) / 30)
+        for a, b in zip(aside.run(video, INFO), inline.run(video, INFO), strict=True):
+            assert a.frame.index == b.frame.index
+            assert np.array_equal(a.actions.scores, b.actions.scores)
+        assert len(parts["action_model"].clips) == 7
+
+
+def test_a_slow_executor_holds_back_a_bounded_number_of_frames():
+    class Slow(ClipTimes):
+        def __call__(self, clips):
+            time.sleep(0.05)
+            return super().__call__(clips)
+
+    read = []
+
+    def counted():
+        for frame in frames(np.arange(150) / 30):
+            read.append(frame.index)
+            yield frame
+
+    with ThreadPoolExecutor(1) as executor:
+        pipeline, _ = build(action_model=Slow(), executor=executor)
+        for result in pipeline.run(counted(), INFO):
+            assert read[-1] - result.frame.index <= (SPEC.duration / 2 + 2 * 0.5 + 0.25) * 30 + 2
+
+
+def test_an_executor_hands_over_the_failure():
+    class Broken(ClipTimes):
+        def __call__(self, clips):
+            raise RuntimeError("out of memory")
+
+    with ThreadPoolExecutor(1) as executor:
+        pipeline, _ = build(action_model=Broken(), executor=executor)
+        with pytest.raises(StageError, match="out of memory"):
+            list(pipeline.run(frames(np.arange(40) / 30), INFO))
 
 
 def test_each_run_starts_afresh_and_is_deterministic():
