@@ -98,6 +98,34 @@ class ActionModel(Protocol):
 
 
 @runtime_checkable
+class StreamingActionModel(Protocol):
+    """The streaming twin of `ActionModel`: frames go in once, scores of boxes come out at any time.
+
+    `push` takes every frame of the source in order; `score` gives the actions of persons as of the newest frames, from
+    the past alone; `reset` forgets everything. `exact` is False where streaming approximates what the model was trained
+    for, and `warning` then says so.
+    """
+
+    @property
+    def clip_spec(self) -> ClipSpec: ...
+
+    @property
+    def labels(self) -> Sequence[str]: ...
+
+    @property
+    def exact(self) -> bool: ...
+
+    @property
+    def warning(self) -> str | None: ...
+
+    def push(self, frame: Frame) -> None: ...
+
+    def score(self, persons: Detections, pts: float, image_size: tuple[int, int]) -> ActionDetections: ...
+
+    def reset(self) -> None: ...
+
+
+@runtime_checkable
 class Sink(Protocol):
     """Consumes results in order. `close` completes the output and is idempotent; nothing is lost if it comes early."""
 

@@ -1,0 +1,172 @@
+"""The streaming twin of the action predictor: from frames with times to action scores of boxes, at any time.
+
+Frames come at any rate; the network wants them `ClipSpec.interval` seconds apart. The stream lays a grid of times from
+its first frame on and feeds, for each time, the frame nearest to it (a tie goes to the earlier one, as when clips are
+cut). Before its first frame a video is taken to stand still, as a clip cut there repeats its first frame: for a causal
+network with the keyframe last in its clip, the first scores are those of clip inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sf_detect import boxes as box_ops
+from sf_detect.errors import ConfigError
+from sf_detect.models.predictor import Preprocessing
+from sf_detect.models.sampling import slow_index
+from sf_detect.models.streaming import APPROXIMATION, StreamingModel, step_frames
+from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, UInt8Array
+
+# A grid time that a frame misses by less counts as met: container time bases are that coarse (1/1000 in Matroska).
+_TIME_TOLERANCE = 1e-3
+
+
+class TimeGrid:
+    """Chooses, for every multiple of `interval` seconds after the first frame, the frame nearest in time.
+
+    Args:
+        interval: Seconds between two grid times.
+        longest_gap: Seconds between two frames from which on the video counts as cut: the grid begins anew.
+    """
+
+    def __init__(self, interval: float, longest_gap: float) -> None:
+        self._interval, self._longest_gap = interval, longest_gap
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past; the next frame begins a grid."""
+        self._last: Frame | None = None
+        self._origin, self._count = 0.0, 0
+
+    def begins(self, frame: Frame) -> bool:
+        """Whether `frame` begins a grid: the first one, after a long gap or a step back, or of another size."""
+        last = self._last
+        return last is None or not 0 < frame.pts - last.pts <= self._longest_gap or frame.size != last.size
+
+    def push(self, frame: Frame) -> Iterator[Frame]:
+        """The frames for the grid times that `frame` decides, oldest first; a frame may come more than once."""
+        if self.begins(frame):
+            self._last, self._origin, self._count = frame, frame.pts, 0
+        last, self._last = self._last, frame
+        assert last is not None
+        # From the count, not by adding up: hours of 1/25 s must not drift.
+        while (time := self._origin + self._count * self._interval) <= frame.pts + _TIME_TOLERANCE:
+            self._count += 1
+            yield last if time - last.pts <= frame.pts - time + 1e-6 else frame
+
+
+class StreamingPredictor:
+    """A network as a `StreamingActionModel`.
+
+    Args:
+        network: See `StreamingModel`; put into eval mode here.
+        clip_spec: How its clips are sampled: the grid's interval and, over the frames of a slow step, the window.
+        labels: C class names.
+        preprocessing: What it expects of its input.
+        resize: `(image, short_side) -> image`, the resizing that clip inference uses.
+        activation: "sigmoid" for independent actions, "softmax" for exclusive ones.
+        device: Where it runs.
+        name: For people to read.
+        label_ids: C ids of the classes in annotation files; counted from 1 where None.
+        thresholds: C scores from which an action counts; 0.5 where None.
+
+    Attributes:
+        exact: True if the scores are those of the network run over the whole video.
+        warning: What a user must know about the scores; None where they are exact.
+        resets: How often a stream has begun, the first time included.
+
+    Raises:
+        ConfigError: A network that has no streaming form.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        clip_spec: ClipSpec,
+        labels: Sequence[str],
+        preprocessing: Preprocessing,
+        resize: Callable[[UInt8Array, int], UInt8Array],
+        *,
+        activation: str = "sigmoid",
+        device: torch.device | str = "cpu",
+        name: str = "",
+        label_ids: Sequence[int] | None = None,
+        thresholds: Sequence[float] | None = None,
+    ) -> None:
+        if activation not in ("sigmoid", "softmax"):
+            raise ConfigError(f"activation is 'sigmoid' or 'softmax', got {activation!r}")
+        self.clip_spec, self.labels, self.preprocessing = clip_spec, tuple(labels), preprocessing
+        self.name = name
+        self.label_ids = tuple(label_ids) if label_ids is not None else tuple(range(1, len(self.labels) + 1))
+        self.thresholds = tuple(thresholds) if thresholds is not None else (0.5,) * len(self.labels)
+        self._device, self._activation, self._resize = torch.device(device), activation, resize
+        window = max(1, clip_spec.num_frames // step_frames(network))
+        self._model = StreamingModel(network.eval().to(self._device), window)
+        self._grid = TimeGrid(clip_spec.interval, longest_gap=clip_spec.duration)
+        self.exact = self._model.exact and self._slow_frames_are_last()
+        self.warning = None if self.exact else f"{name or 'the model'}: {APPROXIMATION}"
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of a video."""
+        self._model.reset()
+        self._grid.reset()
+        self._input_size = (1, 1)
+        self.resets = 0
+
+    def push(self, frame: Frame) -> None:
+        """Take the next frame and compute the slow steps that it completes.
+
+        A gap longer than a clip, a step back in time and another picture size begin a new stream.
+        """
+        begins = self._grid.begins(frame)
+        chosen = list(self._grid.push(frame))
+        if begins:
+            self._model.reset()
+            self.resets += 1
+            # The frame itself is the last of the window: the video stands still before it.
+            chosen = chosen * (self._model.window * self._model.step_frames)
+        if chosen:
+            self._model.push(self._tensor(chosen))
+
+    def score(self, persons: Detections, pts: float, image_size: tuple[int, int]) -> ActionDetections:
+        """Actions of `persons` as of the newest complete slow step.
+
+        Args:
+            persons: Boxes in pixels of the source frame.
+            pts: Seconds; the time that the result carries.
+            image_size: (height, width) of the source frame.
+
+        Raises:
+            ConfigError: No frame was pushed yet.
+        """
+        if not len(persons):
+            return ActionDetections(pts, persons, np.zeros((0, len(self.labels)), np.float32))
+        scaled = box_ops.scale(box_ops.clip(persons.boxes, image_size), image_size, self._input_size)
+        logits = self._model.scores(torch.from_numpy(scaled).float().to(self._device))
+        scores = logits.sigmoid() if self._activation == "sigmoid" else logits.softmax(-1)
+        return ActionDetections(pts, persons, scores.float().cpu().numpy())
+
+    def _tensor(self, frames: Sequence[Frame]) -> Tensor:
+        """(3, n, h, w) normalised frames of one size; equal frames in a row are resized once."""
+        small: list[UInt8Array] = []
+        for i, frame in enumerate(frames):
+            repeated = i > 0 and frame is frames[i - 1]
+            small.append(small[-1] if repeated else self._resize(frame.image, self.preprocessing.short_side))
+        stacked = np.stack(small)
+        self._input_size = (stacked.shape[1], stacked.shape[2])
+        clip = Clip(stacked, np.array([f.pts for f in frames]), frames[-1].pts, Detections.empty(), frames[-1].size)
+        return replace(self.preprocessing, slow_index=None).pathways([clip], self._device)[0][0]
+
+    def _slow_frames_are_last(self) -> bool:
+        """Whether the slow pathway was trained on the last frame of each group, the one that streaming takes."""
+        index = self.preprocessing.slow_index
+        if index is None:
+            return True
+        count = self.clip_spec.num_frames
+        return list(index) == slow_index(count, count // len(index), "last")
