@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,9 +57,10 @@ def annotate_video(
     check_outputs(str(source), {name: str(path) for name, path in outputs.items() if path is not None})
     check_times(config)
     _seed(config.seed)
-    with closing(build.open_source(str(source), config)) as opened:
+    build.share_cores(2)
+    with closing(build.open_source(str(source), config)) as opened, ThreadPoolExecutor(1) as executor:
         predictor = build.build_predictor(config)
-        pipeline = build.build_pipeline(config, predictor)
+        pipeline = build.build_pipeline(config, predictor, executor)
         sinks = _open_sinks(str(source), opened, config, predictor, outputs)
         if on_start is not None:
             on_start(opened.info)

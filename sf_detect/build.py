@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,16 @@ def check_device(device: str) -> None:
             f"device {device!r} is not available: torch {torch.__version__} sees {count} CUDA device(s). "
             "Use --device cpu, or install a CUDA build of torch and its driver."
         )
+
+
+def share_cores(consumers: int) -> None:
+    """Give each of `consumers` networks that run side by side an equal share of the cores.
+
+    Two that both take all cores wait for each other at every layer; on two cores that costs a third of the speed.
+    """
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // consumers))
 
 
 def load_model(name: str, weights: str | os.PathLike[str] | None = None, device: str = "cpu") -> nn.Module:
@@ -159,12 +170,15 @@ def build_detector(config: RunConfig | None = None) -> PersonDetector | TimedDet
     )
 
 
-def build_pipeline(config: RunConfig | None = None, predictor: ActionModel | None = None) -> Pipeline:
+def build_pipeline(
+    config: RunConfig | None = None, predictor: ActionModel | None = None, executor: Executor | None = None
+) -> Pipeline:
     """Detector, tracker, clip buffer and action model, ready to run over a source.
 
     Args:
         config: Settings; None takes the defaults.
         predictor: An action model to use instead of the one that `config.model` names.
+        executor: Runs the action model beside the rest; None runs it in line.
     """
     from sf_detect import detection
     from sf_detect.tracking import ByteTrack, interpolate
@@ -187,6 +201,7 @@ def build_pipeline(config: RunConfig | None = None, predictor: ActionModel | Non
         interpolate,
         stride=config.pipeline.stride,
         detection_interval=config.pipeline.detection_interval,
+        executor=executor,
     )
 
 
