@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 
@@ -23,8 +25,8 @@ def test_the_predictor_knows_labels_ids_and_sampling():
     predictor = build.build_predictor()
     assert predictor.labels[0] == "brush_hair"
     assert predictor.label_ids == tuple(range(1, 22))
-    assert predictor.clip_spec.num_frames == 32
-    assert predictor.preprocessing.slow_index == (3, 7, 11, 15, 19, 23, 27, 31)
+    assert predictor.clip_spec.num_frames == 24
+    assert predictor.preprocessing.slow_index == (3, 7, 11, 15, 19, 23)
 
 
 def test_unknown_model_suggests():
@@ -61,3 +63,22 @@ def test_the_pipeline_takes_a_model_of_ones_own(monkeypatch):
     monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
     pipeline = build.build_pipeline(predictor=FakeActionModel())
     assert len(list(pipeline.run(FakeSource(num_frames=20)))) == 20
+
+
+def test_the_zoo_and_the_shipped_file_agree():
+    from safetensors import safe_open
+
+    from sf_detect.labels import label_set
+    from sf_detect.weights.zoo import entry
+
+    zoo = entry(build.DEFAULT_MODEL)
+    with safe_open(zoo.shipped, "pt") as file:
+        metadata = file.metadata()
+    stated = json.loads(metadata["input"])
+    assert (stated["num_frames"], stated["sampling_rate"], stated["fps"]) == (24, 1, 25)
+    assert (zoo.clip_spec.num_frames, zoo.clip_spec.sampling_rate, zoo.clip_spec.fps) == (24, 1, 25)
+    for field in ("alpha", "slow_index_rule", "short_side", "channel_order", "activation"):
+        assert stated[field] == getattr(zoo, field)
+    assert (tuple(stated["mean"]), tuple(stated["std"])) == (zoo.mean, zoo.std)
+    assert tuple(json.loads(metadata["labels"])) == label_set(zoo.labels).names
+    assert zoo.shipped.stat().st_size <= 12_000_000
