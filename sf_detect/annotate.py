@@ -21,6 +21,7 @@ from sf_detect.structures import FrameResult, VideoInfo
 
 if TYPE_CHECKING:
     from sf_detect.models.predictor import ActionPredictor
+    from sf_detect.models.streaming_predictor import StreamingPredictor
 
 STDOUT = "-"
 
@@ -59,7 +60,7 @@ def annotate_video(
     _seed(config.seed)
     build.share_cores(2)
     with closing(build.open_source(str(source), config)) as opened, ThreadPoolExecutor(1) as executor:
-        predictor = build.build_predictor(config)
+        predictor = build.build_action_model(config)
         pipeline = build.build_pipeline(config, predictor, executor)
         sinks = _open_sinks(str(source), opened, config, predictor, outputs)
         if on_start is not None:
@@ -73,9 +74,9 @@ def annotate_video(
             max_seconds=config.max_seconds,
             on_result=on_result,
         )
-    problem = getattr(sinks.get("out_video"), "audio_problem", None)
-    if problem is not None:
-        summary.warnings.append(problem)
+    for problem in (getattr(predictor, "warning", None), getattr(sinks.get("out_video"), "audio_problem", None)):
+        if problem is not None:
+            summary.warnings.append(problem)
     return summary
 
 
@@ -83,7 +84,7 @@ def _open_sinks(
     source: str,
     opened: VideoSource,
     config: RunConfig,
-    predictor: ActionPredictor,
+    predictor: ActionPredictor | StreamingPredictor,
     outputs: dict[str, str | Path | None],
 ) -> dict[str, Sink]:
     name, labels = opened.info.name, predictor.labels

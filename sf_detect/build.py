@@ -10,24 +10,26 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sf_detect.config import RunConfig
-from sf_detect.errors import ConfigError, WeightsError
-from sf_detect.interfaces import ActionModel, PersonDetector, TimedDetector, VideoSource
+from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
+from sf_detect.interfaces import ActionModel, PersonDetector, StreamingActionModel, TimedDetector, VideoSource
 from sf_detect.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from torch import nn
 
     from sf_detect.models.predictor import ActionPredictor
+    from sf_detect.models.streaming_predictor import StreamingPredictor
     from sf_detect.rendering import Renderer
     from sf_detect.weights.zoo import ZooEntry
 
 DEFAULT_MODEL = "slowfast_tiny_jhmdb"
+INFERENCE = ("clip", "streaming")
 
 
 def open_source(source: str | os.PathLike[str], config: RunConfig | None = None) -> VideoSource:
@@ -110,17 +112,50 @@ def _weights_file(entry: ZooEntry, weights: str | os.PathLike[str] | None) -> Pa
     return fetch_model(entry)
 
 
+def build_action_model(config: RunConfig | None = None) -> ActionPredictor | StreamingPredictor:
+    """The action model in the form that `config.pipeline.inference` asks for.
+
+    Raises:
+        UnknownNameError: No such form.
+        ConfigError: The model classifies clips and can't score persons, or has no streaming form.
+    """
+    config = config or RunConfig()
+    inference = config.pipeline.inference
+    if inference not in INFERENCE:
+        raise UnknownNameError("kind of inference", inference, INFERENCE)
+    return build_streaming_predictor(config) if inference == "streaming" else build_predictor(config)
+
+
 def build_predictor(config: RunConfig | None = None) -> ActionPredictor:
     """The action model with its preprocessing, labels and thresholds.
 
     Raises:
         ConfigError: The model classifies clips and can't score persons.
     """
+    from sf_detect.models.predictor import ActionPredictor
+
+    parts = _predictor_parts(config or RunConfig())
+    return ActionPredictor(**parts)
+
+
+def build_streaming_predictor(config: RunConfig | None = None) -> StreamingPredictor:
+    """The action model in streaming form, with its preprocessing, labels and thresholds.
+
+    Raises:
+        ConfigError: The model classifies clips and can't score persons, or has no streaming form.
+    """
+    from sf_detect.models.streaming_predictor import StreamingPredictor
+    from sf_detect.video.clip_buffer import resize_short_side
+
+    parts = _predictor_parts(config or RunConfig())
+    return StreamingPredictor(**parts, resize=resize_short_side)
+
+
+def _predictor_parts(config: RunConfig) -> dict[str, Any]:
     from sf_detect.labels import label_set
-    from sf_detect.models.predictor import ActionPredictor, Preprocessing
+    from sf_detect.models.predictor import Preprocessing
     from sf_detect.weights.zoo import entry
 
-    config = config or RunConfig()
     chosen = entry(config.model.name)
     if chosen.task != "detection":
         raise ConfigError(
@@ -128,19 +163,19 @@ def build_predictor(config: RunConfig | None = None) -> ActionPredictor:
             f"such as {DEFAULT_MODEL} (`sf-detect weights list` shows the task of each)."
         )
     labels = label_set(chosen.labels)
-    return ActionPredictor(
-        load_model(chosen.name, config.model.weights, config.device),
-        chosen.clip_spec,
-        labels.names,
-        Preprocessing(
+    return {
+        "network": load_model(chosen.name, config.model.weights, config.device),
+        "clip_spec": chosen.clip_spec,
+        "labels": labels.names,
+        "preprocessing": Preprocessing(
             chosen.short_side, chosen.mean, chosen.std, bgr=chosen.channel_order == "bgr", slow_index=chosen.slow_index
         ),
-        activation=chosen.activation,
-        device=config.device,
-        name=chosen.name,
+        "activation": chosen.activation,
+        "device": config.device,
+        "name": chosen.name,
         # AVA's format counts classes from 1; sets of our own that count from 0 are shifted.
-        label_ids=[i + 1 for i in labels.ids] if min(labels.ids) == 0 else labels.ids,
-    )
+        "label_ids": [i + 1 for i in labels.ids] if min(labels.ids) == 0 else labels.ids,
+    }
 
 
 def build_detector(config: RunConfig | None = None) -> PersonDetector | TimedDetector:
@@ -169,7 +204,9 @@ def build_detector(config: RunConfig | None = None) -> PersonDetector | TimedDet
 
 
 def build_pipeline(
-    config: RunConfig | None = None, predictor: ActionModel | None = None, executor: Executor | None = None
+    config: RunConfig | None = None,
+    predictor: ActionModel | StreamingActionModel | None = None,
+    executor: Executor | None = None,
 ) -> Pipeline:
     """Detector, tracker, clip buffer and action model, ready to run over a source.
 
@@ -185,17 +222,18 @@ def build_pipeline(
     config = config or RunConfig()
     check_device(config.device)
     detector = build_detector(config)
-    model: ActionModel = predictor or build_predictor(config)
+    model: ActionModel | StreamingActionModel = predictor or build_action_model(config)
     preprocessing = getattr(model, "preprocessing", None)
     short_side = preprocessing.short_side if preprocessing is not None else 256
     threshold = config.detector.score_threshold
+    streaming = isinstance(model, StreamingActionModel)
     return Pipeline(
         detector,
         # Whoever lowers or raises the detector's threshold means the tracks too.
         ByteTrack(new_track_score=detection.track_score(config.detector.name) if threshold is None else threshold),
         model,
         # A keyframe waits at most for the next detection and the rest of its clip.
-        ClipBuffer(model.clip_spec, short_side, history=config.pipeline.stride + 1.0),
+        None if streaming else ClipBuffer(model.clip_spec, short_side, history=config.pipeline.stride + 1.0),
         interpolate,
         stride=config.pipeline.stride,
         detection_interval=config.pipeline.detection_interval,

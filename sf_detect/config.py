@@ -63,10 +63,13 @@ class PipelineConfig:
     Attributes:
         stride: Between keyframes, the frames on which actions are scored.
         detection_interval: Between person detections; boxes are interpolated per track in between.
+        inference: "clip" computes a clip around each keyframe; "streaming" computes every frame once and scores a
+            keyframe from the past alone.
     """
 
     stride: float = 0.5
     detection_interval: float = 0.25
+    inference: str = "clip"
 
 
 @dataclass

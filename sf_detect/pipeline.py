@@ -6,6 +6,8 @@
 A released frame carries the boxes at its own time (interpolated per track between two detections) and the actions of
 the keyframe nearest in time. With the keyframe in the middle of its clip this needs half a clip of look-ahead, which a
 file gives for free.
+
+A streaming action model takes every frame instead of clips, and scores a keyframe when it comes, from the past alone.
 """
 
 from __future__ import annotations
@@ -14,9 +16,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
+from typing import Any
 
-from sf_detect.errors import SFDetectError, SourceError, StageError
-from sf_detect.interfaces import ActionModel, ClipSampler, PersonDetector, TimedDetector, Tracker, VideoSource
+from sf_detect.errors import ConfigError, SFDetectError, SourceError, StageError
+from sf_detect.interfaces import (
+    ActionModel,
+    ClipSampler,
+    PersonDetector,
+    StreamingActionModel,
+    TimedDetector,
+    Tracker,
+    VideoSource,
+)
 from sf_detect.structures import ActionDetections, Clip, Detections, Frame, FrameResult, VideoInfo
 
 Interpolation = Callable[[Detections, float, Detections, float, float], Detections]
@@ -85,6 +96,8 @@ class _State:
     keyframes: deque[_Keyframe] = field(default_factory=deque)
     detected: deque[tuple[float, Detections]] = field(default_factory=deque)
     scoring: Future[ActionDetections] | None = None
+    unseen: list[Frame] = field(default_factory=list)
+    streaming: Future[Any] | None = None
     ended: bool = False
 
 
@@ -94,8 +107,9 @@ class Pipeline:
     Args:
         detector: Finds persons; a `TimedDetector` is asked by time instead of by picture.
         tracker: Gives them identities; reset at the start of every run.
-        action_model: Scores clips.
-        clips: Cuts clips around keyframes; cleared at the start of every run.
+        action_model: Scores clips, or takes every frame if it is a `StreamingActionModel`; that is reset at the start
+            of every run.
+        clips: Cuts clips around keyframes; cleared at the start of every run. A streaming model needs none.
         interpolate: `(before, t0, after, t1, t) -> Detections`, the boxes between two detections.
         stride: Seconds between keyframes.
         detection_interval: Seconds between detections; every keyframe is a detection too.
@@ -107,16 +121,23 @@ class Pipeline:
         self,
         detector: PersonDetector | TimedDetector,
         tracker: Tracker,
-        action_model: ActionModel,
-        clips: ClipSampler,
+        action_model: ActionModel | StreamingActionModel,
+        clips: ClipSampler | None,
         interpolate: Interpolation,
         *,
         stride: float = 0.5,
         detection_interval: float = 0.25,
         executor: Executor | None = None,
     ) -> None:
-        self._detector, self._tracker, self._action_model = detector, tracker, action_model
-        self._clips, self._interpolate = clips, interpolate
+        self._detector, self._tracker, self._interpolate = detector, tracker, interpolate
+        if isinstance(action_model, StreamingActionModel):
+            self._stream: StreamingActionModel | None = action_model
+        elif clips is None:
+            raise ConfigError(
+                "an action model that scores clips needs a clip sampler, got clips=None; pass a ClipBuffer"
+            )
+        else:
+            self._stream, self._action_model, self._clips = None, action_model, clips
         self._stride, self._detection_interval = stride, detection_interval
         self._executor = executor
         self.counts = StageCounts()
@@ -133,7 +154,10 @@ class Pipeline:
         """
         info = info or source.info  # type: ignore[union-attr]
         self._tracker.reset()
-        self._clips.clear()
+        if self._stream is None:
+            self._clips.clear()
+        else:
+            self._stream.reset()
         self.counts = StageCounts()
         state = _State(info)
         detection_due, keyframe_due = Schedule(self._detection_interval), Schedule(self._stride)
@@ -146,6 +170,9 @@ class Pipeline:
                 yield from self._release(state)
         except SourceError as error:  # what was decoded before it still gets its results
             failure = error
+        finally:
+            if state.streaming is not None:  # the next run must not meet a model that is still at work
+                wait([state.streaming])
         state.ended = True
         self._score_ready(state)
         yield from self._release(state)
@@ -156,7 +183,8 @@ class Pipeline:
         self.counts.frames += 1
         pending = _Pending(frame)
         state.pending.append(pending)
-        self._clips.push(frame)
+        if self._stream is None:
+            self._clips.push(frame)
         if is_detection:
             persons = self._stage("person detection and tracking", frame, self._detect, state.info, frame)
             pending.persons = persons
@@ -165,7 +193,10 @@ class Pipeline:
                 pending.keyframe = _Keyframe(frame, persons)
                 state.waiting.append(pending.keyframe)
                 state.keyframes.append(pending.keyframe)
-        self._score_ready(state)
+        if self._stream is None:
+            self._score_ready(state)
+        else:
+            self._stream_on(self._stream, state, frame)
 
     def _detect(self, info: VideoInfo, frame: Frame) -> Detections:
         self.counts.detections += 1
@@ -184,6 +215,46 @@ class Pipeline:
             self.counts.clips += 1
             self.counts.persons += len(keyframe.persons)
             state.scoring = keyframe.scoring = self._submit(keyframe.frame, clip)
+
+    def _stream_on(self, stream: StreamingActionModel, state: _State, frame: Frame) -> None:
+        """Feeds the streaming model, and scores the keyframe if `frame` is one.
+
+        One task at a time, so that frames stay in order on any executor; while it is busy they gather, at most up to
+        the next keyframe.
+        """
+        state.unseen.append(frame)
+        before = state.streaming
+        if before is not None and not before.done():
+            if not state.waiting:
+                return
+            wait([before])
+        keyframe = state.waiting.popleft() if state.waiting else None
+        frames, state.unseen = state.unseen, []
+        if self._executor is not None:
+            state.streaming = self._executor.submit(self._advance, stream, before, frames, keyframe)
+        else:
+            done: Future[Any] = Future()
+            done.set_result(self._advance(stream, before, frames, keyframe))
+            state.streaming = done
+        if keyframe is not None:
+            self.counts.clips += 1
+            self.counts.persons += len(keyframe.persons)
+            keyframe.scoring = state.streaming
+
+    def _advance(
+        self, stream: StreamingActionModel, before: Future[Any] | None, frames: list[Frame], keyframe: _Keyframe | None
+    ) -> ActionDetections | None:
+        if before is not None:
+            before.result()  # what failed there comes out with the next keyframe
+        for frame in frames:
+            self._stage("action model", frame, stream.push, frame)
+        if keyframe is None:
+            return None
+        frame = keyframe.frame
+        actions: ActionDetections = self._stage(
+            "action model", frame, stream.score, keyframe.persons, frame.pts, frame.size
+        )
+        return actions
 
     def _submit(self, frame: Frame, clip: Clip) -> Future[ActionDetections]:
         if self._executor is not None:

@@ -63,6 +63,9 @@ def run(
         list[str] | None, typer.Option("--set", "-s", help="Override a setting, repeatable.", metavar="KEY=VALUE")
     ] = None,
     stride: Annotated[float | None, typer.Option(help="Seconds between keyframes [0.5].")] = None,
+    inference: Annotated[
+        str | None, typer.Option(help="clip, or streaming: every frame computed once, no look-ahead [clip].")
+    ] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Stop after this much video.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frame rate of a folder of images [25].")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed [0].")] = None,
@@ -89,6 +92,7 @@ def run(
         "fps": fps,
         "max_seconds": max_seconds,
         "pipeline.stride": stride,
+        "pipeline.inference": inference,
         "render.top_k": top_k,
         "render.threshold": threshold,
         "render.labels": show,

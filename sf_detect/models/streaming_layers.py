@@ -116,10 +116,14 @@ class StreamedNonLocalBlock(Remembering):
         keep = self.block.window - 1
         if keep:
             self._past = phi[:, :, -keep:].clone(), g[:, :, -keep:].clone()
-        seen = torch.arange(phi.shape[2], device=x.device)
-        age = seen[phi.shape[2] - x.shape[2] :, None] - seen[None, :]
-        mask = (age >= 0) & (age < self.block.window)
-        return self.block.attend(x, phi, g, None if bool(mask.all()) else mask)
+        return self.block.attend(x, phi, g, self._mask(x.shape[2], phi.shape[2], x.device))
+
+    def _mask(self, new: int, known: int, device: torch.device) -> Tensor | None:
+        if new == 1:  # what is kept is what the newest frame may see
+            return None
+        frames = torch.arange(known, device=device)
+        age = frames[known - new :, None] - frames[None, :]
+        return (age >= 0) & (age < self.block.window)
 
     def reset(self) -> None:
         self._past = None

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
 from sf_detect.errors import ConfigError
-from sf_detect.models.predictor import Preprocessing
+from sf_detect.models.predictor import DEFAULT_THRESHOLD, Preprocessing
 from sf_detect.models.sampling import slow_index
 from sf_detect.models.streaming import APPROXIMATION, StreamingModel, step_frames
 from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, UInt8Array
@@ -73,7 +73,7 @@ class StreamingPredictor:
         device: Where it runs.
         name: For people to read.
         label_ids: C ids of the classes in annotation files; counted from 1 where None.
-        thresholds: C scores from which an action counts; 0.5 where None.
+        thresholds: C scores from which an action counts; 0.3 where None.
 
     Attributes:
         exact: True if the scores are those of the network run over the whole video.
@@ -103,7 +103,7 @@ class StreamingPredictor:
         self.clip_spec, self.labels, self.preprocessing = clip_spec, tuple(labels), preprocessing
         self.name = name
         self.label_ids = tuple(label_ids) if label_ids is not None else tuple(range(1, len(self.labels) + 1))
-        self.thresholds = tuple(thresholds) if thresholds is not None else (0.5,) * len(self.labels)
+        self.thresholds = tuple(thresholds) if thresholds is not None else (DEFAULT_THRESHOLD,) * len(self.labels)
         self._device, self._activation, self._resize = torch.device(device), activation, resize
         window = max(1, clip_spec.num_frames // step_frames(network))
         self._model = StreamingModel(network.eval().to(self._device), window)
