@@ -11,6 +11,7 @@ import sys
 
 import typer
 
+from sf_detect.commands import classify as classify_command
 from sf_detect.commands import evaluate as evaluate_command
 from sf_detect.commands import run as run_command
 from sf_detect.commands import weights as weights_command
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command("run", help=run_command.RUN_HELP)(run_command.run)
 app.command("demo", help=run_command.DEMO_HELP)(run_command.demo)
+app.command("classify", help=classify_command.CLASSIFY_HELP)(classify_command.classify)
 app.add_typer(weights_command.app, name="weights")
 app.add_typer(evaluate_command.app, name="evaluate")
 

