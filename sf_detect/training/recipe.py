@@ -75,6 +75,8 @@ class Recipe:
         work: Folder for decoded frames, teacher maps and checkpoints; about 6 GB, best in memory.
         split: Official split 1, 2 or 3.
         held_out: Fold (0 to 5) of the training clips to validate on, grouped by source; None trains on all.
+        epochs: Length of the learning rate's schedule.
+        stop_after: Epochs really run: early stopping.
         frames: Fast frames of a training window, at the video's own rate of about 25 a second.
         test_frames: Fast frames that the shipped model runs on: fewer, for speed.
         short_side: Of test frames, in pixels.
@@ -87,6 +89,7 @@ class Recipe:
     held_out: int | None = None
     seed: int = 0
     epochs: int = 22
+    stop_after: int = 10
     batch: int = 12
     frames: int = 32
     test_frames: int = 24
@@ -189,7 +192,8 @@ def train(recipe: Recipe, say: Say) -> Path:
     views = TrainingViews(store, work.train, recipe.frames, options)
     student, trainer = build(work, views)
     network = trainer.average.model
-    for epoch in range(trainer.resume(work.checkpoint), recipe.epochs):
+    epochs = min(recipe.epochs, recipe.stop_after)
+    for epoch in range(trainer.resume(work.checkpoint), epochs):
         started = time.monotonic()
         order = np.random.default_rng([recipe.seed, epoch]).permutation(work.chosen)
         student.train()
@@ -199,7 +203,7 @@ def train(recipe: Recipe, say: Say) -> Path:
             logits = scores(_network(network), store, work.validation, recipe.test_frames, work.size)
             figures["validation"] = accuracy(logits, work.validation)
         text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-        say(f"epoch {epoch + 1} of {recipe.epochs}, {time.monotonic() - started:.0f} s: {text}")
+        say(f"epoch {epoch + 1} of {epochs}, {time.monotonic() - started:.0f} s: {text}")
     path = work.folder / "slowfast_tiny_jhmdb.safetensors"
     export(_network(network), path, work.data.labels, {"recipe": "configs/jhmdb/slowfast_tiny.yaml"})
     return path
