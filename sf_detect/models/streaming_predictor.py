@@ -24,6 +24,8 @@ from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, F
 
 # A grid time that a frame misses by less counts as met: container time bases are that coarse (1/1000 in Matroska).
 _TIME_TOLERANCE = 1e-3
+# A video of one frame a second is slow, not cut, even where a clip is shorter than that.
+_SHORTEST_CUT = 1.5
 
 
 class TimeGrid:
@@ -107,7 +109,7 @@ class StreamingPredictor:
         self._device, self._activation, self._resize = torch.device(device), activation, resize
         window = max(1, clip_spec.num_frames // step_frames(network))
         self._model = StreamingModel(network.eval().to(self._device), window)
-        self._grid = TimeGrid(clip_spec.interval, longest_gap=clip_spec.duration)
+        self._grid = TimeGrid(clip_spec.interval, longest_gap=max(clip_spec.duration, _SHORTEST_CUT))
         self.exact = self._model.exact and self._slow_frames_are_last()
         self.warning = None if self.exact else f"{name or 'the model'}: {APPROXIMATION}"
         self.reset()
@@ -122,7 +124,7 @@ class StreamingPredictor:
     def push(self, frame: Frame) -> None:
         """Take the next frame and compute the slow steps that it completes.
 
-        A gap longer than a clip, a step back in time and another picture size begin a new stream.
+        A gap longer than a clip (and 1.5 s), a step back in time and another picture size begin a new stream.
         """
         begins = self._grid.begins(frame)
         chosen = list(self._grid.push(frame))

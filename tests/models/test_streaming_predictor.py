@@ -77,7 +77,7 @@ def test_the_grid_does_not_drift():
     assert sum(len(list(grid.push(frame))) for frame in frames(pts)) == 3600 * 25 - 2499
 
 
-@pytest.mark.parametrize("pts", [[0.0, 0.1, 1.2], [5.0, 5.1, 0.0], [5.0, 5.1, 5.1]])
+@pytest.mark.parametrize("pts", [[0.0, 0.1, 1.7], [5.0, 5.1, 0.0], [5.0, 5.1, 5.1]])
 def test_a_long_gap_and_a_step_back_begin_a_new_stream(pts):
     model = streaming()
     for frame in frames(pts):
@@ -86,6 +86,13 @@ def test_a_long_gap_and_a_step_back_begin_a_new_stream(pts):
     fresh = streaming()
     fresh.push(frames(pts)[-1])
     assert np.array_equal(model.score(PERSONS, 1.0, (48, 64)).scores, fresh.score(PERSONS, 1.0, (48, 64)).scores)
+
+
+def test_one_frame_a_second_is_one_stream():
+    model = streaming()
+    for frame in frames([0.0, 1.0, 2.0, 3.0]):
+        model.push(frame)
+    assert model.resets == 1
 
 
 def test_another_picture_size_begins_a_new_stream():
