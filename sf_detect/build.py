@@ -23,12 +23,14 @@ from sf_detect.pipeline import Pipeline
 if TYPE_CHECKING:
     from torch import nn
 
+    from sf_detect.models.classifier import ClipClassifier
     from sf_detect.models.predictor import ActionPredictor
     from sf_detect.models.streaming_predictor import StreamingPredictor
     from sf_detect.rendering import Renderer
     from sf_detect.weights.zoo import ZooEntry
 
 DEFAULT_MODEL = "slowfast_tiny_jhmdb"
+DEFAULT_CLASSIFIER = "k400_inception_i3d"
 INFERENCE = ("clip", "streaming")
 
 
@@ -176,6 +178,53 @@ def _predictor_parts(config: RunConfig) -> dict[str, Any]:
         # AVA's format counts classes from 1; sets of our own that count from 0 are shifted.
         "label_ids": [i + 1 for i in labels.ids] if min(labels.ids) == 0 else labels.ids,
     }
+
+
+def build_classifier(
+    name: str = DEFAULT_CLASSIFIER,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    labels: str | Path | None = None,
+) -> ClipClassifier:
+    """A classifier of whole videos with its preprocessing and labels.
+
+    Args:
+        name: Of the zoo.
+        weights: A checkpoint file; None takes the published one.
+        device: "cpu", "cuda" or "cuda:N".
+        labels: A label set or label file in place of the model's.
+
+    Raises:
+        ConfigError: The model scores persons; the labels are not as many as its classes; the device is not there.
+        WeightsError: The weights can't be fetched or read, or do not fit.
+    """
+    from sf_detect.labels import load_labels
+    from sf_detect.models.classifier import ClipClassifier
+    from sf_detect.models.predictor import Preprocessing
+    from sf_detect.weights.zoo import entry
+
+    chosen = entry(name)
+    if chosen.task != "classification":
+        raise ConfigError(
+            f"model {name} scores persons, not whole videos: use it with `sf-detect run`. `classify` needs one such "
+            f"as {DEFAULT_CLASSIFIER} (`sf-detect weights list --task classification`)."
+        )
+    names = load_labels(labels or chosen.labels).names
+    if len(names) != chosen.num_classes:
+        raise ConfigError(f"{labels} holds {len(names)} labels; {name} has {chosen.num_classes} classes. Give as many.")
+    return ClipClassifier(
+        load_model(name, weights, device),
+        chosen.clip_spec,
+        names,
+        Preprocessing(
+            chosen.short_side, chosen.mean, chosen.std, bgr=chosen.channel_order == "bgr", slow_index=chosen.slow_index
+        ),
+        crop=chosen.crop,
+        loop=chosen.short_video == "loop",
+        activation=chosen.activation,
+        device=device,
+        name=name,
+    )
 
 
 def build_detector(config: RunConfig | None = None) -> PersonDetector | TimedDetector:

