@@ -14,17 +14,20 @@ from sf_detect.detection.whole_frame import WholeFrameDetector
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.interfaces import PersonDetector, TimedDetector
 from sf_detect.weights.cache import Notify, print_to_terminal
+from sf_detect.weights.detector_table import DETECTRON2
 
 DEFAULT = "ssdlite_person"
 
 _PRECOMPUTED = "precomputed:"
+_DETECTRON2 = "detectron2:"
 
 
 def detector_names() -> list[str]:
-    """What `build_detector` accepts, the default first; `precomputed:FILE.csv` stands for any file."""
+    """What `build_detector` accepts, the default first; `precomputed:FILE.csv`, `detectron2:CONFIG` stand for any."""
     from sf_detect.detection import coco
 
-    return [DEFAULT, "whole_frame", f"{_PRECOMPUTED}FILE.csv", *coco.names()]
+    patterns = [f"{_PRECOMPUTED}FILE.csv", f"{_DETECTRON2}CONFIG"]
+    return [DEFAULT, "whole_frame", *patterns, *(e.name for e in DETECTRON2), *coco.names()]
 
 
 def track_score(name: str) -> float:
@@ -60,14 +63,14 @@ def build_detector(
         max_persons: At most this many per image, best first; None keeps all.
         nms_iou: Overlap above which the weaker of two boxes goes; None takes the detector's own default.
         tile: `ssdlite_person` only: "auto", "on", "fine" or "off", see `tiling.MODES`.
-        classes: torchvision detectors only: the COCO categories to keep.
+        classes: torchvision's and detectron2's detectors only: the COCO categories to keep.
         weights: A local file instead of the published weights.
         tolerance: `precomputed` only: seconds that a row may be away.
         notify: Receives one line of text at a time while weights are fetched.
 
     Raises:
         UnknownNameError: No such detector, or no such class.
-        ConfigError: A value out of range, or a device that this machine lacks.
+        ConfigError: A value out of range, a device that this machine lacks, or detectron2 is not installed.
         WeightsError: The weights cannot be fetched or read, or do not fit.
         DataError: The file of precomputed boxes is malformed.
     """
@@ -89,6 +92,18 @@ def build_detector(
         selection = adapted(ssd.DEFAULT_SELECTION)
         tiling.require_mode(tile)  # before weights are fetched
         return ssd.SSDLitePersonDetector(ssd.load_ssdlite_person(weights, notify), selection, tile, where)
+    if name.startswith(_DETECTRON2):
+        from sf_detect.detection import detectron2_adapter as adapter
+
+        selection = adapted(adapter.DEFAULT_SELECTION)
+        return adapter.build_detectron2(name.removeprefix(_DETECTRON2), selection, classes, weights, where)
+    if name in {entry.name for entry in DETECTRON2}:
+        from sf_detect.detection import detectron2_zoo as zoo
+
+        selection = adapted(zoo.DEFAULT_SELECTION)
+        return zoo.Detectron2ZooDetector(
+            zoo.load_network(name, weights, notify, selection.score_threshold), selection, classes, where
+        )
     from sf_detect.detection import coco  # torchvision takes a while to import
 
     if name not in coco.names():

@@ -53,6 +53,26 @@ _SSDLITE = DetectorEntry(
     licence="MIT, Copyright (c) 2018 cftang",
 )
 
+_DETECTRON2 = "https://dl.fbaipublicfiles.com/detectron2/COCO-Detection"
+
+
+def _detectron2(name: str, file: str, box_ap: float) -> DetectorEntry:
+    return DetectorEntry(
+        name,
+        "80 (COCO)",
+        urls=(f"{_DETECTRON2}/{name}/{file}",),
+        licence="CC BY-SA 3.0 (detectron2 MODEL_ZOO.md)",
+        metric=f"box AP {box_ap} (COCO val2017)",
+        metric_source="facebookresearch/detectron2 MODEL_ZOO.md",
+    )
+
+
+DETECTRON2 = (
+    _detectron2("faster_rcnn_R_50_FPN_3x", "137849458/model_final_280758.pkl", 40.2),
+    _detectron2("faster_rcnn_R_101_FPN_3x", "137851257/model_final_f6e8b1.pkl", 42.0),
+    _detectron2("faster_rcnn_X_101_32x8d_FPN_3x", "139173657/model_final_68b088.pkl", 43.0),
+)
+
 TORCHVISION = (
     "fasterrcnn_mobilenet_v3_large_320_fpn",
     "fasterrcnn_mobilenet_v3_large_fpn",
@@ -70,7 +90,7 @@ TORCHVISION = (
 """torchvision's detectors with published weights, which torchvision itself fetches; listed without importing it."""
 
 DETECTORS: dict[str, DetectorEntry] = {
-    e.name: e for e in (_SSDLITE, *(DetectorEntry(name, "91 (COCO)") for name in TORCHVISION))
+    e.name: e for e in (_SSDLITE, *DETECTRON2, *(DetectorEntry(name, "91 (COCO)") for name in TORCHVISION))
 }
 """Every entry by name."""
 

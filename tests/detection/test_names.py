@@ -11,6 +11,7 @@ from sf_detect.detection import (
     PrecomputedDetector,
     WholeFrameDetector,
     build_detector,
+    coco,
     detector_names,
     names,
     ssdlite_person,
@@ -18,6 +19,7 @@ from sf_detect.detection import (
 from sf_detect.detection.ssdlite import SSDLite
 from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
 from sf_detect.errors import ConfigError, UnknownNameError
+from sf_detect.weights import detector_table
 
 
 @pytest.fixture
@@ -57,6 +59,11 @@ def test_unknown_names_get_a_suggestion() -> None:
 def test_all_names_are_listed() -> None:
     assert detector_names()[:3] == ["ssdlite_person", "whole_frame", "precomputed:FILE.csv"]
     assert "fasterrcnn_resnet50_fpn_v2" in detector_names()
+
+
+def test_the_table_that_needs_no_torch_lists_torchvisions_names() -> None:
+    assert set(detector_table.TORCHVISION) <= set(coco.names())
+    assert set(detector_table.DETECTORS) <= set(detector_names())
 
 
 def test_tracks_start_where_detectors_are_sure() -> None:
