@@ -189,7 +189,8 @@ class ViewSampler:
             last = this
         if last is None:
             return
-        found.update(dict.fromkeys(wanted[ready:], last.squares))
+        if ready < len(wanted):
+            found.update(dict.fromkeys(wanted[ready:], last.squares))
         for number in range(done, len(self._times)):
             yield self._clip(number, found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from fractions import Fraction
 
 import numpy as np
@@ -118,18 +119,25 @@ def test_what_a_wrong_duration_promised_is_the_last_frame():
 
 def test_clips_come_as_soon_as_they_are_complete_and_old_frames_go():
     seen: list[int] = []
+    kept: list[weakref.ref[np.ndarray]] = []
 
     def frames():
         for frame in square_source(300, fps=10):
             seen.append(frame.index)
             yield frame
 
-    sampler = ViewSampler(clip_times(SPEC, 5, 30.0), WHOLE)
-    clips = sampler(frames(), 0.1)
-    when = [(next(clips), seen[-1])[1] for _ in range(5)]
-    assert when[0] == 6
-    assert max(b - a for a, b in zip([0, *when], when, strict=False)) < 80
-    assert list(clips) == []
+    def crop(image):
+        cut = WHOLE(image)
+        kept.append(weakref.ref(cut))
+        return cut
+
+    when, alive = [], []
+    for _ in ViewSampler(clip_times(SPEC, 5, 30.0), crop)(frames(), 0.1):
+        when.append(seen[-1])
+        alive.append(sum(reference() is not None for reference in kept))
+    assert when == [6, 79, 152, 225, 298]
+    assert len(kept) == 20
+    assert max(alive) <= SPEC.num_frames
     assert seen[-1] == 299
 
 
