@@ -148,7 +148,7 @@ def measure_stages(video: Path, folder: Path) -> None:
             timed.calls["decode"] += 1
             yield frame
 
-    FileSource.__iter__ = timed_iterate  # type: ignore[method-assign]
+    FileSource.__iter__ = timed_iterate  # type: ignore[method-assign,assignment]
     summary = annotate_video(video, out_video=folder / "out.mp4", out_jsonl=folder / "out.jsonl")
     print(f"{summary.frames} frames in {summary.wall_seconds:.2f} s, {summary.fps:.1f} frames/s")
     print(f"{'stage':<18}{'calls':>7}{'ms a call':>11}{'ms a frame':>12}{'of wall':>9}")
