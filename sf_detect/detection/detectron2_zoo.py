@@ -19,6 +19,7 @@ from torchvision.models.detection import FasterRCNN, FasterRCNN_ResNet50_FPN_Wei
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
@@ -122,6 +123,13 @@ class RoIAlignV2(MultiScaleRoIAlign):
         return pooled
 
 
+class _Normalise(GeneralizedRCNNTransform):
+    """Subtracts, divides and pads; torchvision's own would resize once more whatever it is given."""
+
+    def resize(self, image: Tensor, target: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
+        return image, target
+
+
 def build_network(architecture: Architecture, score_threshold: float = _SCORE_THRESHOLD) -> FasterRCNN:
     """The network, randomly initialised; takes BGR images (3, H, W) of 0..255, which it does not resize."""
     body = ResNet(
@@ -145,11 +153,11 @@ def build_network(architecture: Architecture, score_threshold: float = _SCORE_TH
         box_roi_pool=RoIAlignV2(["0", "1", "2", "3"], 7, 0),
         box_head=TwoMLPHead(channels * 7 * 7, architecture.representation),
         box_predictor=FastRCNNPredictor(architecture.representation, architecture.num_classes + 1),
-        image_mean=_MEAN,
-        image_std=architecture.std,
         box_score_thresh=score_threshold,
-        _skip_resize=True,
     )
+    # detectron2 keeps these in single precision, in a network of doubles too.
+    mean, std = (np.asarray(values, np.float32).tolist() for values in (_MEAN, architecture.std))
+    network.transform = _Normalise(MIN_SIZE, MAX_SIZE, mean, std)
     network.rpn.min_size = float(np.finfo(np.float32).tiny)  # only boxes without area go
     return network
 

@@ -11,35 +11,19 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from tiny_detectron2 import TINY, detectron2_names, shapes
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
 from sf_detect.detection import Selection, build_detector, detector_names
 from sf_detect.detection import detectron2_zoo as zoo
 from sf_detect.detection.detectron2_weights import from_detectron2, read_detectron2
-from sf_detect.detection.detectron2_zoo import ARCHITECTURES, Architecture, Detectron2ZooDetector, build_network
+from sf_detect.detection.detectron2_zoo import ARCHITECTURES, Detectron2ZooDetector, build_network
 from sf_detect.errors import UnknownNameError, WeightsFormatError, WeightsMismatchError
 from sf_detect.weights import fetching
 
 NAME = "tiny"
-TINY = Architecture((1, 1, 1, 1), width_per_group=4, pyramid_channels=8, representation=16)
 BLOCKS = {name: a.layers for name, a in {**ARCHITECTURES, NAME: TINY}.items()}
-
-
-def detectron2_names(layers: tuple[int, ...]) -> list[str]:
-    """All names of a Faster R-CNN with FPN in a file of the zoo, written down from its modules."""
-    norm = [f"norm.{leaf}" for leaf in ("weight", "bias", "running_mean", "running_var")]
-    names = [f"backbone.bottom_up.stem.conv1.{leaf}" for leaf in ("weight", *norm)]
-    for stage, blocks in enumerate(layers, start=2):
-        for block in range(blocks):
-            convolutions = ["conv1", "conv2", "conv3", *(["shortcut"] if block == 0 else [])]
-            prefix = f"backbone.bottom_up.res{stage}.{block}"
-            names += [f"{prefix}.{c}.{leaf}" for c in convolutions for leaf in ("weight", *norm)]
-        names += [f"backbone.fpn_{kind}{stage}.{leaf}" for kind in ("lateral", "output") for leaf in ("weight", "bias")]
-    heads = [f"proposal_generator.rpn_head.{n}" for n in ("conv", "objectness_logits", "anchor_deltas")]
-    heads += [f"roi_heads.{n}" for n in ("box_head.fc1", "box_head.fc2", "box_predictor.cls_score")]
-    heads += ["roi_heads.box_predictor.bbox_pred"]
-    return names + [f"{head}.{leaf}" for head in heads for leaf in ("weight", "bias")]
 
 
 @pytest.fixture
@@ -47,14 +31,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
     """Random weights of a small network under detectron2's names; the small network is a zoo entry."""
     monkeypatch.setitem(ARCHITECTURES, NAME, TINY)
     torch.manual_seed(0)
-    with torch.device("meta"):
-        shapes = {key: value.shape for key, value in build_network(TINY).state_dict().items()}
     arrays = {}
-    for name in detectron2_names(TINY.layers):
-        (ours,) = from_detectron2({name: torch.zeros(1)})
-        shape = list(shapes[ours])
-        if "bbox_pred" in ours and "roi_heads" in ours:
-            shape[0] -= 4
+    for name, shape in shapes(TINY).items():
         values = torch.randn(shape) * (0.05 if len(shape) > 1 else 0.1)
         arrays[name] = (values.abs() + 1 if name.endswith(("norm.weight", "running_var")) else values).numpy()
     return arrays
@@ -87,9 +65,9 @@ def test_strides_and_pixels_differ_between_families() -> None:
         block = network.backbone.body["layer3"][0]
         assert (block.conv1.stride, block.conv2.stride) == strides
         assert network.backbone.body["layer1"][0].conv2.stride == (1, 1)
-    assert tuple(r50.transform.image_mean) == (103.53, 116.28, 123.675)
+    assert tuple(r50.transform.image_mean) == pytest.approx((103.53, 116.28, 123.675))
     assert tuple(r50.transform.image_std) == (1, 1, 1)
-    assert tuple(x101.transform.image_std) == (57.375, 57.12, 58.395)
+    assert tuple(x101.transform.image_std) == pytest.approx((57.375, 57.12, 58.395))
 
 
 def test_background_comes_first_and_has_no_box() -> None:
@@ -245,6 +223,14 @@ def test_pixels_go_in_as_bgr_resized_by_pillow_and_boxes_come_back_in_the_frame(
     assert len(both) == 2
     with pytest.raises(UnknownNameError, match="unknown detector class 'unicorn'"):
         Detectron2ZooDetector(network, classes=("unicorn",))
+
+
+def test_the_network_does_not_resize() -> None:
+    images, _ = build_network(TINY).eval().transform([torch.full((3, 40, 50), 130.0)])
+    assert images.image_sizes == [(40, 50)]
+    assert images.tensors.shape == (1, 3, 64, 64)
+    torch.testing.assert_close(images.tensors[0, :, 0, 0], torch.tensor([26.47, 13.72, 6.325]))
+    assert not images.tensors[0, :, 40:].any()
 
 
 def test_end_to_end(tiny: dict[str, np.ndarray], tmp_path: Path) -> None:
