@@ -151,11 +151,12 @@ def measure_stages(video: Path, folder: Path) -> None:
     FileSource.__iter__ = timed_iterate  # type: ignore[method-assign,assignment]
     summary = annotate_video(video, out_video=folder / "out.mp4", out_jsonl=folder / "out.jsonl")
     print(f"{summary.frames} frames in {summary.wall_seconds:.2f} s, {summary.fps:.1f} frames/s")
-    print(f"{'stage':<18}{'calls':>7}{'ms a call':>11}{'ms a frame':>12}{'of wall':>9}")
+    print(f"{'stage':<18}{'calls':>7}{'ms a call':>11}{'cpu ms':>9}{'ms a frame':>12}{'of wall':>9}")
     for stage, wall in sorted(timed.wall.items(), key=lambda item: -item[1]):
         calls = timed.calls[stage]
         print(
-            f"{stage:<18}{calls:>7}{1e3 * wall / max(calls, 1):>11.2f}{1e3 * wall / summary.frames:>12.2f}"
+            f"{stage:<18}{calls:>7}{1e3 * wall / max(calls, 1):>11.2f}{1e3 * timed.cpu[stage] / max(calls, 1):>9.2f}"
+            f"{1e3 * wall / summary.frames:>12.2f}"
             f"{wall / summary.wall_seconds:>9.0%}"
         )
 
