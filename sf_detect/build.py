@@ -73,7 +73,7 @@ def check_device(device: str) -> None:
 def share_cores(consumers: int) -> None:
     """Give each of `consumers` networks that run side by side an equal share of the cores.
 
-    Two that both take all cores wait for each other at every layer; on two cores that costs a third of the speed.
+    Two that both take all cores wait for each other at every layer.
     """
     import torch
 

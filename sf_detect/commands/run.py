@@ -55,7 +55,9 @@ def run(
     weights: Annotated[str | None, typer.Option(help="Checkpoint file for the action model.")] = None,
     detector: Annotated[
         str | None,
-        typer.Option(help="ssdlite_person, a torchvision detector's name, precomputed:F.csv or whole_frame."),
+        typer.Option(
+            help="ssdlite_person, a torchvision or detectron2 zoo name, precomputed:F.csv, detectron2:CONFIG or whole_frame."
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.", metavar="F.yaml")] = None,
