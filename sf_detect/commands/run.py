@@ -56,7 +56,7 @@ def run(
     detector: Annotated[
         str | None,
         typer.Option(
-            help="ssdlite_person, a torchvision or detectron2 zoo name, precomputed:F.csv, detectron2:CONFIG or whole_frame."
+            help="A name of `weights list`, precomputed:F.csv, detectron2:CONFIG or whole_frame [ssdlite_person]."
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
