@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sf_detect import boxes as box_ops
 from sf_detect.structures import ActionDetections, Clip, ClipSpec
 
-DEFAULT_THRESHOLD = 0.2
+DEFAULT_THRESHOLD = 0.25
 """Score from which an action counts where the weights bring no thresholds."""
 
 
@@ -75,7 +75,7 @@ class ActionPredictor:
         device: Where it runs.
         name: For people to read.
         label_ids: C ids of the classes in annotation files; counted from 1 where None.
-        thresholds: C scores from which an action counts; 0.2 where None.
+        thresholds: C scores from which an action counts; 0.25 where None.
     """
 
     def __init__(
