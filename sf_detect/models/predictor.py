@@ -75,7 +75,7 @@ class ActionPredictor:
         device: Where it runs.
         name: For people to read.
         label_ids: C ids of the classes in annotation files; counted from 1 where None.
-        thresholds: C scores from which an action counts; 0.25 where None.
+        thresholds: C scores from which an action counts; `DEFAULT_THRESHOLD` where None.
     """
 
     def __init__(

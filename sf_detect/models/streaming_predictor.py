@@ -75,7 +75,7 @@ class StreamingPredictor:
         device: Where it runs.
         name: For people to read.
         label_ids: C ids of the classes in annotation files; counted from 1 where None.
-        thresholds: C scores from which an action counts; 0.3 where None.
+        thresholds: C scores from which an action counts; `DEFAULT_THRESHOLD` where None.
 
     Attributes:
         exact: True if the scores are those of the network run over the whole video.
