@@ -128,13 +128,13 @@ def check_times(config: RunConfig) -> None:
     Raises:
         ConfigError: A stride or a limit that is not positive.
     """
-    for name, value, least in (
-        ("pipeline.stride", config.pipeline.stride, 0.0),
-        ("pipeline.detection_interval", config.pipeline.detection_interval, 0.0),
-        ("max_seconds", config.max_seconds, 0.0),
-        ("fps", config.fps, 0.0),
+    for name, value in (
+        ("pipeline.stride", config.pipeline.stride),
+        ("pipeline.detection_interval", config.pipeline.detection_interval),
+        ("max_seconds", config.max_seconds),
+        ("fps", config.fps),
     ):
-        if value is not None and not (value > least and np.isfinite(value)):
+        if value is not None and not (value > 0 and np.isfinite(value)):
             raise ConfigError(f"{name} is {value}; expected a number of seconds (or frames a second) above 0.")
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sf_detect.models.classifier import ClipClassifier
-    from sf_detect.models.predictor import ActionPredictor
+    from sf_detect.models.predictor import ActionPredictor, Preprocessing
     from sf_detect.models.streaming_predictor import StreamingPredictor
     from sf_detect.rendering import Renderer
     from sf_detect.weights.zoo import ZooEntry
@@ -155,7 +155,6 @@ def build_streaming_predictor(config: RunConfig | None = None) -> StreamingPredi
 
 def _predictor_parts(config: RunConfig) -> dict[str, Any]:
     from sf_detect.labels import label_set
-    from sf_detect.models.predictor import Preprocessing
     from sf_detect.weights.zoo import entry
 
     chosen = entry(config.model.name)
@@ -169,15 +168,21 @@ def _predictor_parts(config: RunConfig) -> dict[str, Any]:
         "network": load_model(chosen.name, config.model.weights, config.device),
         "clip_spec": chosen.clip_spec,
         "labels": labels.names,
-        "preprocessing": Preprocessing(
-            chosen.short_side, chosen.mean, chosen.std, bgr=chosen.channel_order == "bgr", slow_index=chosen.slow_index
-        ),
+        "preprocessing": _preprocessing(chosen),
         "activation": chosen.activation,
         "device": config.device,
         "name": chosen.name,
         # AVA's format counts classes from 1; sets of our own that count from 0 are shifted.
         "label_ids": [i + 1 for i in labels.ids] if min(labels.ids) == 0 else labels.ids,
     }
+
+
+def _preprocessing(entry: ZooEntry) -> Preprocessing:
+    from sf_detect.models.predictor import Preprocessing
+
+    return Preprocessing(
+        entry.short_side, entry.mean, entry.std, bgr=entry.channel_order == "bgr", slow_index=entry.slow_index
+    )
 
 
 def build_classifier(
@@ -200,7 +205,6 @@ def build_classifier(
     """
     from sf_detect.labels import load_labels
     from sf_detect.models.classifier import ClipClassifier
-    from sf_detect.models.predictor import Preprocessing
     from sf_detect.weights.zoo import entry
 
     chosen = entry(name)
@@ -216,9 +220,7 @@ def build_classifier(
         load_model(name, weights, device),
         chosen.clip_spec,
         names,
-        Preprocessing(
-            chosen.short_side, chosen.mean, chosen.std, bgr=chosen.channel_order == "bgr", slow_index=chosen.slow_index
-        ),
+        _preprocessing(chosen),
         crop=chosen.crop,
         loop=chosen.short_video == "loop",
         activation=chosen.activation,

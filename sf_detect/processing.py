@@ -26,7 +26,7 @@ class RunSummary:
         first_result_seconds: Until the first result was out; None if there was none.
         tracks: How many persons, by track id.
         decode_errors: Errors met while decoding; the good part was processed.
-        top_actions: How many keyframe persons each label was the best-scored one of (above 0.5).
+        top_actions: How many keyframe persons each label was the best-scored one of, at or above its threshold.
         interrupted: True if stopped before the end.
         warnings: What a user should know about the outputs.
     """

@@ -63,7 +63,28 @@ class Preprocessing:
         return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in clip.frames])
 
 
-class ActionPredictor:
+class PredictorOutputs:
+    """What a predictor says about its scores, whichever way they are computed; see `ActionPredictor`."""
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        activation: str,
+        name: str,
+        label_ids: Sequence[int] | None,
+        thresholds: Sequence[float] | None,
+    ) -> None:
+        self.labels, self.name, self._activation = tuple(labels), name, activation
+        self.label_ids = tuple(label_ids) if label_ids is not None else tuple(range(1, len(self.labels) + 1))
+        self.thresholds = tuple(thresholds) if thresholds is not None else (DEFAULT_THRESHOLD,) * len(self.labels)
+
+    def _activated(self, logits: Tensor) -> np.ndarray:
+        """Logits (N, C) as scores (N, C) float32 in [0, 1]."""
+        scores = logits.sigmoid() if self._activation == "sigmoid" else logits.softmax(-1)
+        return scores.float().cpu().numpy()
+
+
+class ActionPredictor(PredictorOutputs):
     """A network as an `ActionModel`.
 
     Args:
@@ -93,13 +114,10 @@ class ActionPredictor:
     ) -> None:
         if activation not in ("sigmoid", "softmax"):
             raise ValueError(f"activation is 'sigmoid' or 'softmax', got {activation!r}")
-        self.clip_spec, self.labels, self.preprocessing = clip_spec, tuple(labels), preprocessing
-        self.name = name
-        self.label_ids = tuple(label_ids) if label_ids is not None else tuple(range(1, len(self.labels) + 1))
-        self.thresholds = tuple(thresholds) if thresholds is not None else (DEFAULT_THRESHOLD,) * len(self.labels)
+        super().__init__(labels, activation, name, label_ids, thresholds)
+        self.clip_spec, self.preprocessing = clip_spec, preprocessing
         self._device = torch.device(device)
         self._network = network.eval().to(self._device)
-        self._activation = activation
 
     @torch.inference_mode()
     def __call__(self, clips: Sequence[Clip]) -> list[ActionDetections]:
@@ -126,5 +144,4 @@ class ActionPredictor:
             scaled = box_ops.scale(box_ops.clip(clip.persons.boxes, clip.image_size), clip.image_size, input_size)
             rows.append(np.concatenate([np.full((len(scaled), 1), batch_index, np.float32), scaled], axis=1))
         logits = self._network(pathways, torch.from_numpy(np.concatenate(rows)).float().to(self._device))
-        scores = logits.sigmoid() if self._activation == "sigmoid" else logits.softmax(-1)
-        return np.split(scores.float().cpu().numpy(), np.cumsum([len(c.persons) for c in clips])[:-1])
+        return np.split(self._activated(logits), np.cumsum([len(c.persons) for c in clips])[:-1])

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
 from sf_detect.errors import ConfigError
-from sf_detect.models.predictor import DEFAULT_THRESHOLD, Preprocessing
+from sf_detect.models.predictor import PredictorOutputs, Preprocessing
 from sf_detect.models.sampling import slow_index
 from sf_detect.models.streaming import APPROXIMATION, StreamingModel, step_frames
 from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, UInt8Array
@@ -62,7 +62,7 @@ class TimeGrid:
             yield last if time - last.pts <= frame.pts - time + 1e-6 else frame
 
 
-class StreamingPredictor:
+class StreamingPredictor(PredictorOutputs):
     """A network as a `StreamingActionModel`.
 
     Args:
@@ -102,11 +102,9 @@ class StreamingPredictor:
     ) -> None:
         if activation not in ("sigmoid", "softmax"):
             raise ConfigError(f"activation is 'sigmoid' or 'softmax', got {activation!r}")
-        self.clip_spec, self.labels, self.preprocessing = clip_spec, tuple(labels), preprocessing
-        self.name = name
-        self.label_ids = tuple(label_ids) if label_ids is not None else tuple(range(1, len(self.labels) + 1))
-        self.thresholds = tuple(thresholds) if thresholds is not None else (DEFAULT_THRESHOLD,) * len(self.labels)
-        self._device, self._activation, self._resize = torch.device(device), activation, resize
+        super().__init__(labels, activation, name, label_ids, thresholds)
+        self.clip_spec, self.preprocessing = clip_spec, preprocessing
+        self._device, self._resize = torch.device(device), resize
         window = max(1, clip_spec.num_frames // step_frames(network))
         self._model = StreamingModel(network.eval().to(self._device), window)
         self._grid = TimeGrid(clip_spec.interval, longest_gap=max(clip_spec.duration, _SHORTEST_CUT))
@@ -151,8 +149,7 @@ class StreamingPredictor:
             return ActionDetections(pts, persons, np.zeros((0, len(self.labels)), np.float32))
         scaled = box_ops.scale(box_ops.clip(persons.boxes, image_size), image_size, self._input_size)
         logits = self._model.scores(torch.from_numpy(scaled).float().to(self._device))
-        scores = logits.sigmoid() if self._activation == "sigmoid" else logits.softmax(-1)
-        return ActionDetections(pts, persons, scores.float().cpu().numpy())
+        return ActionDetections(pts, persons, self._activated(logits))
 
     def _tensor(self, frames: Sequence[Frame]) -> Tensor:
         """(3, n, h, w) normalised frames of one size; equal frames in a row are resized once."""
