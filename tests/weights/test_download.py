@@ -58,6 +58,8 @@ class Handler(BaseHTTPRequestHandler):
         if code == 200 and wanted and site.ranges and self.headers.get("If-Range") == site.tag:
             start, code = int(wanted.removeprefix("bytes=").rstrip("-")) + site.shift, 206
         self.send_response(code)
+        # Said aloud: a client that takes the connection for reusable meets it closing and fails, by chance.
+        self.send_header("Connection", "close")
         if code == 206:
             self.send_header("Content-Range", f"bytes {start}-{len(site.data) - 1}/{len(site.data)}")
         for key, value in (site.headers | ({"ETag": site.tag} if site.tag else {})).items():
