@@ -9,19 +9,22 @@ from sf_detect.evaluation.command import (
     evaluate_kinetics,
     evaluate_tubes,
 )
-from sf_detect.evaluation.mean_ap import MeanAP
+from sf_detect.evaluation.mean_ap import FrameBoxes, MeanAP, frame_map
 from sf_detect.evaluation.persons import person_ap
-from sf_detect.evaluation.plots import write_plots
+from sf_detect.evaluation.plots import plot_confusion, write_plots
 
 __all__ = [
     "AccuracyResult",
     "AvaResult",
+    "FrameBoxes",
     "MeanAP",
     "TubeResult",
     "evaluate_ava",
     "evaluate_charades",
     "evaluate_kinetics",
     "evaluate_tubes",
+    "frame_map",
     "person_ap",
+    "plot_confusion",
     "write_plots",
 ]

@@ -100,6 +100,19 @@ def frame_map(
         labels: The classes.
         how: A convention or its name.
         iou_threshold: Least IoU of a hit.
+
+    Example: frames may be named by any keys, once both sides number them alike. "act" is what most published numbers
+    on J-HMDB use, "yowo" the precision envelope of PASCAL VOC.
+
+        >>> true_keys, keys = ["v1/0", "v2/7"], ["v2/7", "v1/0", "v1/0"]
+        >>> _, numbers = np.unique(true_keys + keys, return_inverse=True)
+        >>> true_boxes = np.array([[0.0, 0.0, 9.0, 9.0], [5.0, 5.0, 20.0, 30.0]])
+        >>> truth = FrameBoxes(np.zeros(2, int), numbers[:2], np.array([0, 1]), true_boxes, np.ones(2))
+        >>> found = FrameBoxes(
+        ...     np.zeros(3, int), numbers[2:], np.array([1, 0, 1]), true_boxes[[1, 0, 0]], np.array([0.9, 0.8, 0.3])
+        ... )
+        >>> frame_map(truth, found, LabelMap.of(["run", "walk"]), "yowo").mean_ap
+        1.0
     """
     how = how if isinstance(how, Convention) else convention(how)
     found = found.select(found.scores > how.least_score)

@@ -1,4 +1,7 @@
-"""Pictures of an evaluation: AP bars and precision-recall curves, as PNG (extra "plots") or as one HTML file."""
+"""Pictures of an evaluation: AP bars, precision-recall curves and confusion matrices.
+
+PNG takes the extra "plots"; HTML is one file and needs nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.errors import MissingExtraError, SinkError, UnknownNameError
+from sf_detect.errors import ConfigError, MissingExtraError, SinkError, UnknownNameError
 from sf_detect.evaluation.ava import AvaResult, ClassResult
 
 FORMATS = ("png", "html")
@@ -130,6 +133,46 @@ def _curve_figure(result: AvaResult) -> Any:
         axes.tick_params(labelsize=6, labelbottom=place + columns >= len(scored))
         short = name if len(name) <= 22 else f"{name[:21]}…"
         axes.set_title(f"{short}\n{100 * one.ap:.1f}", fontsize=6.5)
+    return figure
+
+
+def plot_confusion(matrix: npt.NDArray[np.integer], names: Sequence[str], path: str | Path) -> Path:
+    """Writes a confusion matrix as PNG: colour is the share of a row, text the count.
+
+    Args:
+        matrix: (C, C) counts, as `confusion` gives them: the row is the true class.
+        names: The C classes.
+        path: The file; its folder is made if it is missing.
+
+    Raises:
+        ConfigError: Another shape.
+        MissingExtraError: Matplotlib is not installed.
+        SinkError: The file cannot be written.
+    """
+    matrix = np.asarray(matrix)
+    if matrix.shape != (len(names), len(names)) or not len(names):
+        raise ConfigError(f"a confusion matrix of {len(names)} classes is square of that size, got {matrix.shape}")
+    figure = _confusion_figure(matrix, list(names))
+    return _write(Path(path), partial(figure.savefig, format="png"))
+
+
+def _confusion_figure(matrix: npt.NDArray[np.integer], names: list[str]) -> Any:
+    totals = matrix.sum(axis=1)
+    share = matrix / np.maximum(totals, 1)[:, None]
+    size = 2.6 + 0.36 * len(names)
+    figure = _figure(size + 0.6, size)
+    axes = figure.add_subplot()
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    places = range(len(names))
+    axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_yticks(places, [f"{name}  ({total})" for name, total in zip(names, totals, strict=True)], fontsize=8)
+    axes.set(xlabel="predicted", ylabel="true (number of them)")
+    for row, column in zip(*np.nonzero(matrix), strict=True):
+        colour = "white" if share[row, column] > 0.55 else "#222222"
+        axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=7, color=colour)
+    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
+    total = int(totals.sum())
+    axes.set_title(f"{int(matrix.trace())} of {total} right, {matrix.trace() / max(total, 1):.1%}", fontsize=10)
     return figure
 
 
