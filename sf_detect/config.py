@@ -125,13 +125,16 @@ class RunConfig:
     render: RenderConfig = field(default_factory=RenderConfig)
 
 
-def load_config(schema: type[C], path: Path | str | None = None, overrides: Sequence[str] = ()) -> C:
+def load_config(
+    schema: type[C], path: Path | str | None = None, overrides: Sequence[str] = (), apart: Sequence[str] = ()
+) -> C:
     """Read settings.
 
     Args:
         schema: A dataclass with defaults, such as `RunConfig`.
         path: YAML file laid over the defaults.
         overrides: `key.subkey=value` strings laid over both.
+        apart: Top keys of the file that are no settings of the schema and are read with `read_key`.
 
     Raises:
         ConfigError: A file that can't be read, a value of the wrong type.
@@ -141,12 +144,24 @@ def load_config(schema: type[C], path: Path | str | None = None, overrides: Sequ
 
     merged = OmegaConf.structured(schema)
     if path is not None:
-        merged = _merge(merged, _read_yaml(Path(path)), schema, str(path))
+        loaded = _read_yaml(Path(path))
+        for key in apart:
+            loaded.pop(key, None)
+        merged = _merge(merged, loaded, schema, str(path))
     for override in overrides:
         if "=" not in override:
             raise ConfigError(f"override {override!r} is not of the form key=value, for example pipeline.stride=0.25")
         merged = _merge(merged, OmegaConf.from_dotlist([override]), schema, f"override {override!r}")
     return cast(C, OmegaConf.to_object(merged))
+
+
+def read_key(path: Path | str, key: str, default: str) -> str:
+    """The value of a top key of a YAML file, `default` where it has none.
+
+    Raises:
+        ConfigError: The file can't be read.
+    """
+    return str(_read_yaml(Path(path)).get(key, default))
 
 
 def _read_yaml(path: Path) -> Any:

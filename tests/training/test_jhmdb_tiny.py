@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_jhmdb import write_tiny_jhmdb
 
-from sf_detect.config import load_config
+from sf_detect.commands.train import load_recipe
 from sf_detect.errors import ConfigError, DataError
 from sf_detect.models.inception_i3d import InceptionI3D
 from sf_detect.training import distillation, recipe
@@ -33,11 +33,11 @@ def settings(tmp_path, monkeypatch):
         "test_frames=8",
     ]
     overrides += ["short_side=32", "augmentation.size=32"]
-    return load_config(recipe.Recipe, CONFIG, overrides)
+    return load_recipe(CONFIG, overrides)[1]
 
 
 def test_the_shipped_recipe_is_the_default():
-    assert load_config(recipe.Recipe, CONFIG) == recipe.Recipe()
+    assert load_recipe(CONFIG)[1] == recipe.Recipe()
 
 
 def test_prepare_train_resume_test(settings, tmp_path):

@@ -1,0 +1,75 @@
+"""`sf-detect train` and `sf-detect test`: a recipe of configs/ in, weights or figures out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sf_detect.config import load_config, read_key
+
+if TYPE_CHECKING:
+    from sf_detect.training.recipes import RecipeKind
+
+DEFAULT_RECIPE = "clips"
+
+Config = Annotated[Path, typer.Argument(help="A recipe, a YAML file such as those in configs/.", metavar="CONFIG")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Settings that differ from the recipe.", metavar="[KEY=VALUE ...]")
+]
+
+TRAIN_HELP = """Train a network by a recipe; continue where an interrupted run stopped.
+
+Examples:
+
+    sf-detect train configs/jhmdb/slowfast_tiny.yaml data=DIR
+
+    torchrun --nproc-per-node=2 -m sf_detect train configs/ava/slowfast_8x8_r50.yaml
+"""
+TEST_HELP = """Measure the weights that a recipe trained, or those of a file.
+
+Examples:
+
+    sf-detect test configs/jhmdb/slowfast_tiny.yaml data=DIR
+
+    sf-detect test configs/ava/slowfast_8x8_r50.yaml --weights SLOWFAST_8x8_R50_DETECTION.pyth
+"""
+
+
+def load_recipe(config: Path, overrides: list[str] | None = None) -> tuple[RecipeKind, Any]:
+    """The kind of a recipe file and its settings.
+
+    Raises:
+        ConfigError: The file can't be read, or holds a value of the wrong type.
+        UnknownNameError: A kind of recipe or a key that does not exist.
+    """
+    from sf_detect.training.recipes import recipe_kind
+
+    kind = recipe_kind(read_key(config, "recipe", DEFAULT_RECIPE))
+    return kind, load_config(kind.schema, config, overrides or (), apart=("recipe",))
+
+
+def _say(text: str) -> None:
+    """Prints from one process only."""
+    if os.environ.get("RANK", "0") == "0":
+        typer.echo(text)
+
+
+def train(config: Config, overrides: Overrides = None) -> None:
+    """See `TRAIN_HELP`."""
+    kind, recipe = load_recipe(config, overrides)
+    _say(f"wrote {kind.train(recipe, _say)}")
+
+
+def measure(
+    config: Config,
+    overrides: Overrides = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="A checkpoint instead of the recipe's own result.", metavar="FILE")
+    ] = None,
+) -> None:
+    """See `TEST_HELP`."""
+    kind, recipe = load_recipe(config, overrides)
+    kind.test(recipe, weights, _say)
