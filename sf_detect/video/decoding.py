@@ -86,7 +86,7 @@ class DecodePass:
                 "picture; the file is empty, cut off at its start or damaged, so fetch or record it again."
             )
         self._first: av.VideoFrame = first
-        self._orientation = Orientation.from_display_matrix(_display_matrix(first))
+        self._orientation = Orientation.from_display_matrix(display_matrix(first))
 
     def info(self, name: str, is_live: bool = False) -> VideoInfo:
         """What the container and the first picture say, size as displayed."""
@@ -197,7 +197,8 @@ class DecodePass:
         self.last_error = getattr(error, "strerror", None) or str(error)
 
 
-def _display_matrix(picture: av.VideoFrame) -> bytes:
+def display_matrix(picture: av.VideoFrame) -> bytes:
+    """What the container says about turning the picture, as `Orientation.from_display_matrix` reads it; else empty."""
     side_data: Any = picture.side_data
     try:
         return bytes(side_data["DISPLAYMATRIX"])

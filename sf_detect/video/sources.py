@@ -36,20 +36,11 @@ class FileSource(BaseSource):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        require_readable_file(self.path)
         self._pass: DecodePass | None = self._open()
         self.info = self._pass.info(self.path.stem)
 
     def _open(self) -> DecodePass:
-        try:
-            # The prefix keeps a colon in a name from being taken for a protocol.
-            container = av.open(f"file:{self.path}", metadata_errors="replace")
-            if not any(stream.codec_context for stream in container.streams):
-                container.close()
-                raise ValueError("no stream of a known kind in it")
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceOpenError(unreadable_message(self.path, error)) from error
-        return _start_pass(container, str(self.path), live=False)
+        return _start_pass(open_container(self.path), str(self.path), live=False)
 
     def _frames(self) -> Generator[Frame, None, None]:
         current, self._pass = self._pass or self._open(), None
@@ -59,6 +50,24 @@ class FileSource(BaseSource):
         if self._pass is not None:
             self._pass.close()
             self._pass = None
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """Opens a file for decoding; the caller closes it.
+
+    Raises:
+        SourceOpenError: Missing, unreadable, empty, or of no format that FFmpeg knows; the message says why.
+    """
+    require_readable_file(path)
+    try:
+        # The prefix keeps a colon in a name from being taken for a protocol.
+        container = av.open(f"file:{path}", metadata_errors="replace")
+        if not any(stream.codec_context for stream in container.streams):
+            container.close()
+            raise ValueError("no stream of a known kind in it")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise SourceOpenError(unreadable_message(path, error)) from error
+    return container
 
 
 class StreamSource(BaseSource):
