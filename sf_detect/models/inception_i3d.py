@@ -1,8 +1,11 @@
 """Inception-I3D (Carreira and Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017, figure 3).
 
-The inflated Inception-v1: a purely three-dimensional network over RGB in [-1, 1].  Padding follows TensorFlow's "SAME"
-rule, because the public Kinetics weights were trained with it: with an even input and a stride of two, one more pixel
-is added behind than in front.
+The inflated Inception-v1: a purely three-dimensional network over RGB or flow in [-1, 1].  Padding follows TensorFlow's
+"SAME" rule, because the public Kinetics weights were trained with it: with an even input and a stride of two, one more
+pixel is added behind than in front.
+
+`InceptionV1`, the trunk, also comes with a temporal extent of one everywhere: the image network itself, applied to
+every frame on its own, under the same parameter names. `sf_detect.models.inflation` turns one into the other.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ INCEPTION_BLOCKS: Mapping[str, tuple[int, int, int, int, int, int]] = {
     "mixed_5b": (256, 160, 320, 32, 128, 128),
     "mixed_5c": (384, 192, 384, 48, 128, 128),
 }
+#: Channels of the last block.
+FEATURES = 1024
 
 
 def block_channels(name: str) -> int:
@@ -67,11 +72,15 @@ class Unit3D(nn.Module):
     """Convolution, batch normalisation without a learnt scale (as in Sonnet), ReLU."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int | tuple[int, int, int] = 1, stride: int = 1
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int | tuple[int, int, int] = 1,
+        stride: int | tuple[int, int, int] = 1,
     ) -> None:
         super().__init__()
         self.kernel = (kernel,) * 3 if isinstance(kernel, int) else kernel
-        self.stride = (stride,) * 3
+        self.stride = (stride,) * 3 if isinstance(stride, int) else stride
         self.conv = nn.Conv3d(in_channels, out_channels, self.kernel, self.stride, bias=False)
         self.bn = nn.BatchNorm3d(out_channels, eps=1e-3, momentum=1e-3)
         nn.init.ones_(self.bn.weight)
@@ -82,58 +91,65 @@ class Unit3D(nn.Module):
 
 
 class InceptionBlock3D(nn.Module):
-    """One Inception module; the branches are concatenated in order."""
+    """One Inception module; the branches are concatenated in order. `time` is the temporal extent of its windows."""
 
-    def __init__(self, in_channels: int, channels: tuple[int, int, int, int, int, int]) -> None:
+    def __init__(self, in_channels: int, channels: tuple[int, int, int, int, int, int], time: int = 3) -> None:
         super().__init__()
         b0, b1a, b1b, b2a, b2b, b3 = channels
+        window = (time, 3, 3)
         self.branch0 = Unit3D(in_channels, b0)
-        self.branch1 = nn.Sequential(Unit3D(in_channels, b1a), Unit3D(b1a, b1b, 3))
-        self.branch2 = nn.Sequential(Unit3D(in_channels, b2a), Unit3D(b2a, b2b, 3))
-        self.branch3 = nn.Sequential(MaxPool3dSame((3, 3, 3), (1, 1, 1)), Unit3D(in_channels, b3))
+        self.branch1 = nn.Sequential(Unit3D(in_channels, b1a), Unit3D(b1a, b1b, window))
+        self.branch2 = nn.Sequential(Unit3D(in_channels, b2a), Unit3D(b2a, b2b, window))
+        self.branch3 = nn.Sequential(MaxPool3dSame(window, (1, 1, 1)), Unit3D(in_channels, b3))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([self.branch0(x), self.branch1(x), self.branch2(x), self.branch3(x)], 1)
 
 
-class InceptionI3D(nn.Module):
-    """Inception-I3D for RGB clips.
+class InceptionV1(nn.Module):
+    """The trunk: clips to feature maps.
 
     Args:
-        num_classes: width of the classifier.
-        dropout: probability of dropping a pooled feature before the classifier.
+        in_channels: 3 for RGB, 2 for flow.
+        inflated: The three-dimensional network of the paper's figure 3; otherwise every window and stride is 1 over
+            time, which is the image network applied to each frame.
     """
 
-    def __init__(self, num_classes: int = 400, dropout: float = 0.0) -> None:
+    def __init__(self, in_channels: int = 3, *, inflated: bool = True) -> None:
         super().__init__()
+        self.in_channels = in_channels
+
+        def over_time(extent: int) -> int:
+            return extent if inflated else 1
+
+        three, two = over_time(3), over_time(2)
         stages: dict[str, nn.Module] = {
-            "conv_1a": Unit3D(3, 64, 7, 2),
+            "conv_1a": Unit3D(in_channels, 64, (over_time(7), 7, 7), (two, 2, 2)),
             "pool_2a": MaxPool3dSame((1, 3, 3), (1, 2, 2)),
             "conv_2b": Unit3D(64, 64),
-            "conv_2c": Unit3D(64, 192, 3),
+            "conv_2c": Unit3D(64, 192, (three, 3, 3)),
             "pool_3a": MaxPool3dSame((1, 3, 3), (1, 2, 2)),
         }
         channels = 192
         for name, widths in INCEPTION_BLOCKS.items():
             if name == "mixed_4b":
-                stages["pool_4a"] = MaxPool3dSame((3, 3, 3), (2, 2, 2))
+                stages["pool_4a"] = MaxPool3dSame((three, 3, 3), (two, 2, 2))
             if name == "mixed_5b":
-                stages["pool_5a"] = MaxPool3dSame((2, 2, 2), (2, 2, 2))
-            stages[name] = InceptionBlock3D(channels, widths)
+                stages["pool_5a"] = MaxPool3dSame((two, 2, 2), (two, 2, 2))
+            stages[name] = InceptionBlock3D(channels, widths, three)
             channels = block_channels(name)
         self.stages = nn.ModuleDict(stages)
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Conv3d(channels, num_classes, 1)
 
     def features(self, clip: Tensor, endpoints: Sequence[str] = ("mixed_5c",)) -> dict[str, Tensor]:
         """Feature maps by stage name.
 
         Args:
-            clip: (B, 3, T, H, W) float in [-1, 1].
+            clip: (B, in_channels, T, H, W) float in [-1, 1].
             endpoints: names of stages; nothing after the last one wanted is computed.
 
         Returns:
-            Maps (B, C, t, h, w); `mixed_5c` has 1024 channels, an eighth of the frames, a 32nd of the pixels.
+            Maps (B, C, t, h, w); `mixed_5c` has 1024 channels, a 32nd of the pixels and an eighth of the frames (all
+            of them where the trunk is not inflated).
 
         Raises:
             UnknownNameError: No stage has that name.
@@ -150,8 +166,23 @@ class InceptionI3D(nn.Module):
                 break
         return found
 
+
+class InceptionI3D(InceptionV1):
+    """Inception-I3D.
+
+    Args:
+        num_classes: width of the classifier.
+        dropout: probability of dropping a pooled feature before the classifier.
+        in_channels: 3 for RGB, 2 for flow.
+    """
+
+    def __init__(self, num_classes: int = 400, dropout: float = 0.0, *, in_channels: int = 3) -> None:
+        super().__init__(in_channels)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Conv3d(FEATURES, num_classes, 1)
+
     def forward(self, clip: Tensor) -> Tensor:
-        """Logits (B, num_classes) of clips (B, 3, T, H, W) in [-1, 1]; T >= 9 and H, W >= 193, ideally 224."""
+        """Logits (B, num_classes) of clips (B, in_channels, T, H, W) in [-1, 1]; T >= 9, H, W >= 193, ideally 224."""
         features = F.avg_pool3d(self.features(clip)["mixed_5c"], (2, 7, 7), 1)
         return self.classifier(self.dropout(features)).mean((2, 3, 4))
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.models.bn_inception import FEATURES, BNInception
+from sf_detect.models.inflation import across_channels
 
 #: Channels of one snippet by modality: an image, five RGB differences, five flows of two components.
 CHANNELS: Mapping[str, int] = {"rgb": 3, "rgb_difference": 15, "flow": 10, "warped_flow": 10}
@@ -134,8 +135,7 @@ def across_modalities(state: Mapping[str, Tensor], channels: int) -> dict[str, T
     if len(first) != 1 or state[first[0]].shape[1] != 3:
         found = [tuple(state[k].shape) for k in first]
         raise ConfigError(f"cross-modality initialisation starts from an RGB network, got first convolutions {found}")
-    weight = state[first[0]].mean(1, keepdim=True).repeat(1, channels, 1, 1)
-    return {**state, first[0]: weight}
+    return {**state, first[0]: across_channels(state[first[0]], channels)}
 
 
 def fuse_streams(scores: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

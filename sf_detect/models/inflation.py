@@ -1,0 +1,195 @@
+"""Video networks that start from an image network (Carreira and Zisserman, "Quo Vadis", CVPR 2017, section 2.4).
+
+A two-dimensional kernel is repeated over time and divided by the number of repetitions. A "boring video", one image
+again and again, then has the activations of the image at every moment that sees no temporal padding.
+
+torchvision's image networks fill these: `googlenet` (Inception-v1 with batch normalisation; expects [-1, 1] as the
+video network does) every Inception-v1 trunk, inflated or not; `resnet50` and `resnet101` the Slow-only, I3D- and
+C2D-ResNets and the slow pathway of SlowFast. BN-Inception, the backbone of TSN, has other blocks and no inflated twin
+here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import get_model_weights
+
+from sf_detect.errors import ConfigError, UnknownNameError, WeightsDownloadError, WeightsMismatchError
+from sf_detect.models.inception_i3d import INCEPTION_BLOCKS, InceptionV1
+from sf_detect.models.slowfast import SlowFast
+from sf_detect.weights.checkpoint import read_checkpoint
+
+#: torchvision's image networks that can be inflated.
+IMAGE_NETWORKS = ("googlenet", "resnet50", "resnet101")
+_COUNTER = ".num_batches_tracked"
+
+
+def inflate(kernel: Tensor, length: int) -> Tensor:
+    """(out, in, length, H, W) out of an image kernel (out, in, H, W): repeated over time, divided by `length`."""
+    return kernel.unsqueeze(2).repeat(1, 1, length, 1, 1) / length
+
+
+def across_channels(kernel: Tensor, channels: int) -> Tensor:
+    """Averages a kernel (out, in, ...) over its inputs and repeats it for `channels` of them.
+
+    Cross-modality initialisation (Wang et al., "Temporal Segment Networks", section 3.2): how a network of flow starts
+    from one of RGB.
+    """
+    return kernel.mean(1, keepdim=True).repeat_interleave(channels, 1)
+
+
+def image_weights(source: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The state dict of an image network.
+
+    Args:
+        source: One of `IMAGE_NETWORKS`, whose ImageNet weights torchvision downloads into its cache on first use; or a
+            file with the state dict of one.
+
+    Raises:
+        UnknownNameError: Neither such a name nor a file.
+        WeightsDownloadError: They cannot be fetched.
+        WeightsFormatError: The file is no checkpoint.
+    """
+    if source in IMAGE_NETWORKS:
+        official = get_model_weights(str(source))["IMAGENET1K_V1"]
+        show = sys.stderr is not None and sys.stderr.isatty()
+        try:
+            return dict(official.get_state_dict(progress=show, check_hash=True, map_location="cpu", weights_only=True))
+        except (URLError, OSError, RuntimeError) as error:
+            raise WeightsDownloadError(
+                f"the ImageNet weights of {source} cannot be fetched: {error}. Connect to the network and try again, or "
+                f"fetch {official.url} elsewhere and give the file instead of the name."
+            ) from error
+    if not Path(source).is_file():
+        raise UnknownNameError("image network or file", os.fspath(source), IMAGE_NETWORKS)
+    return read_checkpoint(source).state
+
+
+def initialise_from_image(network: nn.Module, image: str | os.PathLike[str] | Mapping[str, Tensor]) -> list[str]:
+    """Gives every part of a network that has an image twin the weights of the image network.
+
+    Classifiers, non-local blocks, the fast pathway and the columns that read lateral connections keep their values. A
+    first convolution of other than three channels gets the RGB weights by `across_channels`.
+
+    Args:
+        network: Holds Inception-v1 trunks (`InceptionV1`: every Inception-I3D and the structures of "Quo Vadis") or is
+            a `SlowFast` network.
+        image: See `image_weights`, or the state dict itself.
+
+    Returns:
+        The names of parameters and buffers that were not touched.
+
+    Raises:
+        ConfigError: The network has no part of the image network's family.
+        WeightsMismatchError: The image network is of another depth or width. Nothing is changed then.
+    """
+    state = dict(image) if isinstance(image, Mapping) else image_weights(image)
+    kind, rename = _family(state)
+    renamed = {new: value for name, value in state.items() if (new := rename(name)) is not None}
+    own = network.state_dict()
+    filled: dict[str, Tensor] = {}
+    for prefix, part in _parts(network, kind):
+        names = {name for name in part.state_dict() if _has_twin(name) and not name.endswith(_COUNTER)}
+        missing, unexpected = names - renamed.keys(), renamed.keys() - names
+        fitted = {n: _fit(renamed[n], own[prefix + n]) for n in names & renamed.keys()}
+        wrong = [
+            f"{n} {tuple(renamed[n].shape)} for {tuple(own[prefix + n].shape)}" for n in fitted if fitted[n] is None
+        ]
+        if missing or unexpected or wrong:
+            raise WeightsMismatchError(f"{type(part).__name__} (from an image network)", missing, unexpected, wrong)
+        filled |= {prefix + n: value for n, value in fitted.items() if value is not None}
+    if not filled:
+        raise ConfigError(
+            f"{type(network).__name__} has nothing that an image network of this kind fills; expected one with a "
+            f"{kind.__name__} inside. googlenet fits Inception-v1 networks, resnet50 and resnet101 the SlowFast family."
+        )
+    network.load_state_dict({**own, **filled})
+    return [name for name in own if name not in filled and not name.endswith(_COUNTER)]
+
+
+def _parts(network: nn.Module, kind: type[nn.Module]) -> Iterator[tuple[str, nn.Module]]:
+    for name, module in network.named_modules():
+        if isinstance(module, kind):
+            yield f"{name}." if name else "", module
+
+
+def _has_twin(name: str) -> bool:
+    """Whether the image network has this parameter of `InceptionV1` or `SlowFast` too."""
+    return name.startswith("stages.") or (".pathway0_" in name and "nonlocal" not in name)
+
+
+def _fit(value: Tensor, own: Tensor) -> Tensor | None:
+    """An image network's tensor in the shape of `own`; None where it has no place there."""
+    if value.ndim == 4 and own.ndim == 5:
+        entering = own.shape[1]
+        if value.shape[1] == 3 and entering != 3:
+            value = across_channels(value, entering)
+        value = inflate(value, own.shape[2])
+        if value.shape[1] < entering and value.shape[0] == own.shape[0]:
+            # The slow pathway's input is followed by that of the lateral connection, which no image network has.
+            value = torch.cat([value.to(own), own[:, value.shape[1] :]], 1)
+    return value if value.shape == own.shape else None
+
+
+def _family(state: Mapping[str, Tensor]) -> tuple[type[nn.Module], Callable[[str], str | None]]:
+    if "inception3a.branch1.conv.weight" in state:
+        return InceptionV1, _from_googlenet
+    if "layer1.0.conv1.weight" in state:
+        return SlowFast, _from_resnet
+    raise ConfigError(
+        f"these weights are of no image network that can be inflated; they start with {list(state)[:3]}. "
+        f"Expected torchvision's {', '.join(IMAGE_NETWORKS)}."
+    )
+
+
+_GOOGLENET_STEMS = {"conv1": "conv_1a", "conv2": "conv_2b", "conv3": "conv_2c"}
+_GOOGLENET_BLOCKS = {
+    f"inception{number}{letter}": name
+    for number in (3, 4, 5)
+    for letter, name in zip("abcde", [b for b in INCEPTION_BLOCKS if b.startswith(f"mixed_{number}")], strict=False)
+}
+
+
+def _from_googlenet(name: str) -> str | None:
+    """Our name of a torchvision GoogLeNet tensor; None for its classifiers and counters."""
+    first, _, rest = name.partition(".")
+    if name.endswith(_COUNTER) or first in ("fc", "aux1", "aux2"):
+        return None
+    if first in _GOOGLENET_STEMS:
+        return f"stages.{_GOOGLENET_STEMS[first]}.{rest}"
+    if first not in _GOOGLENET_BLOCKS:
+        return name
+    branch = re.sub(r"^branch(\d)", lambda m: f"branch{int(m[1]) - 1}", rest)
+    return f"stages.{_GOOGLENET_BLOCKS[first]}.{branch}"
+
+
+_RESNET_LAYER = {
+    "conv1": "branch2.a",
+    "conv2": "branch2.b",
+    "conv3": "branch2.c",
+    "bn1": "branch2.a_bn",
+    "bn2": "branch2.b_bn",
+    "bn3": "branch2.c_bn",
+    "downsample.0": "branch1",
+    "downsample.1": "branch1_bn",
+}
+_RESNET_NAME = re.compile(r"^layer(?P<layer>\d)\.(?P<block>\d+)\.(?P<part>\w+?(?:\.\d)?)\.(?P<leaf>\w+)$")
+
+
+def _from_resnet(name: str) -> str | None:
+    """Our name of a torchvision ResNet tensor; None for its classifier and counters."""
+    if name.endswith(_COUNTER) or name.startswith("fc."):
+        return None
+    match = _RESNET_NAME.match(name)
+    if match is None or match["part"] not in _RESNET_LAYER:
+        return re.sub(r"^(conv|bn)1\.", r"s1.pathway0_stem.\1.", name)
+    stage = int(match["layer"]) + 1
+    return f"s{stage}.pathway0_res{match['block']}.{_RESNET_LAYER[match['part']]}.{match['leaf']}"
