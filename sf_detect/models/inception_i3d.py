@@ -82,7 +82,8 @@ class Unit3D(nn.Module):
         self.kernel = (kernel,) * 3 if isinstance(kernel, int) else kernel
         self.stride = (stride,) * 3 if isinstance(stride, int) else stride
         self.conv = nn.Conv3d(in_channels, out_channels, self.kernel, self.stride, bias=False)
-        self.bn = nn.BatchNorm3d(out_channels, eps=1e-3, momentum=1e-3)
+        # Sonnet's momentum of 0.001 suits the publisher's 100,000 steps; torch's own also suits a short fine-tuning.
+        self.bn = nn.BatchNorm3d(out_channels, eps=1e-3)
         nn.init.ones_(self.bn.weight)
         self.bn.weight.requires_grad_(False)
 
@@ -182,8 +183,13 @@ class InceptionI3D(InceptionV1):
         self.classifier = nn.Conv3d(FEATURES, num_classes, 1)
 
     def forward(self, clip: Tensor) -> Tensor:
-        """Logits (B, num_classes) of clips (B, in_channels, T, H, W) in [-1, 1]; T >= 9, H, W >= 193, ideally 224."""
-        features = F.avg_pool3d(self.features(clip)["mixed_5c"], (2, 7, 7), 1)
+        """Logits (B, num_classes) of clips (B, in_channels, T, H, W) in [-1, 1]; ideally T >= 9 and H, W >= 193.
+
+        The features are averaged over windows of 2 x 7 x 7, or over what there is of a smaller clip.
+        """
+        features = self.features(clip)["mixed_5c"]
+        window = [min(side, size) for side, size in zip((2, 7, 7), features.shape[2:], strict=True)]
+        features = F.avg_pool3d(features, window, 1)
         return self.classifier(self.dropout(features)).mean((2, 3, 4))
 
 

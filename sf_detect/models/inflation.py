@@ -65,8 +65,8 @@ def image_weights(source: str | os.PathLike[str]) -> dict[str, Tensor]:
             return dict(official.get_state_dict(progress=show, check_hash=True, map_location="cpu", weights_only=True))
         except (URLError, OSError, RuntimeError) as error:
             raise WeightsDownloadError(
-                f"the ImageNet weights of {source} cannot be fetched: {error}. Connect to the network and try again, or "
-                f"fetch {official.url} elsewhere and give the file instead of the name."
+                f"the ImageNet weights of {source} cannot be fetched: {error}. Connect to the network and try again, "
+                f"or fetch {official.url} elsewhere and give the file instead of the name."
             ) from error
     if not Path(source).is_file():
         raise UnknownNameError("image network or file", os.fspath(source), IMAGE_NETWORKS)

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import pad
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsDownloadError, WeightsMismatchError
@@ -51,9 +51,9 @@ def test_channels_are_averaged_and_repeated():
 
 def googlenet_features(network: nn.Module, images: Tensor) -> Tensor:
     """The last Inception block, with TensorFlow's padding of the first convolution: the only thing that differs."""
-    pad, network.conv1.conv.padding = network.conv1.conv.padding, (0, 0)
-    x = network.maxpool1(network.conv1(F.pad(images, (2, 3, 2, 3))))
-    network.conv1.conv.padding = pad
+    padding, network.conv1.conv.padding = network.conv1.conv.padding, (0, 0)
+    x = network.maxpool1(network.conv1(pad(images, (2, 3, 2, 3))))
+    network.conv1.conv.padding = padding
     x = network.maxpool2(network.conv3(network.conv2(x)))
     for name, module in network.named_children():
         if name.startswith("inception") or name in ("maxpool3", "maxpool4"):
@@ -179,7 +179,7 @@ def test_weights_come_from_a_file_or_by_name(resnet, tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
-    with pytest.raises(WeightsDownloadError, match="ImageNet weights of googlenet cannot be fetched.*no route"):
+    with pytest.raises(WeightsDownloadError, match=r"ImageNet weights of googlenet cannot be fetched.*no route"):
         image_weights("googlenet")
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *_, **__: resnet.state_dict())
     assert image_weights("resnet50").keys() == resnet.state_dict().keys()
