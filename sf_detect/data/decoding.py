@@ -113,6 +113,29 @@ def probe(sample: ClipSample) -> VideoInfo:
     return VideoInfo(width, height, fps, folder.count, name=sample.video_id, duration=float(folder.count / fps))
 
 
+def frame_times(path: Path) -> npt.NDArray[np.float64]:
+    """Times (N,) of all frames of a video file in seconds from its start, read without decoding.
+
+    For annotations that count frames: many files drop repeated frames, so that a frame's number does not tell its time.
+
+    Raises:
+        DataError: It can't be opened, or holds no frame.
+    """
+    try:
+        with open_container(path) as container:
+            stream = pick_video_stream(container, str(path))
+            packets = [(packet.pts, packet.is_discard) for packet in container.demux(stream) if packet.size]
+            stamps = sorted(pts for pts, discarded in packets if pts is not None and not discarded)
+            if len(stamps) == len(packets) and stamps and "avi" not in container.format.name.split(","):
+                return (np.array(stamps) - (stream.start_time or 0)) * float(stream.time_base or 0)
+            rate = stream.average_rate or stream.guessed_rate
+    except (SourceError, av.error.FFmpegError, OSError) as error:
+        raise DataError(path, None, f"cannot be opened: {error}") from error
+    if not packets or not rate:
+        raise DataError(path, None, "holds no frame with a time; fetch or record the video again")
+    return np.arange(len(packets)) / float(rate)
+
+
 def _choose(
     pictures: Iterable[_Timed[P]], times: npt.NDArray[np.float64], convert: Callable[[P], UInt8Array]
 ) -> list[tuple[float, UInt8Array]]:

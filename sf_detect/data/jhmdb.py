@@ -12,7 +12,13 @@ import av
 import cv2
 import numpy as np
 
-from sf_detect.errors import DataError
+from sf_detect.data.decoding import frame_times
+from sf_detect.data.media import assemble
+from sf_detect.data.samples import ActionDataset, ClipSample
+from sf_detect.errors import ConfigError, DataError, UnknownNameError
+from sf_detect.labels import LabelMap
+
+KEYFRAMES = ("middle", "every")
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,25 @@ class JHMDBClip:
     height: int
     num_frames: int
     boxes: np.ndarray
+
+
+@dataclass
+class JHMDBOptions:
+    """J-HMDB as samples.
+
+    Attributes:
+        root: Folder with `videos.csv`, `boxes.csv` and `videos/`.
+        number: Official split 1, 2 or 3.
+        split: "train" or "test".
+        keyframes: "middle" takes the middle frame of each clip, "every" each annotated frame.
+        stride: With "every", only each so many-th frame.
+    """
+
+    root: str
+    number: int = 1
+    split: str = "train"
+    keyframes: str = "middle"
+    stride: int = 1
 
 
 # HMDB51 names end in: action words, body visible, camera motion, number of people, viewpoint, quality, running number
@@ -100,6 +125,40 @@ class JHMDB:
             raise DataError(path, line, f"no column, or no box in boxes.csv, called {error}") from error
         except (TypeError, ValueError) as error:
             raise DataError(path, line, f"{error}; expected numbers in label, frames, width, height") from error
+
+
+def read_jhmdb(options: JHMDBOptions) -> ActionDataset:
+    """Keyframes with the actor of one side of a split.
+
+    Raises:
+        ConfigError: No such kind of keyframes.
+        DataError: No such split, a missing or malformed file; all videos are missing.
+    """
+    if options.keyframes not in KEYFRAMES:
+        raise UnknownNameError("kind of keyframes", options.keyframes, KEYFRAMES)
+    if options.stride < 1:
+        raise ConfigError(f"stride is a positive number of frames, got {options.stride}")
+    data = JHMDB(options.root)
+    clips = data.split(options.number, options.split)
+    samples = [sample for clip in clips if clip.path.is_file() for sample in _samples(clip, options)]
+    missing = [clip.video_id for clip in clips if not clip.path.is_file()]
+    name = f"J-HMDB split {options.number} {options.split}"
+    labels = LabelMap.of(data.labels)
+    return assemble(
+        name, "detection", samples, labels, False, missing, data.root / "videos.csv", [data.root / "videos"]
+    )
+
+
+def _samples(clip: JHMDBClip, options: JHMDBOptions) -> Iterator[ClipSample]:
+    size = np.array([clip.width, clip.height, clip.width, clip.height], np.float32)
+    every = range(0, clip.num_frames, options.stride)
+    times = frame_times(clip.path)  # the files drop repeated frames of a 30 fps recording
+    if len(times) < clip.num_frames:
+        problem = f"holds {len(times)} frames, its annotation {clip.num_frames}; fetch it again"
+        raise DataError(clip.path, None, problem)
+    for frame in every if options.keyframes == "every" else [clip.num_frames // 2]:
+        box = (clip.boxes[frame] / size).clip(0, 1)
+        yield ClipSample(clip.video_id, clip.path, float(times[frame]), boxes=box, labels=((clip.label,),))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

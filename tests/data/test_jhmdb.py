@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from tiny_jhmdb import FRAMES, write_tiny_jhmdb
 
+from sf_detect.data.datasets import build_dataset
+from sf_detect.data.decoding import read_clip
 from sf_detect.data.jhmdb import JHMDB, grouped_folds, read_frames
-from sf_detect.errors import DataError
+from sf_detect.errors import ConfigError, DataError, UnknownNameError
 from synthetic_video import read_index
 
 
@@ -73,3 +75,43 @@ def test_unreadable_video_is_reported(root):
     clip.path.write_text("no video")
     with pytest.raises(DataError, match="cannot be decoded"):
         read_frames(clip, 64, 48)
+
+
+def test_samples_have_the_actor_of_the_middle_frame(root):
+    data = build_dataset("jhmdb", {"root": str(root), "split": "test"})
+    assert (data.name, data.task, data.multi_label) == ("J-HMDB split 1 test", "detection", False)
+    assert (data.class_names, data.class_ids, data.missing) == (("catch", "walk"), (0, 1), ())
+    sample = data.samples[1]
+    assert (sample.video_id, sample.labels) == ("walk_003", ((1,),))
+    np.testing.assert_allclose(sample.boxes, [[16 / 64, 8 / 48, 46 / 64, 44 / 48]])
+    assert read_index(read_clip(sample, np.array([sample.keyframe]))[0]) == FRAMES // 2
+
+
+def test_samples_of_every_frame(root):
+    options = {"root": str(root), "keyframes": "every", "stride": 5, "number": 2}
+    samples = build_dataset("jhmdb", options).samples[:3]
+    assert [read_index(read_clip(s, np.array([s.keyframe]))[0]) for s in samples] == [0, 5, 10]
+
+
+def test_missing_videos_are_told_and_all_missing_is_an_error(root):
+    for path in sorted(root.glob("videos/*/*_003.mp4")):
+        assert len(build_dataset("jhmdb", {"root": str(root), "split": "test"})) > 0
+        path.unlink()
+        missing = build_dataset("jhmdb", {"root": str(root), "number": 2}).missing
+        assert path.stem in missing
+    with pytest.raises(DataError, match=r"none of its 2 videos .catch_003, walk_003. was found below"):
+        build_dataset("jhmdb", {"root": str(root), "split": "test"})
+
+
+def test_refuses_unknown_keyframes_and_strides(root):
+    with pytest.raises(UnknownNameError, match="'every'"):
+        build_dataset("jhmdb", {"root": str(root), "keyframes": "evry"})
+    with pytest.raises(ConfigError, match="stride is a positive number"):
+        build_dataset("jhmdb", {"root": str(root), "stride": 0})
+
+
+def test_sample_of_a_short_video_is_refused(root):
+    path = root / "videos.csv"
+    path.write_text(path.read_text().replace(f",0,{FRAMES},", ",0,40,").replace(f",25,{FRAMES}", ",25,40"))
+    with pytest.raises(DataError, match="holds 12 frames, its annotation 40"):
+        build_dataset("jhmdb", {"root": str(root)})
