@@ -179,9 +179,15 @@ def _predictor_parts(config: RunConfig) -> dict[str, Any]:
 
 def _preprocessing(entry: ZooEntry) -> Preprocessing:
     from sf_detect.models.predictor import Preprocessing
+    from sf_detect.video.optical_flow import flow_clip
 
     return Preprocessing(
-        entry.short_side, entry.mean, entry.std, bgr=entry.channel_order == "bgr", slow_index=entry.slow_index
+        entry.short_side,
+        entry.mean,
+        entry.std,
+        bgr=entry.channel_order == "bgr",
+        slow_index=entry.slow_index,
+        flow=flow_clip if entry.fast_input == "flow" else None,
     )
 
 

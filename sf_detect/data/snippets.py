@@ -13,12 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sf_detect.errors import ConfigError, UnknownNameError
-from sf_detect.video.optical_flow import optical_flow, warped_flow
+from sf_detect.video.optical_flow import optical_flow, scaled, warped_flow
 
 #: Consecutive frames that a snippet is made of: five flows or differences need six.
 FRAMES: Mapping[str, int] = {"rgb": 1, "rgb_difference": 6, "flow": 6, "warped_flow": 6}
-#: Flow is cut at this many pixels and scaled to [-1, 1].
-FLOW_BOUND = 20.0
 #: Side lengths that scale jittering draws width and height from, for frames with a short side of 256.
 SCALES = (256, 224, 192, 168)
 
@@ -76,7 +74,7 @@ def snippet(frames: npt.NDArray[np.uint8], modality: str) -> npt.NDArray[np.floa
         return np.concatenate(list(differences), -1)
     flow: Callable[..., npt.NDArray[np.float32]] = optical_flow if modality == "flow" else warped_flow
     flows = [flow(a, b) for a, b in pairwise(frames)]
-    return np.clip(np.concatenate(flows, -1) / FLOW_BOUND, -1, 1)
+    return scaled(np.concatenate(flows, -1))
 
 
 def corner_crop(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -85,9 +85,7 @@ class ClipClassifier:
         self._crop = crop or preprocessing.short_side
         self._short_side = preprocessing.short_side
         # The squares arrive in the size of the network's input: nothing is left to resize.
-        self._preprocessing = Preprocessing(
-            self._crop, preprocessing.mean, preprocessing.std, preprocessing.bgr, preprocessing.slow_index
-        )
+        self._preprocessing = replace(preprocessing, short_side=self._crop)
         self._loop, self._activation = loop, activation
         self._device = torch.device(device)
         self._network = network.eval().to(self._device)

@@ -6,16 +6,17 @@ coordinates, and both travel with the weights (`Preprocessing`), so that a check
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
-from sf_detect.structures import ActionDetections, Clip, ClipSpec
+from sf_detect.structures import ActionDetections, Clip, ClipSpec, UInt8Array
 
 DEFAULT_THRESHOLD = 0.25
 """Score from which an action counts where the weights bring no thresholds."""
@@ -30,6 +31,8 @@ class Preprocessing:
         mean, std: Per channel, in the channel order of the network, for pixels scaled to [0, 1].
         bgr: True for networks trained on BGR pictures.
         slow_index: Which clip frames the slow pathway takes; None for a single-pathway network.
+        flow: Optical flow (T, h, w, 2) float32 of RGB frames (T, h, w, 3) uint8, for networks whose fast or only
+            pathway is shown flow; None for those that see RGB alone.
     """
 
     short_side: int
@@ -37,22 +40,29 @@ class Preprocessing:
     std: tuple[float, float, float]
     bgr: bool = False
     slow_index: tuple[int, ...] | None = None
+    flow: Callable[[UInt8Array], npt.NDArray[np.float32]] | None = None
 
     def pathways(self, clips: Sequence[Clip], device: torch.device) -> list[Tensor]:
         """Clips of one common size as network input.
 
         Returns:
-            One (B, 3, T, h, w) float32 tensor per pathway, slow first.
+            One (B, 3, T, h, w) float32 tensor per pathway, slow first; of flow (B, 2, T, h, w).
         """
-        stacked = torch.from_numpy(np.stack([self._resized(clip) for clip in clips])).to(device)
+        resized = [self._resized(clip) for clip in clips]
+        stacked = torch.from_numpy(np.stack(resized)).to(device)
         if self.bgr:
             stacked = stacked.flip(-1)
         mean, std = (torch.tensor(v, device=device) for v in (self.mean, self.std))
         # The channel axis stays innermost in memory: convolutions on a CPU are several times faster that way.
         fast = (stacked.float() * (1 / (255 * std)) - mean / std).permute(0, 4, 1, 2, 3)
+        shown = fast if self.flow is None else self._flow_pathway(resized).to(device)
         if self.slow_index is None:
-            return [fast]
-        return [fast[:, :, list(self.slow_index)], fast]
+            return [shown]
+        return [fast[:, :, list(self.slow_index)], shown]
+
+    def _flow_pathway(self, clips: Sequence[UInt8Array]) -> Tensor:
+        assert self.flow is not None
+        return torch.from_numpy(np.stack([self.flow(frames) for frames in clips])).permute(0, 4, 1, 2, 3)
 
     def _resized(self, clip: Clip) -> np.ndarray:
         height, width = clip.frames.shape[1:3]

@@ -7,6 +7,7 @@ snippets' class scores decides. `sf_detect.data.snippets` makes the snippets of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -152,3 +153,8 @@ def fuse_streams(scores: Mapping[str, Tensor], weights: Mapping[str, float]) -> 
         raise ConfigError(f"late fusion needs one weight per stream, got {sorted(scores)} and {sorted(weights)}")
     total = sum(weights.values())
     return torch.stack([weights[k] / total * v.softmax(-1) for k, v in scores.items()]).sum(0)
+
+
+def tsn(num_classes: int = 400, **options: Any) -> TSN:
+    """A temporal segment network over BN-Inception; of RGB unless `modality` says otherwise."""
+    return TSN(num_classes, **options)

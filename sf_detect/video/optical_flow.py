@@ -6,6 +6,8 @@ between two frames from tracked corners and undoes it first, so that what remain
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,8 @@ from sf_detect.errors import ConfigError, UnknownNameError
 
 FlowArray = npt.NDArray[np.float32]
 METHODS = ("dis", "farneback")
+#: Flow is cut at this many pixels and scaled to [-1, 1] for networks (Quo Vadis, section 2; TSN, section 4.1).
+FLOW_BOUND = 20.0
 #: Fewer tracked corners than this say nothing reliable about the camera.
 _MIN_CORNERS = 12
 
@@ -42,6 +46,33 @@ def optical_flow(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], me
     if method not in METHODS:
         raise UnknownNameError("optical flow method", method, METHODS)
     return _dense(a, b, method)
+
+
+def scaled(flow: FlowArray) -> FlowArray:
+    """Flow in pixels, cut at `FLOW_BOUND` and scaled to [-1, 1]: what networks are shown."""
+    return np.clip(flow / np.float32(FLOW_BOUND), -1, 1)
+
+
+def flow_clip(frames: npt.NDArray[np.uint8], method: str = "dis", *, warped: bool = False) -> FlowArray:
+    """The flow stream's view of a clip: the flow from each frame to the next, scaled.
+
+    Args:
+        frames: (T, H, W, 3) uint8 RGB, two frames or more, in the size that the network sees.
+        method: See `optical_flow`.
+        warped: Remove the camera's motion, see `warped_flow`.
+
+    Returns:
+        (T, H, W, 2) float32 in [-1, 1], x and y; the last frame, which has no next one, repeats the flow before it.
+
+    Raises:
+        ConfigError: Fewer than two frames, or frames of another kind.
+        UnknownNameError: No such method.
+    """
+    if len(frames) < 2:
+        raise ConfigError(f"optical flow needs a clip of two frames or more, got {len(frames)}")
+    between = warped_flow if warped else optical_flow
+    flows = [scaled(between(a, b, method)) for a, b in pairwise(frames)]
+    return np.stack([*flows, flows[-1]])
 
 
 def camera_homography(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

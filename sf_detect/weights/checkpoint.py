@@ -3,7 +3,7 @@
 The content decides the format, not the extension:
 
 - a PyTorch file (zip or legacy) holding `{"model_state": ...}`, `{"state_dict": ...}` or a plain state dict, in
-  PySlowFast's or PyTorchVideo's naming; read with `weights_only=True`;
+  PySlowFast's, PyTorchVideo's or (C3D) MMAction2's naming; read with `weights_only=True`;
 - a Caffe2 pickle `{"blobs": {name: array}}`; read by an unpickler that can build NumPy arrays and nothing else;
 - a pickle of Inception-I3D's flax variables `{"params": ..., "batch_stats": ...}`, read in the same way;
 - safetensors.
@@ -45,7 +45,7 @@ class Checkpoint:
 
     Attributes:
         state: Parameters and buffers by name.
-        format: "pyslowfast", "pytorchvideo", "state_dict", "caffe2", "flax" or "safetensors".
+        format: "pyslowfast", "pytorchvideo", "mmaction2", "state_dict", "caffe2", "flax" or "safetensors".
         epoch: Training epoch, where the file says.
         notes: What a user might want to know: what was ignored or filled in, values that are not finite.
         metadata: Free text of a safetensors header.
@@ -214,6 +214,8 @@ def _read_torch(path: Path) -> Checkpoint:
     kind = "pyslowfast" if nested == "model_state" else "state_dict"
     if naming.is_pytorchvideo(state):
         kind, state = "pytorchvideo", naming.from_pytorchvideo(state)
+    elif naming.is_mmaction_c3d(state):
+        kind, state = "mmaction2", naming.from_mmaction_c3d(state)
     return Checkpoint(dict(state), kind, epoch if isinstance(epoch, int) else None, tuple(notes), {}, str(path))
 
 

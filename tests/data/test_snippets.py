@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from sf_detect.data.snippets import (
-    FLOW_BOUND,
     FRAMES,
     corner_crop,
     cropped,
@@ -16,6 +15,7 @@ from sf_detect.data.snippets import (
 )
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.models.tsn import CHANNELS
+from sf_detect.video.optical_flow import FLOW_BOUND
 
 
 def test_testing_takes_the_middle_of_each_segment():

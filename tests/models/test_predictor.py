@@ -52,6 +52,22 @@ def test_bgr_networks_get_bgr(recorder):
     assert recorder.pathways[0][0, 2, 7, 0, 0] == pytest.approx(7 / 255)
 
 
+def test_networks_of_flow_are_shown_it_in_place_of_the_fast_frames(recorder):
+    def flow(frames):
+        assert frames.dtype == np.uint8
+        assert frames.shape == (8, 12, 16, 3)  # resized already
+        return np.stack([frames[..., 0], frames[..., 1]], -1).astype(np.float32)
+
+    two = Preprocessing(12, (0.0,) * 3, (1.0,) * 3, bgr=True, slow_index=(0, 4), flow=flow)
+    predictor(recorder, preprocessing=two)([clip(size=(24, 32)), clip(size=(24, 32))])
+    rgb, shown = recorder.pathways
+    assert rgb.shape == (2, 3, 2, 12, 16)
+    assert shown.shape == (2, 2, 8, 12, 16)
+    assert shown[1, 0, :, 0, 0].tolist() == list(range(8))  # from RGB, whatever the network's colour order
+    predictor(recorder, preprocessing=Preprocessing(12, (0.0,) * 3, (1.0,) * 3, flow=flow))([clip()])
+    assert [tuple(x.shape) for x in recorder.pathways] == [(1, 2, 8, 12, 16)]
+
+
 def test_boxes_become_input_pixels_with_their_batch_index(recorder):
     predictor(recorder)([clip(2), clip(1)])
     assert recorder.boxes.tolist() == [[0, 0, 0, 8, 6], [0, 1, 0, 9, 6], [1, 0, 0, 8, 6]]

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from sf_detect.errors import ConfigError, UnknownNameError
-from sf_detect.video.optical_flow import METHODS, camera_homography, optical_flow, warped_flow
+from sf_detect.video.optical_flow import (
+    FLOW_BOUND,
+    METHODS,
+    camera_homography,
+    flow_clip,
+    optical_flow,
+    scaled,
+    warped_flow,
+)
 
 
 def texture(height: int = 96, width: int = 128, seed: int = 0) -> np.ndarray:
@@ -56,6 +64,27 @@ def test_without_texture_the_camera_stands_still():
     flat = np.full((48, 64, 3), 90, np.uint8)
     assert np.array_equal(camera_homography(flat, flat), np.eye(3))
     assert np.abs(warped_flow(flat, flat)).max() < 0.1
+
+
+def test_a_clips_flow_is_scaled_and_as_long_as_the_clip():
+    image = texture()
+    frames = np.stack([image, moved(image, 4, -2), moved(image, 8, -4)])
+    flow = flow_clip(frames)
+    assert flow.shape == (3, 96, 128, 2)
+    assert flow.dtype == np.float32
+    np.testing.assert_allclose(np.median(flow[:, 20:-20, 20:-20], (1, 2)) * FLOW_BOUND, [[4, -2]] * 3, atol=0.4)
+    np.testing.assert_array_equal(flow[2], flow[1])
+    np.testing.assert_allclose(np.median(flow_clip(frames, warped=True), (0, 1, 2)), [0, 0], atol=0.02)
+
+
+def test_large_motion_is_cut_at_the_bound():
+    flow = np.array([[[-50.0, 10.0], [20.0, 0.5]]], np.float32)
+    assert scaled(flow).tolist() == [[[-1.0, 0.5], [1.0, pytest.approx(0.025)]]]
+
+
+def test_a_single_frame_has_no_flow():
+    with pytest.raises(ConfigError, match="two frames or more, got 1"):
+        flow_clip(texture()[None])
 
 
 def test_wrong_images_are_refused():
