@@ -12,7 +12,7 @@ LEAVES = {"structures", "boxes", "labels", "errors", "version", "assets"}
 ROOMS = {"video", "detection", "models", "rendering", "sinks", "data", "evaluation", "training", "tracking"}
 # Sibling rooms that may be imported, and why.
 ALLOWED = {
-    "data": {"video", "models"},  # datasets decode video and apply the models' transforms
+    "data": {"video", "models", "weights"},  # datasets decode video; annotations in pickles are as untrusted as weights
     "sinks": {"rendering", "video"},  # the video sink draws and encodes
     "detection": {"weights"},  # detectors fetch their own weights
     "models": {"weights"},

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from sf_detect.data import ava, jhmdb
+from sf_detect.data import ava, charades, jhmdb, kinetics, ssv2, ucf24
 from sf_detect.data.samples import ActionDataset
 from sf_detect.errors import ConfigError, UnknownNameError
 
@@ -27,8 +27,12 @@ class Reader:
 DATASETS: Mapping[str, Reader] = {
     "ava": Reader(ava.AvaOptions, ava.read_ava),
     "ava_kinetics": Reader(ava.AvaKineticsOptions, ava.read_ava_kinetics),
+    "charades": Reader(charades.CharadesOptions, charades.read_charades),
     "custom": Reader(ava.CustomOptions, ava.read_custom),
     "jhmdb": Reader(jhmdb.JHMDBOptions, jhmdb.read_jhmdb),
+    "kinetics": Reader(kinetics.KineticsOptions, kinetics.read_kinetics),
+    "ssv2": Reader(ssv2.SSv2Options, ssv2.read_ssv2),
+    "ucf24": Reader(ucf24.UCF24Options, ucf24.read_ucf24),
 }
 
 
