@@ -13,6 +13,7 @@ Two protocols, which differ in more than code style:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from sf_detect.errors import ConfigError, DataError, UnknownNameError
 from sf_detect.evaluation.ava_matching import find_hits, groundtruth_order, may_fit, within_capacity
-from sf_detect.evaluation.ava_rows import AvaRows, KeyframeTable, read_ava_rows
+from sf_detect.evaluation.ava_rows import AvaRows, KeyframeTable, Selection, read_ava_rows
 from sf_detect.evaluation.average_precision import (
     PrecisionRecall,
     area_under,
@@ -35,6 +36,7 @@ PROTOCOLS = ("activitynet", "pyslowfast")
 """Names that `evaluate` accepts."""
 
 _GREATEST_ID = 1_000_000
+_MOST_FLAGS = 1 << 27
 
 CAPACITY = 50
 """Rows that a keyframe holds under the protocol "activitynet"."""
@@ -188,116 +190,121 @@ def evaluate(
     if exclude is not None:
         read_ava_rows(exclude, excluded, (2,))
     columns, table = _ClassColumns(labels), KeyframeTable(to_time)
-    truth, num_truth_rows = read_ava_rows(groundtruth, table, (2, 7, 8) if official else (7, 8))
-    scored = np.array([key not in excluded.ids for key in table.keys], bool)
-    truth = truth.select((columns(truth.classes) >= 0) & scored[truth.keyframes])
+
+    def not_excluded(keyframe: int) -> bool:
+        return table.keys[keyframe] not in excluded.ids
+
+    read = read_ava_rows(groundtruth, table, (2, 7, 8) if official else (7, 8), Selection(not_excluded, columns))
+    truth, num_truth_rows = read.rows, read.lines
     _check_groundtruth(groundtruth, truth)
-    wanted = _Wanted(table, scored, excluded.ids, columns, official)
-    rows, num_rows = read_ava_rows(detections, table, (2, 7, 8) if official else (8,), wanted)
-    kept = _limited(rows, CAPACITY if official else None)
-    solid = kept.select((kept.boxes[:, 2] > kept.boxes[:, 0]) & (kept.boxes[:, 3] > kept.boxes[:, 1]))
+    with_truth = len(table.keys)
+    selection = Selection(not_excluded, columns)
+    if official:  # other keyframes are not scored
+        selection = Selection(
+            lambda i: i < with_truth and not_excluded(i), columns, partial(may_fit, capacity=CAPACITY)
+        )
+    read = read_ava_rows(detections, table, (2, 7, 8) if official else (8,), selection)
+    kept = _limited(read.rows, CAPACITY if official else None)
+    solid = _with_area(kept)
     counts = AvaCounts(
         num_truth_rows,
-        num_rows,
-        int(np.count_nonzero(scored)),
-        num_rows - wanted.scored_rows,
-        wanted.scored_rows - len(kept),
+        read.lines,
+        sum(map(not_excluded, range(with_truth if official else len(table.keys)))),
+        read.lines - read.counting,
+        read.counting - len(kept),
         len(kept) - len(solid),
         len(solid),
     )
-    hits = _hits(truth, solid, columns, official)
-    results = _class_results(columns, truth, solid, hits, tie_bounds)
-    return AvaResult(protocol, dict(zip(labels.names, results, strict=True)), counts)
+    hits = _hits(truth, solid, columns.num_classes, official)
+    results = _class_results(columns.num_classes, truth, solid, hits, tie_bounds)
+    return AvaResult(
+        protocol, {name: results[i] for name, i in zip(labels.names, columns.of_labels, strict=True)}, counts
+    )
 
 
 class _ClassColumns:
-    """Positions of label ids in a label map; -1 for ids that are not in it."""
+    """Columns of label ids, in ascending order of the ids; -1 for ids that are not in the label map.
+
+    Attributes:
+        num_classes: Classes of the label map.
+        of_labels: Their columns, in its order.
+    """
 
     def __init__(self, labels: LabelMap) -> None:
         if not labels.ids or min(labels.ids) < 0 or max(labels.ids) > _GREATEST_ID:
             raise ConfigError(f"label ids of AVA files lie in 0..{_GREATEST_ID}, got {labels}")
         self.num_classes = len(labels)
-        self._column = np.full(max(labels.ids) + 2, -1, np.int64)
-        self._column[list(labels.ids)] = np.arange(len(labels))
+        self.of_labels = np.argsort(np.argsort(labels.ids)).tolist()
+        self._column = np.full(max(labels.ids) + 2, -1, np.int16 if self.num_classes < 2**15 else np.int32)
+        self._column[sorted(labels.ids)] = np.arange(self.num_classes)
 
-    def __call__(self, ids: npt.NDArray[np.int32] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        unsigned = ids.astype(np.int64, copy=False).view(np.uint64)  # negative ones become the greatest
+    def __call__(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.integer]:
+        unsigned = ids.view(np.uint64)  # negative ones become the greatest
         return self._column.take(np.minimum(unsigned, np.uint64(len(self._column) - 1)).view(np.int64))
 
 
-class _Wanted:
-    """Which detections to hold: of a scored class, on a keyframe that counts, and good enough for its capacity.
-
-    `scored_rows` counts what passed before the capacity.
-    """
-
-    def __init__(
-        self,
-        table: KeyframeTable,
-        scored: npt.NDArray[np.bool_],
-        excluded: dict[str, int],
-        columns: _ClassColumns,
-        official: bool,
-    ) -> None:
-        self._table, self._scored, self._excluded = table, scored, excluded
-        self._columns, self._official = columns, official
-        self.scored_rows = 0
-
-    def __call__(
-        self, keyframes: npt.NDArray[np.int32], classes: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.bool_]:
-        without_truth = self._table.keys[len(self._scored) :]
-        more = [not self._official and key not in self._excluded for key in without_truth]
-        self._scored = np.append(self._scored, np.array(more, bool))
-        wanted = self._scored.take(keyframes) & (self._columns(classes) >= 0)
-        self.scored_rows += int(np.count_nonzero(wanted))
-        if self._official:
-            rows = np.flatnonzero(wanted)
-            wanted[rows] = may_fit(keyframes.take(rows), scores.take(rows), CAPACITY)
-        return wanted
-
-
 def _check_groundtruth(path: str | Path, truth: AvaRows) -> None:
-    turned = (truth.boxes[:, 2] < truth.boxes[:, 0]) | (truth.boxes[:, 3] < truth.boxes[:, 1])
+    boxes = truth.boxes
+    turned = (boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])
     if turned.any():
         first = int(np.flatnonzero(turned)[0])
-        box = ", ".join(f"{value:g}" for value in truth.boxes[first])
-        raise DataError(path, int(truth.lines[first]), f"a ground-truth box has x1 <= x2 and y1 <= y2, got ({box})")
+        box = ", ".join(f"{value:g}" for value in boxes[first])
+        line = int(truth.first_lines[truth.box_of_row[first]])
+        raise DataError(path, line, f"a ground-truth box has x1 <= x2 and y1 <= y2, got ({box})")
 
 
 def _limited(rows: AvaRows, capacity: int | None) -> AvaRows:
     """The rows grouped by keyframe, in the order of the file within it, at most `capacity` each."""
     if np.any(rows.keyframes[1:] < rows.keyframes[:-1]):
         rows = rows.select(np.argsort(rows.keyframes, kind="stable"))
-    return rows if capacity is None else rows.select(within_capacity(rows, capacity))
+    if capacity is None:
+        return rows
+    keep = within_capacity(rows, capacity)
+    return rows if keep.all() else rows.select(keep)
 
 
-def _hits(truth: AvaRows, rows: AvaRows, columns: _ClassColumns, by_score: bool) -> npt.NDArray[np.bool_]:
+def _with_area(rows: AvaRows) -> AvaRows:
+    boxes = rows.distinct_boxes
+    solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    return rows if solid.all() else rows.select(solid.take(rows.box_of_row))
+
+
+def _hits(truth: AvaRows, rows: AvaRows, num_classes: int, by_score: bool) -> npt.NDArray[np.bool_]:
     """Which detections are hits."""
     ordered = truth.select(groundtruth_order(truth)) if by_score else truth
-    truth_groups, groups = (
-        part.keyframes.astype(np.int64) * columns.num_classes + columns(part.classes) for part in (ordered, rows)
-    )
+    truth_groups, groups = (part.keyframes * np.int64(num_classes) + part.classes for part in (ordered, rows))
     order = np.argsort(truth_groups, kind="stable")
+    hits = np.zeros(len(rows), bool)
+    at = _in_groups(groups, truth_groups)
+    rows = rows.select(at)
     priority = rows.scores if by_score else None
-    return find_hits(rows.boxes, groups, ordered.boxes[order], truth_groups[order], priority)
+    hits[at] = find_hits(rows.boxes, groups[at], ordered.boxes[order], truth_groups[order], priority)
+    return hits
+
+
+def _in_groups(groups: npt.NDArray[np.int64], truth_groups: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """Rows of groups that have ground truth: few, and only they can be hits."""
+    greatest = max(groups.max(initial=0), truth_groups.max(initial=0))
+    if greatest > _MOST_FLAGS:
+        return np.flatnonzero(np.isin(groups, truth_groups))
+    flags = np.zeros(greatest + 1, bool)
+    flags[truth_groups] = True
+    return np.flatnonzero(flags.take(groups))
 
 
 def _class_results(
-    columns: _ClassColumns, truth: AvaRows, rows: AvaRows, hits: npt.NDArray[np.bool_], tie_bounds: bool
+    num_classes: int, truth: AvaRows, rows: AvaRows, hits: npt.NDArray[np.bool_], tie_bounds: bool
 ) -> list[ClassResult]:
-    truths = np.bincount(columns(truth.classes), minlength=columns.num_classes)
-    column = columns(rows.classes)
-    counts = np.bincount(column, minlength=columns.num_classes)
-    small = np.uint16 if columns.num_classes < 2**16 else np.int64  # NumPy sorts 16-bit integers by radix
-    members = np.split(np.argsort(column.astype(small), kind="stable"), np.cumsum(counts)[:-1])
+    truths = np.bincount(truth.classes, minlength=num_classes)
+    order = np.argsort(rows.classes, kind="stable")  # 16-bit integers are sorted by radix
+    ends = np.cumsum(np.bincount(rows.classes, minlength=num_classes))[:-1]
+    all_scores, all_hits = np.split(rows.scores.take(order), ends), np.split(hits.take(order), ends)
     results = []
-    for number, index in zip(truths.tolist(), members, strict=True):
-        scores, hit = rows.scores[index], hits[index]
+    for number, scores, hit in zip(truths.tolist(), all_scores, all_hits, strict=True):
         bounds = None
         if tie_bounds:
             low, high = (envelope_ap(hit[rank(scores, hit, t)], number) for t in ("pessimistic", "optimistic"))
             bounds = (low, high)
         curve = precision_recall(hit_places(scores, hit), number)
-        results.append(ClassResult(area_under(curve, number), number, len(index), curve, bounds))
+        results.append(ClassResult(area_under(curve, number), number, len(scores), curve, bounds))
     return results

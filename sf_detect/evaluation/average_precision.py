@@ -38,12 +38,12 @@ def rank(scores: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_], ties: st
 
 def hit_places(scores: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
     """(H,) ascending places of the hits among N detections, from 0, best score first, equal scores as they came."""
-    ordered, of_hits = np.sort(scores), scores[hits]
-    not_worse = len(scores) - np.searchsorted(ordered, of_hits, "left")
-    better = len(scores) - np.searchsorted(ordered, of_hits, "right")
-    if np.any(not_worse - better > 1):  # the order of equal scores takes the full sort
+    ordered, of_hits = np.sort(scores), np.sort(scores[hits])
+    place = np.searchsorted(ordered, of_hits)
+    following = np.append(ordered, np.inf)[place + 1]
+    if np.any(following == of_hits):  # the order of equal scores takes the full sort
         return np.flatnonzero(hits[rank(scores, hits)])
-    return np.sort(better)
+    return (len(scores) - 1 - place)[::-1]
 
 
 def precision_recall(places: npt.NDArray[np.intp], num_groundtruth: int) -> PrecisionRecall:

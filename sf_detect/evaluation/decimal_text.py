@@ -29,6 +29,7 @@ def _word(value: int) -> np.uint64:
 
 
 _DOTS, _ZEROS, _ONES, _TOPS, _OVER_NINE = _repeat(0x2E), _repeat(0x30), _repeat(0x01), _repeat(0x80), _repeat(0x76)
+_LOWS = _repeat(0x7F)
 _PAIRS, _QUADS = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
 # A dot in byte p leaves 7 - p characters behind it; multiplying 256**p by this puts 7 - p into the highest byte.
 _CHARACTERS_BEHIND = np.uint64(0x0706050403020100)
@@ -38,14 +39,39 @@ _TEN, _HUNDRED, _TEN_THOUSAND, _ZERO_CHARACTER = (np.uint64(n) for n in (10, 100
 # Row n: the n first characters of a word (its lowest bytes) are not part of the field.
 _KEEP = np.array([_word(-1 << (8 * n)) for n in range(9)], np.uint64)
 _FILL = _ZEROS & ~_KEEP
-FIRST_BYTES = np.array([_word((1 << (8 * n)) - 1) for n in range(9)], np.uint64)
-"""(9,) uint64: mask of the n first characters of a word."""
 _POWERS = 10.0 ** np.arange(32)
 
 
 def words_of(buffer: npt.NDArray[np.uint8]) -> Words:
     """A (len - 7,) view of a uint8 buffer: the eight bytes from every position as one little-endian word."""
     return np.ndarray((len(buffer) - 7,), np.dtype("<u8"), buffer, 0, (1,))
+
+
+def last_byte(words: Words, buffer: npt.NDArray[np.uint8], byte: int, end: Positions) -> Positions | None:
+    """(N,) position of the last `byte` before each `end`, looked for in 24 bytes; None where one has none there.
+
+    The quick look for one common distance can take an earlier one, where the field behind it holds `byte`, too: no
+    number does, so parsing that field fails.
+    """
+    for distance in range(1, 25):
+        if buffer[max(end[0] - distance, 0)] == byte:
+            if (buffer[np.maximum(end - distance, 0)] == byte).all():
+                return end - distance
+            break
+    position = np.full(len(end), -1, np.int64)
+    missing = np.arange(len(end))
+    for step in (8, 16, 24):
+        at = end[missing] - step
+        word = words[np.maximum(at, 0)] ^ _repeat(byte)
+        match = ~(((word & _LOWS) + _LOWS) | word | _LOWS)  # the highest bit of every byte that is equal
+        # The exponent of a float is the place of its highest bit; the matches are too sparse to round it up.
+        highest = (match.astype(np.float64).view(np.int64) >> 52) - 1023
+        there = match != 0
+        position[missing[there]] = (at + (highest >> 3))[there]
+        missing = missing[~there]
+        if not len(missing):
+            return position
+    return None
 
 
 def _dot_bit(word: Words) -> Words:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from sf_detect.errors import DataError
-from sf_detect.evaluation import ava_rows
+from sf_detect.evaluation import ava_blocks, ava_rows
 from sf_detect.evaluation.ava import official_time, pyslowfast_time
-from sf_detect.evaluation.ava_rows import AvaRows, KeyframeTable, read_ava_rows
+from sf_detect.evaluation.ava_rows import AvaRows, KeyframeTable, Selection, read_ava_rows
 
 ROW = "vid,0902,0.1,0.2,0.3,0.4,12,0.5\n"
 
@@ -17,8 +17,8 @@ ROW = "vid,0902,0.1,0.2,0.3,0.4,12,0.5\n"
 def _read(path: Path, data: str | bytes, **options: object) -> tuple[AvaRows, KeyframeTable, int]:
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
     table = KeyframeTable(official_time)
-    rows, count = read_ava_rows(path, table, **options)  # type: ignore[arg-type]
-    return rows, table, count
+    read = read_ava_rows(path, table, **options)  # type: ignore[arg-type]
+    return read.rows, table, read.lines
 
 
 def test_columns(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_columns(tmp_path: Path) -> None:
     assert rows.boxes.tolist() == [[0.1, 0.2, 0.3, 0.4], [1, 2, 3, 4], [5, 6, 7, 8]]
     assert rows.classes.tolist() == [12, 7, 80]
     assert rows.scores.tolist() == [0.25, 1.0, 1e-05]
-    assert rows.lines.tolist() == [1, 3, 4]
+    assert rows.first_lines[rows.box_of_row].tolist() == [1, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -59,26 +59,43 @@ def test_empty_file(tmp_path: Path) -> None:
     assert rows.boxes.shape == (0, 4)
 
 
-def test_careful_and_fast_reader_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(0)
+def _text(random: np.random.Generator, uniform: bool) -> str:
+    """Rows of all widths with numbers of all forms, or of persons whose rows differ in class and score."""
     lines = []
-    for _ in range(3000):
+    for _ in range(3000 if not uniform else 300):
         video, second = f"v{'x' * random.integers(0, 20)}", random.integers(0, 5)
-        cells = [*(f"{v:.{random.integers(1, 9)}f}" for v in random.random(4) * 500), str(random.integers(1, 81))]
-        lines.append(",".join([video, f"{second:04d}", *cells, repr(random.random())][: random.choice([2, 7, 8])]))
-    text = "\n".join(lines) + "\n"
+        box = [f"{v:.{random.integers(1, 9)}f}" for v in random.random(4) * 500]
+        for _ in range(random.integers(5, 30) if uniform else 1):
+            cells = [video, f"{second:04d}", *box, str(random.integers(1, 81)), repr(random.random())]
+            lines.append(",".join(cells[: 8 if uniform else random.choice([2, 7, 8])]))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+def test_careful_and_fast_reader_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uniform: bool) -> None:
+    text = _text(np.random.default_rng(0), uniform)
     monkeypatch.setattr(ava_rows, "BLOCK_BYTES", 5000)
     fast, fast_table, _ = _read(tmp_path / "a.csv", text)
-    monkeypatch.setattr(ava_rows, "_fast_block", lambda *_: None)
+    if uniform:
+        padded = ava_blocks.PAD + text.encode() + ava_blocks.PAD
+        assert ava_blocks._repeating(padded) is not None
+    monkeypatch.setattr(ava_rows, "fast_block", lambda *_: None)
     careful, careful_table, _ = _read(tmp_path / "a.csv", text)
     assert fast_table.ids == careful_table.ids
-    for column in ("keyframes", "boxes", "classes", "scores", "lines"):
+    for column in ("keyframes", "boxes", "classes", "scores"):
         np.testing.assert_array_equal(getattr(fast, column), getattr(careful, column))
 
 
-def test_keep(tmp_path: Path) -> None:
-    rows, _, count = _read(tmp_path / "a.csv", ROW + ROW.replace("12", "13"), keep=lambda _, classes, __: classes == 13)
-    assert (rows.lines.tolist(), count) == ([2], 2)
+def test_selection(tmp_path: Path) -> None:
+    selection = Selection(
+        lambda keyframe: keyframe > 0,
+        lambda ids: np.where(ids == 13, 0, -1),
+        lambda keyframes, scores: scores > 0.5,
+    )
+    text = "".join(f"vid,{t},0.1,0.2,0.3,0.4,{c},{s}\n" for t in (1, 2) for c in (12, 13) for s in (0.25, 0.75))
+    rows, _, count = _read(tmp_path / "a.csv", text, selection=selection)
+    assert (rows.keyframes.tolist(), rows.classes.tolist(), rows.scores.tolist(), count) == ([1], [0], [0.75], 8)
+    assert read_ava_rows(tmp_path / "a.csv", KeyframeTable(official_time), selection=selection).counting == 2
 
 
 @pytest.mark.parametrize(
@@ -96,6 +113,8 @@ def test_keep(tmp_path: Path) -> None:
         ("vid,soon,0.1,0.2,0.3,0.4,12,0.5\n", "the timestamp is a number of seconds such as 0902 or 902.5, got 'soon'"),
         ("vid,nan\n", "the timestamp is a number of seconds"),
         ('vid,"0902,0.1,0.2,0.3,0.4,12,0.5\n', "not a line of csv in UTF-8"),
+        ("vid,0902,0.1,0.2,0.3,0.4,12,0.5,1\n", "9 columns, expected 2 or 7 or 8"),
+        ("vid,0902,0.1,0.2,0.3,0.4,1.5\n", "the label id is an integer such as 12, got '1.5'"),
         ("vid,0902,0.1\r0.2,0.3,0.4,12,0.5\n", "not a line of csv in UTF-8"),
     ],
 )
