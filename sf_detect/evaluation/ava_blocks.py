@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 from sf_detect.errors import DataError
 from sf_detect.evaluation.decimal_text import (
+    MOST_WORDS,
     PADDING,
     Positions,
-    Words,
     last_byte,
     parse_decimals,
     parse_integers,
-    words_of,
+    words_at,
 )
 
 PAD = b"\n" * PADDING
@@ -33,6 +33,8 @@ Index = npt.NDArray[np.intp]
 
 _COMMA, _NEWLINE = 44, 10
 _FEW = 2000  # of numbers: a call costs more than they do
+# Row n: the n first bytes of a field.
+_FIRST_BYTES = np.tri(8 * MOST_WORDS + 1, 8 * MOST_WORDS, -1, np.uint8).view("<u8") * np.uint64(255)
 _EXPECTED = "video,timestamp,x1,y1,x2,y2,label_id,score"
 
 
@@ -82,14 +84,13 @@ def fast_block(text: bytes, widths: tuple[int, ...]) -> Block | None:
 def _repeating(text: bytes) -> Block | None:
     """The block if all lines have 8 columns and most repeat the box of the line before. Raises ValueError."""
     buffer = np.frombuffer(text, np.uint8)
-    words = words_of(buffer)
     end = np.flatnonzero(buffer[PADDING:-PADDING] == _NEWLINE) + PADDING
     start = np.concatenate([[PADDING], end[:-1] + 1])
-    label_end = last_byte(words, buffer, _COMMA, end)
-    box_end = None if label_end is None else last_byte(words, buffer, _COMMA, label_end)
+    label_end = last_byte(text, _COMMA, end)
+    box_end = None if label_end is None else last_byte(text, _COMMA, label_end)
     if label_end is None or box_end is None or np.any(box_end <= start):
         return None
-    heads, run = _runs_of_equal_text(words, start, box_end)
+    heads, run = _runs_of_equal_text(text, start, box_end)
     if 4 * len(heads) > len(start):
         return None
     bounds = zip(start[heads].tolist(), box_end[heads].tolist(), strict=True)
@@ -98,11 +99,10 @@ def _repeating(text: bytes) -> Block | None:
     if layout is None:
         return None
     starts, ends, width = layout
-    shared_words = words_of(np.frombuffer(shared, np.uint8))
-    prefixes, prefix_of_run = _distinct(shared_words, shared, starts, ends[1])
-    boxes = _boxes(shared_words, shared, ends, width)
-    classes = parse_integers(words, text, box_end + 1, label_end)
-    scores = parse_decimals(words, text, label_end + 1, end)
+    prefixes, prefix_of_run = _distinct(shared, starts, ends[1])
+    boxes = _boxes(shared, ends, width)
+    classes = parse_integers(text, box_end + 1, label_end)
+    scores = parse_decimals(text, label_end + 1, end)
     return Block(prefixes, prefix_of_run, heads, boxes, run, classes, scores, len(start))
 
 
@@ -112,37 +112,32 @@ def _varied(text: bytes, widths: tuple[int, ...]) -> Block | None:
     if layout is None:
         return None
     starts, ends, width = layout
-    words = words_of(np.frombuffer(text, np.uint8))
     with_box = np.flatnonzero(width > 2)
-    prefixes, prefix_of_row = _distinct(words, text, starts, ends[1])
-    boxes = _boxes(words, text, ends, width)
-    classes = parse_integers(words, text, ends[5][with_box] + 1, ends[6][with_box])
-    scores = _scores(words, text, ends[6][with_box] + 1, ends[7][with_box], width[with_box])
+    prefixes, prefix_of_row = _distinct(text, starts, ends[1])
+    boxes = _boxes(text, ends, width)
+    classes = parse_integers(text, ends[5][with_box] + 1, ends[6][with_box])
+    scores = _scores(text, ends[6][with_box] + 1, ends[7][with_box], width[with_box])
     return Block(prefixes, prefix_of_row, np.arange(len(width)), boxes, with_box, classes, scores, len(width))
 
 
-def _boxes(
-    words: Words, text: bytes, ends: npt.NDArray[np.int64], width: npt.NDArray[np.intp]
-) -> npt.NDArray[np.float64]:
+def _boxes(text: bytes, ends: npt.NDArray[np.int64], width: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
     """(N, 4) boxes of N lines; zeros for lines without. Raises ValueError."""
     boxes = np.zeros((len(width), 4))
     rows = np.flatnonzero(width > 2)
     for columns in np.split(np.arange(4), 1 if len(rows) < _FEW else 4):
         start, end = ends[columns + 1][:, rows] + 1, ends[columns + 2][:, rows]
-        values = parse_decimals(words, text, start.ravel(), end.ravel())
+        values = parse_decimals(text, start.ravel(), end.ravel())
         boxes[np.ix_(rows, columns)] = values.reshape(len(columns), -1).T
     return boxes
 
 
-def _scores(
-    words: Words, text: bytes, start: Positions, end: Positions, width: npt.NDArray[np.intp]
-) -> npt.NDArray[np.float64]:
+def _scores(text: bytes, start: Positions, end: Positions, width: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
     """(N,) scores of N lines with a box; 1 where there is no column for them. Raises ValueError."""
     if (width == 8).all():
-        return parse_decimals(words, text, start, end)
+        return parse_decimals(text, start, end)
     scores = np.ones(len(width))
     rows = np.flatnonzero(width == 8)
-    scores[rows] = parse_decimals(words, text, start[rows], end[rows])
+    scores[rows] = parse_decimals(text, start[rows], end[rows])
     return scores
 
 
@@ -173,24 +168,26 @@ def _layout(
     return starts, separators[np.minimum(first + np.arange(8)[:, None], len(separators) - 1)], all_widths
 
 
-def _runs_of_equal_text(words: Words, start: Positions, end: Positions) -> tuple[Index, Index]:
-    """Where runs of equal fields begin, and for each of N fields the number of its run, from 0.
-
-    Fields under 8 characters may be split into more runs than they need.
-    """
+def _runs_of_equal_text(text: bytes, start: Positions, end: Positions) -> tuple[Index, Index]:
+    """Where runs of equal fields begin, and for each of N fields the number of its run, from 0."""
     length = end - start
     changed = np.ones(len(start), bool)
     changed[1:] = length[1:] != length[:-1]
-    last = end - 8  # the last word of a field ends with it; of a short one it begins earlier, and may differ for that
-    for offset in range(0, int(length.max()), 8):
-        word = words[np.minimum(start + offset, last)]
-        changed[1:] |= word[1:] != word[:-1]
+    alike = length[:1] if (length == length[0]).all() else length[1:]
+    longest = int(length.max())
+    for offset in range(0, longest, 8 * MOST_WORDS):
+        count = min(MOST_WORDS, -(-(longest - offset) // 8))
+        words = words_at(text, np.minimum(start + offset, end), count)
+        different = words[1:] ^ words[:-1]
+        different &= _FIRST_BYTES[np.clip(alike - offset, 0, 8 * count), :count]
+        for word in different.T:
+            changed[1:] |= word != 0
     return np.flatnonzero(changed), np.cumsum(changed) - 1
 
 
-def _distinct(words: Words, text: bytes, start: Positions, end: Positions) -> tuple[list[bytes], Index]:
+def _distinct(text: bytes, start: Positions, end: Positions) -> tuple[list[bytes], Index]:
     """The distinct fields `text[start:end]`, and which of them each is."""
-    heads, run = _runs_of_equal_text(words, start, end)
+    heads, run = _runs_of_equal_text(text, start, end)
     texts: dict[bytes, int] = {}
     bounds = zip(start[heads].tolist(), end[heads].tolist(), strict=True)
     of_head = np.array([texts.setdefault(text[first:last], len(texts)) for first, last in bounds], np.intp)

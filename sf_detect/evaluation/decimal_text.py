@@ -14,8 +14,11 @@ import numpy.typing as npt
 Words = npt.NDArray[np.uint64]
 Positions = npt.NDArray[np.int64]
 
-PADDING = 16
-"""Bytes that must precede and follow the text in a buffer, so that whole words can be loaded at its ends."""
+PADDING = 64
+"""Bytes that must precede and follow the text, so that whole words can be loaded at its ends."""
+
+MOST_WORDS = PADDING // 8 - 1
+"""That can be loaded behind the end of the text."""
 
 _MOST_DIGITS = 15  # that are exact in a float64
 
@@ -42,17 +45,19 @@ _FILL = _ZEROS & ~_KEEP
 _POWERS = 10.0 ** np.arange(32)
 
 
-def words_of(buffer: npt.NDArray[np.uint8]) -> Words:
-    """A (len - 7,) view of a uint8 buffer: the eight bytes from every position as one little-endian word."""
-    return np.ndarray((len(buffer) - 7,), np.dtype("<u8"), buffer, 0, (1,))
+def words_at(text: bytes, positions: Positions, count: int = 1) -> Words:
+    """(N, count) little-endian words: the `8 * count` bytes from each of N positions."""
+    bites = np.ndarray((len(text) - 8 * count + 1,), f"V{8 * count}", text, 0, (1,))  # one copy a row, not one a word
+    return bites[positions].view("<u8").reshape(-1, count)
 
 
-def last_byte(words: Words, buffer: npt.NDArray[np.uint8], byte: int, end: Positions) -> Positions | None:
+def last_byte(text: bytes, byte: int, end: Positions) -> Positions | None:
     """(N,) position of the last `byte` before each `end`, looked for in 24 bytes; None where one has none there.
 
     The quick look for one common distance can take an earlier one, where the field behind it holds `byte`, too: no
     number does, so parsing that field fails.
     """
+    buffer = np.frombuffer(text, np.uint8)
     for distance in range(1, 25):
         if buffer[max(end[0] - distance, 0)] == byte:
             if (buffer[np.maximum(end - distance, 0)] == byte).all():
@@ -62,7 +67,7 @@ def last_byte(words: Words, buffer: npt.NDArray[np.uint8], byte: int, end: Posit
     missing = np.arange(len(end))
     for step in (8, 16, 24):
         at = end[missing] - step
-        word = words[np.maximum(at, 0)] ^ _repeat(byte)
+        word = words_at(text, np.maximum(at, 0))[:, 0] ^ _repeat(byte)
         match = ~(((word & _LOWS) + _LOWS) | word | _LOWS)  # the highest bit of every byte that is equal
         # The exponent of a float is the place of its highest bit; the matches are too sparse to round it up.
         highest = (match.astype(np.float64).view(np.int64) >> 52) - 1023
@@ -111,29 +116,30 @@ def _digits(word: Words) -> tuple[Words, Words]:
     return (word * _TEN_THOUSAND + (word >> _U32)) & np.uint64(0xFFFFFFFF), wrong
 
 
-def _padded_word(words: Words, position: Positions, length: Positions) -> Words:
-    """The words at `position`, zeros in place of what precedes the last `length` characters."""
+def _padded(word: Words, length: Positions) -> Words:
+    """The words, zeros in place of what precedes the last `length` characters."""
     missing = np.clip(8 - length, 0, 8)
     if len(missing) == 1 and missing[0] == 0:
-        return words[position]
-    return (words[position] & _KEEP[missing]) | _FILL[missing]
+        return word
+    return (word & _KEEP[missing]) | _FILL[missing]
 
 
 Parsed = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 
 
-def _short(words: Words, end: Positions, length: Positions, alike: bool) -> Parsed:
+def _short(text: bytes, end: Positions, length: Positions, alike: bool) -> Parsed:
     """Fields of at most 8 characters: values, and where they are right."""
-    word = _padded_word(words, end - 8, length)
+    word = _padded(words_at(text, end - 8)[:, 0], length)
     dot, other = _dots(word, alike)
     value, wrong = _digits(_without_dot(word, dot, _ZERO_CHARACTER))
     decimals = ((dot >> _U7) * _CHARACTERS_BEHIND) >> _U56
     return value.astype(np.float64) / _POWERS[decimals], ((wrong | other) == 0) & (length > (dot != 0)) & (length <= 8)
 
 
-def _long(words: Words, end: Positions, length: Positions, alike: bool) -> Parsed:
+def _long(text: bytes, end: Positions, length: Positions, alike: bool) -> Parsed:
     """Fields of at most 16 characters."""
-    low, high = _padded_word(words, end - 8, length), _padded_word(words, end - 16, length - 8)
+    words = words_at(text, end - 16, 2)
+    low, high = _padded(words[:, 1], length), _padded(words[:, 0], length - 8)
     (dot_low, other_low), (dot_high, other_high) = _dots(low, alike), _dots(high, alike)
     in_low, in_high = dot_low != 0, dot_high != 0
     shifted_high = _where(in_low, (high << _U8) | _ZERO_CHARACTER, high)
@@ -149,12 +155,11 @@ def _long(words: Words, end: Positions, length: Positions, alike: bool) -> Parse
     return value / _POWERS[decimals], right
 
 
-def parse_decimals(words: Words, text: bytes, start: Positions, end: Positions) -> npt.NDArray[np.float64]:
+def parse_decimals(text: bytes, start: Positions, end: Positions) -> npt.NDArray[np.float64]:
     """The float64 values of the fields `text[start:end]`.
 
     Args:
-        words: `words_of` the buffer.
-        text: The same bytes; at least `PADDING` of them precede the first field and follow the last.
+        text: At least `PADDING` bytes precede the first field and follow the last.
         start, end: (N,) positions of the fields.
 
     Raises:
@@ -166,23 +171,23 @@ def parse_decimals(words: Words, text: bytes, start: Positions, end: Positions) 
     longest = length.max()
     parse = _short if longest <= 8 else _long
     if longest == length.min():  # often all fields are written alike, with the point in one place
-        values, right = parse(words, end, length[:1], True)
+        values, right = parse(text, end, length[:1], True)
         if right.all():
             return values
-    values, right = parse(words, end, length, False)
+    values, right = parse(text, end, length, False)
     for i in np.flatnonzero(~right):
         values[i] = float(text[start[i] : end[i]])
     return values
 
 
-def parse_integers(words: Words, text: bytes, start: Positions, end: Positions) -> npt.NDArray[np.int64]:
+def parse_integers(text: bytes, start: Positions, end: Positions) -> npt.NDArray[np.int64]:
     """The int64 values of the fields `text[start:end]`; arguments as for `parse_decimals`.
 
     Raises:
         ValueError: A field is not an integer; `12.0` is none.
     """
     length = end - start
-    value, wrong = _digits(_padded_word(words, end - 8, length))
+    value, wrong = _digits(_padded(words_at(text, end - 8)[:, 0], length))
     values = value.astype(np.int64)
     for i in np.flatnonzero((wrong != 0) | (length < 1) | (length > 8)):
         values[i] = int(text[start[i] : end[i]])

@@ -5,10 +5,10 @@ import random
 import numpy as np
 import pytest
 
-from sf_detect.evaluation.decimal_text import PADDING, parse_decimals, parse_integers, words_of
+from sf_detect.evaluation.decimal_text import PADDING, parse_decimals, parse_integers
 
 
-def _laid_out(fields: list[bytes]) -> tuple[np.ndarray, bytes, np.ndarray, np.ndarray]:
+def _laid_out(fields: list[bytes]) -> tuple[bytes, np.ndarray, np.ndarray]:
     text, starts, ends = b"#" * PADDING, [], []
     for field in fields:
         starts.append(len(text))
@@ -16,7 +16,7 @@ def _laid_out(fields: list[bytes]) -> tuple[np.ndarray, bytes, np.ndarray, np.nd
         ends.append(len(text))
         text += b","
     text += b"#" * PADDING
-    return words_of(np.frombuffer(text, np.uint8)), text, np.array(starts), np.array(ends)
+    return text, np.array(starts), np.array(ends)
 
 
 def _random_number(rng: random.Random) -> str:
