@@ -3,6 +3,8 @@
     python tools/benchmark.py run                      # end to end, 60 s of the demo clip
     python tools/benchmark.py run --video v.mp4 --seconds 1800 --repeat 1
     python tools/benchmark.py stages                   # share of each stage, in CPU seconds of its thread
+    python tools/benchmark.py ava                      # AVA evaluation beside a plain evaluator, which takes minutes
+    python tools/benchmark.py ava --keyframes 2000     # a smaller case (--case FOLDER: your gt.csv, det.csv)
 
 Timings depend on the machine and on what else runs there: compare numbers of one run only.
 """
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import benchmark_ava
 
 from sf_detect.assets import DEMO_VIDEO
 
@@ -164,11 +167,16 @@ def measure_stages(video: Path, folder: Path) -> None:
 def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "stages"))
+    parser.add_argument("what", choices=("run", "stages", "ava"))
     parser.add_argument("--video", type=Path, default=DEMO_VIDEO)
     parser.add_argument("--seconds", type=float, default=60.0, help="the video is looped to this length")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--keyframes", type=int, default=benchmark_ava.FULL, help="of the made AVA case")
+    parser.add_argument("--case", type=Path, help="folder with an AVA case to evaluate in place of a made one")
     arguments = parser.parse_args()
+    if arguments.what == "ava":
+        benchmark_ava.measure(arguments.case, arguments.keyframes, arguments.repeat)
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         video = looped(arguments.video, arguments.seconds, folder / "looped.mp4")
