@@ -41,8 +41,9 @@ def table() -> str:
 HEADER = """# Parameters and multiply-adds
 
 Written by `tools/complexity.py`. One view of 256 x 256 pixels unless a row says otherwise, 400 classes (157 in table
-4). Convolutions, linear layers and attention are counted; one multiply-add is one. "paper" is arXiv:1812.03982v3.
-The other rows of the paper's tables are other authors' networks, which are not built here.
+4). Convolutions, linear layers and attention are counted; one multiply-add is one. "paper" is arXiv:1812.03982v3,
+"Quo Vadis" arXiv:1705.07750 (parameters in whole millions, no multiply-adds), "C3D" arXiv:1412.0767, "TSM"
+arXiv:1811.08383. The other rows of the paper's tables are other authors' networks, which are not built here.
 
 """
 

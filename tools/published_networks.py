@@ -3,57 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+import published_relatives
+from published_row import Row
 
 from sf_detect.models import slowfast as sf
 from sf_detect.models import x3d
-from sf_detect.models.complexity import multiply_adds
-from sf_detect.models.inception_i3d import InceptionI3D
-from sf_detect.models.resnet3d import STAGE_BLOCKS, count_parameters
+from sf_detect.models.resnet3d import STAGE_BLOCKS
+from sf_detect.models.single_pathway import inception_i3d
 from sf_detect.models.slowfast import SlowFast
 
 PAPER = "paper, table {}"
 PYSLOWFAST = "PySlowFast model zoo"
 PYTORCHVIDEO = "PyTorchVideo model zoo"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A published network: how it is built, what it is fed, what was published of it.
-
-    `slow` are the frames of the only or the slow pathway, `alpha` the ratio of the fast one's; sizes in pixels,
-    multiply-adds in units of 1e9, parameters in units of 1e6. `note` explains a difference.
-    """
-
-    source: str
-    name: str
-    build: Callable[[], nn.Module]
-    slow: int
-    alpha: int | None = None
-    gmacs: float | None = None
-    params: float | None = None
-    size: int = 256
-    fast_size: int | None = None
-    fast_channels: int = 3
-    note: str = ""
-
-    def inputs(self) -> list[Tensor]:
-        """Empty pathways of the right shape."""
-        pathways = [torch.empty(1, 3, self.slow, self.size, self.size)]
-        if self.alpha is not None:
-            side = self.fast_size or self.size
-            pathways.append(torch.empty(1, self.fast_channels, self.slow * self.alpha, side, side))
-        return pathways
-
-    def measure(self) -> tuple[float, float]:
-        """(multiply-adds / 1e9, parameters / 1e6)."""
-        with torch.device("meta"):
-            network, pathways = self.build(), self.inputs()
-        fed = pathways[0] if isinstance(network, InceptionI3D) else pathways
-        return multiply_adds(network, fed) / 1e9, count_parameters(network) / 1e6
 
 
 def _4x16(**options: object) -> Callable[[], SlowFast]:
@@ -79,14 +41,14 @@ _FVCORE = "the publisher counts five more operations per normalised value, which
 
 
 def rows() -> Iterator[Row]:
-    """Every network of the paper's tables that the constructor spans, and the rest of the zoo."""
+    """Every network of the paper's tables that the constructor spans, the rest of the zoo, and the relatives."""
     two = PAPER.format("2")
     yield Row(two, "SlowFast 4x16 R50", _4x16(), 4, 8, 36.1)
     yield Row(two, "SlowFast 8x8 R50", lambda: sf.slowfast_r50(400), 8, 4, 65.7)
     yield Row(two, "SlowFast 8x8 R101", lambda: sf.slowfast_r101(400), 8, 4, 106)
     yield Row(two, "SlowFast 16x8 R101", lambda: sf.slowfast_r101(400), 16, 4, 213)
     yield Row(two, "SlowFast 16x8 R101+NL", lambda: _r101_nonlocal(400), 16, 4, 234)
-    yield Row(two, "Inception-I3D, 64 frames at 224", InceptionI3D, 64, gmacs=108, size=224)
+    yield Row(two, "Inception-I3D, 64 frames at 224", inception_i3d, 64, gmacs=108, size=224)
     four = PAPER.format("4")
     yield Row(four, "Slow-only 16x8 R101", lambda: _slow_r101(157), 16, gmacs=187)
     yield Row(four, "SlowFast 16x8 R101", lambda: sf.slowfast_r101(157), 16, 4, 213)
@@ -95,6 +57,7 @@ def rows() -> Iterator[Row]:
     six = PAPER.format("6")
     yield Row(six, "3D R50", lambda: sf.i3d_r50(400), 8, gmacs=36.7)
     yield from _zoo()
+    yield from published_relatives.rows()
 
 
 def _ablations() -> Iterator[Row]:

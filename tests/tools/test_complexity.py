@@ -58,7 +58,7 @@ def test_every_row_agrees_or_is_explained(published):
         if row.name in EXPLAINED:
             assert row.note
             continue
-        assert gmacs == pytest.approx(row.gmacs, rel=TOLERANCE), row.name
+        assert row.gmacs is None or gmacs == pytest.approx(row.gmacs, rel=TOLERANCE), row.name
         assert row.params is None or params == pytest.approx(row.params, rel=TOLERANCE), row.name
 
 
@@ -75,7 +75,7 @@ def test_the_document_lists_every_row(published):
     document = (ROOT / "docs" / "complexity.md").read_text(encoding="utf-8")
     for row in published:
         assert f"| {row.source} | {row.name}" in document
-        assert f" | {row.gmacs} | " in document
+        assert row.gmacs is None or f" | {row.gmacs} | " in document
 
 
 def test_the_figures_are_the_papers(published, shared):
