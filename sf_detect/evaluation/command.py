@@ -7,21 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sf_detect.errors import ConfigError, DataError, UnknownNameError
+from sf_detect.errors import DataError
 from sf_detect.evaluation.ava import AvaResult, evaluate
 from sf_detect.evaluation.classification import ViewPool, multilabel_map, topk_accuracy
 from sf_detect.evaluation.clip_files import CHARADES_CLASSES, read_charades_csv, read_kinetics_csv, read_view_scores
-from sf_detect.evaluation.conventions import convention
-from sf_detect.evaluation.linking import link_greedy, link_viterbi
-from sf_detect.evaluation.mean_ap import FrameBoxes, MeanAP, frame_map, video_map, video_map_over
-from sf_detect.evaluation.tube_files import FrameCsv, read_act_pickle, read_frame_csv
-from sf_detect.evaluation.tubes import Tube, tube_nms
+from sf_detect.evaluation.mean_ap import MeanAP
 from sf_detect.labels import LabelMap, load_labels
-
-LINKERS = ("greedy", "viterbi", "tracks")
-"""How `evaluate_tubes` makes tubes of boxes: `link_greedy`, `link_viterbi`, or by the column `track`."""
-
-_TUBE_NMS = 0.3
 
 
 def evaluate_ava(
@@ -52,124 +43,6 @@ def evaluate_ava(
 
 def _labels(label_map: str | Path | LabelMap) -> LabelMap:
     return label_map if isinstance(label_map, LabelMap) else load_labels(label_map)
-
-
-@dataclass(frozen=True, eq=False)
-class TubeResult:
-    """Frame-mAP and video-mAP.
-
-    Attributes:
-        frame: Frame-mAP at IoU 0.5.
-        video: Video-mAP at tube IoU 0.5.
-        video_means: Video-mAP by threshold: "0.2", "0.5", "0.75", "0.5:0.95".
-    """
-
-    frame: MeanAP
-    video: MeanAP
-    video_means: dict[str, float]
-
-    def to_json(self) -> dict[str, object]:
-        """`{"frame_mAP": .., "frame_per_class": .., "video_mAP": {threshold: ..}, "video_per_class": ..}`."""
-        frame, video = self.frame.to_json(), self.video.to_json()
-        means = {threshold: None if np.isnan(value) else value for threshold, value in self.video_means.items()}
-        return {
-            "frame_mAP": frame["mAP"],
-            "frame_per_class": frame["per_class"],
-            "video_mAP": means,
-            "video_per_class": video["per_class"],
-        }
-
-    def table(self) -> str:
-        """Plain text."""
-        means = "\n".join(f"video-mAP@{t:<9} {100 * value:>6.2f}" for t, value in self.video_means.items())
-        return f"{self.frame.name}\n{self.frame.table()}\n\n{self.video.name}\n{self.video.table()}\n\n{means}"
-
-
-def evaluate_tubes(
-    groundtruth: str | Path,
-    detections: str | Path,
-    label_map: str | Path | LabelMap = "jhmdb21",
-    how: str = "act",
-    split: int | None = None,
-    linking: str = "greedy",
-) -> TubeResult:
-    """Frame-mAP and video-mAP of boxes on frames (J-HMDB, UCF101-24, MultiSports).
-
-    Both files count frames alike: the ground-truth pickles of J-HMDB and UCF101-24 count from 1.
-
-    Args:
-        groundtruth: An ACT pickle (`.pkl`), which brings its own labels, or a frame csv.
-        detections: A frame csv.
-        label_map: Labels of csv files: a label set, a label file or a `LabelMap`.
-        how: "act", "yowo" or "multisports".
-        split: Of an ACT pickle: the split whose test videos are evaluated, from 1.
-        linking: One of `LINKERS`.
-
-    Raises:
-        UnknownNameError: Another convention, linking, label set or split.
-        ConfigError: A split of a csv.
-        DataError: A malformed file.
-    """
-    if linking not in LINKERS:
-        raise UnknownNameError("linking", linking, LINKERS)
-    measured = convention(how)
-    truth, labels = _truth(Path(groundtruth), _labels(label_map), split)
-    found = read_frame_csv(detections, labels)
-    videos = sorted({tube.video for tube in truth})
-    boxes = found.numbered_as(videos)
-    if split is not None:  # other videos are not part of the split
-        boxes = boxes.select(boxes.videos < len(videos))
-    first = min((int(tube.frames[0]) for tube in truth), default=0)
-    if len(boxes) and boxes.frames.min() < first and Path(groundtruth).suffix == ".pkl":
-        raise DataError(
-            detections, None, f"counts frames from {boxes.frames.min()}, the ground truth from {first}; count alike"
-        )
-    wanted = set(videos) if split is not None else set(found.videos)
-    tubes = [tube for tube in _linked(found, linking, measured.last_pixel) if tube.video in wanted]
-    by_video: dict[tuple[str, int], list[Tube]] = {}
-    for tube in tubes:
-        by_video.setdefault((tube.video, tube.label), []).append(tube)
-    kept = [tube for group in by_video.values() for tube in tube_nms(group, _TUBE_NMS, measured)]
-    return TubeResult(
-        frame_map(_frames_of(truth, videos), boxes, labels, measured),
-        video_map(truth, kept, labels, measured, 0.5),
-        video_map_over(truth, kept, labels, measured),
-    )
-
-
-def _truth(path: Path, labels: LabelMap, split: int | None) -> tuple[list[Tube], LabelMap]:
-    if path.suffix == ".pkl":
-        annotations = read_act_pickle(path)
-        return list(annotations.tubes if split is None else annotations.test_split(split)), annotations.labels
-    if split is not None:
-        raise ConfigError(f"a split needs ground truth that names its splits (an ACT .pkl), got {path}")
-    return read_frame_csv(path, labels).tubes(), labels
-
-
-def _frames_of(tubes: list[Tube], videos: list[str]) -> FrameBoxes:
-    """The boxes of tubes, one by one."""
-    place = {video: i for i, video in enumerate(videos)}
-    lengths = [len(tube.frames) for tube in tubes]
-    none = np.zeros(0, np.int64)
-    return FrameBoxes(
-        np.repeat(np.array([place[tube.video] for tube in tubes], np.int64), lengths),
-        np.concatenate([none, *(tube.frames for tube in tubes)]),
-        np.repeat(np.array([tube.label for tube in tubes], np.int64), lengths),
-        np.concatenate([np.zeros((0, 4)), *(tube.boxes for tube in tubes)]),
-        np.ones(sum(lengths)),
-    )
-
-
-def _linked(found: FrameCsv, linking: str, last_pixel: float) -> list[Tube]:
-    if linking == "tracks":
-        return found.tubes()
-    tubes: list[Tube] = []
-    for (video, label), frames in found.by_frame().items():
-        if linking == "greedy":
-            tubes += link_greedy(video, label, frames, last_pixel=last_pixel)
-        else:
-            tubes += link_viterbi(video, label, frames)
-    return tubes
 
 
 @dataclass(frozen=True)

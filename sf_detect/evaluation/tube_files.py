@@ -1,22 +1,12 @@
-"""Annotation and detection files of J-HMDB, UCF101-24 and MultiSports.
+"""Boxes on frames out of files: csv with a header, and the JSON Lines of `sf-detect run`; lists of videos.
 
-Three layouts are read:
-
-    frame csv   A header and a row per box: `video,frame,x1,y1,x2,y2,label[,score][,track]`; `video_id` and `action` are
-                accepted for `video` and `label`, a label is a name or an id.
-    ACT pickle  The ground truth that circulates as `JHMDB-GT.pkl`, `UCF101v2-GT.pkl` and `multisports_GT.pkl`.
-    MultiSports detections  Pickles of an (N, 8) array (frames) or of lists of tubes by class (videos).
-
-Pickles can run code when they are loaded; these are read by an unpickler that builds nothing but arrays, numbers, text
-and containers.
+A csv has a row per box, `video,frame,x1,y1,x2,y2,label[,score][,track]`; `video_id` and `action` are accepted for
+`video` and `label`; a label is a name or an id. Frames are counted as the ground truth counts them, from 0 in our own files.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
-import pickle
-from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,150 +14,34 @@ from typing import Any
 
 import numpy as np
 
-from sf_detect.errors import DataError, UnknownNameError
+from sf_detect.errors import ConfigError, DataError, UnknownNameError
 from sf_detect.evaluation.linking import Scored
 from sf_detect.evaluation.mean_ap import FrameBoxes
 from sf_detect.evaluation.tubes import Tube
 from sf_detect.labels import LabelMap
-
-# What a pickle may name, by its last part: NumPy moved these between modules.
-_HARMLESS: dict[str, Any] = {
-    "_reconstruct": np.zeros(0).__reduce__()[0],
-    "scalar": np.float64(0).__reduce__()[0],
-    "_frombuffer": np.zeros(1).__reduce_ex__(5)[0],
-    "dtype": np.dtype,
-    "ndarray": np.ndarray,
-    "OrderedDict": OrderedDict,
-    "defaultdict": defaultdict,
-    "list": list,
-    "dict": dict,
-    "set": set,
-    "encode": codecs.encode,
-}
-_HARMLESS_MODULES = ("numpy", "collections", "builtins", "__builtin__", "_codecs")
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if module.split(".")[0] not in _HARMLESS_MODULES or name not in _HARMLESS:
-            raise pickle.UnpicklingError(f"it wants to call {module}.{name}, which is refused")
-        return _HARMLESS[name]
-
-
-def _read_pickle(path: Path) -> Any:
-    try:
-        with path.open("rb") as file:
-            return _PlainUnpickler(file, encoding="latin1").load()
-    except Exception as error:  # a pickle can fail in any way
-        raise DataError(path, None, f"cannot be read as a pickle of arrays: {error}") from error
-
-
-@dataclass(frozen=True)
-class TubeAnnotations:
-    """Ground truth of a data set.
-
-    Attributes:
-        labels: The classes.
-        tubes: Ground truth of all videos.
-        test_videos: Names of the test videos of every split; empty where the file has no splits.
-    """
-
-    labels: LabelMap
-    tubes: tuple[Tube, ...]
-    test_videos: tuple[tuple[str, ...], ...] = ()
-
-    def test_split(self, number: int) -> tuple[Tube, ...]:
-        """Tubes of the test videos of a split, numbered from 1.
-
-        Raises:
-            UnknownNameError: There is no such split.
-        """
-        if not 1 <= number <= len(self.test_videos):
-            raise UnknownNameError("split", str(number), [str(i + 1) for i in range(len(self.test_videos))])
-        wanted = set(self.test_videos[number - 1])
-        return tuple(tube for tube in self.tubes if tube.video in wanted)
-
-
-def read_act_pickle(path: str | Path) -> TubeAnnotations:
-    """Reads ground truth in the layout of ACT (J-HMDB, UCF101-24, MultiSports).
-
-    Raises:
-        DataError: Not readable, or of another layout.
-    """
-    path = Path(path)
-    data = _read_pickle(path)
-    try:
-        labels = LabelMap.of([str(name) for name in data["labels"]])
-        tubes = [
-            Tube(str(video), int(label), array[:, 0], array[:, 1:5])
-            for video, by_label in data["gttubes"].items()
-            for label, arrays in by_label.items()
-            for array in arrays
-        ]
-        test_videos = tuple(tuple(str(video) for video in split) for split in data["test_videos"])
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise DataError(
-            path,
-            None,
-            "expected the keys labels, gttubes (video -> class -> list of (N, 5) arrays of frame, x1, y1, x2, y2) and "
-            f"test_videos; {type(error).__name__}: {error}",
-        ) from error
-    return TubeAnnotations(labels, tuple(tubes), test_videos)
-
-
-def read_multisports_frames(path: str | Path) -> FrameBoxes:
-    """Reads frame detections of MultiSports: an (N, 8) array of video, frame, label, score, x1, y1, x2, y2.
-
-    Video numbers are places in the list of test videos.
-
-    Raises:
-        DataError: Not readable, or of another shape.
-    """
-    path = Path(path)
-    array = _read_pickle(path)
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.shape[1] != 8:
-        raise DataError(path, None, f"expected an (N, 8) array, got {getattr(array, 'shape', type(array).__name__)}")
-    whole = array[:, :3].astype(np.int64)
-    return FrameBoxes(whole[:, 0], whole[:, 1], whole[:, 2], array[:, 4:8].astype(float), array[:, 3].astype(float))
-
-
-def read_multisports_tubes(path: str | Path) -> list[Tube]:
-    """Reads video detections of MultiSports: class -> list of (video, score, (N, 5+) array of frame and box).
-
-    Raises:
-        DataError: Not readable, or of another layout.
-    """
-    path = Path(path)
-    data = _read_pickle(path)
-    try:
-        return [
-            Tube(str(video), int(label), tube[:, 0], tube[:, 1:5], float(score))
-            for label, found in data.items()
-            for video, score, tube in found
-        ]
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
-        raise DataError(path, None, f"expected class -> list of (video, score, array); {error}") from error
-
 
 _ALIASES = {"video_id": "video", "action": "label", "class": "label", "track_id": "track"}
 _NEEDED = ("video", "frame", "x1", "y1", "x2", "y2", "label")
 
 
 @dataclass(frozen=True, eq=False)
-class FrameCsv:
-    """A frame csv.
+class FrameTable:
+    """Boxes on frames, of named videos.
 
     Attributes:
         path: The file.
         videos: Names, by the video numbers of `boxes`.
         boxes: The rows.
         tracks: (N,) names of persons within a video; "" where the file has no such column.
+        keyframes: Video and number of every frame that was looked at, also of those without a box; None where the file
+            does not tell.
     """
 
     path: Path
     videos: tuple[str, ...]
     boxes: FrameBoxes
     tracks: tuple[str, ...]
+    keyframes: frozenset[tuple[str, int]] | None = None
 
     def numbered_as(self, videos: Sequence[str]) -> FrameBoxes:
         """The boxes with video numbers of another list of names; those of other videos get numbers behind it."""
@@ -209,18 +83,14 @@ class FrameCsv:
         return result
 
 
-def read_frame_csv(path: str | Path, labels: LabelMap) -> FrameCsv:
+def read_frame_csv(path: str | Path, labels: LabelMap) -> FrameTable:
     """Reads a csv of boxes on single frames, with a header.
 
     Raises:
         DataError: Not readable, a column is missing, a malformed row, or an unknown label; with its line.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(path, None, f"cannot be read as UTF-8 text: {error}") from error
-    reader = csv.reader(lines)
+    reader = csv.reader(read_lines(path))
     columns = _columns(path, next(reader, []))
     columns_of_label = {**{str(i): c for c, i in enumerate(labels.ids)}, **{name: c for c, name in enumerate(labels)}}
     videos: dict[str, int] = {}
@@ -228,21 +98,99 @@ def read_frame_csv(path: str | Path, labels: LabelMap) -> FrameCsv:
     for row in reader:
         rows.append(_frame_row(path, reader.line_num, row, columns, columns_of_label, videos))
         tracks.append(row[columns["track"]] if "track" in columns else "")
+    return _table(path, videos, rows, tracks)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file.
+
+    Raises:
+        DataError: Not readable.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(path, None, f"cannot be read as UTF-8 text: {error}") from error
+
+
+def _table(path: Path, videos: Iterable[str], rows: list[list[float]], tracks: list[str]) -> FrameTable:
     table = np.array(rows, np.float64).reshape(-1, 8)
     whole = table[:, :3].astype(np.int64)
     boxes = FrameBoxes(whole[:, 0], whole[:, 1], whole[:, 2], table[:, 3:7], table[:, 7])
-    return FrameCsv(path, tuple(videos), boxes, tuple(tracks))
+    return FrameTable(path, tuple(videos), boxes, tuple(tracks))
+
+
+def frames_of_records(
+    path: str | Path, records: Iterable[Mapping[str, Any]], labels: LabelMap, first_frame: int = 0
+) -> FrameTable:
+    """Boxes of the JSON Lines of `sf-detect run`: one per person and action, and the keyframes that were looked at.
+
+    Args:
+        path: Named in messages.
+        records: As `read_json_lines` gives them.
+        labels: The classes.
+        first_frame: Number that the ground truth gives to the first frame, which is 0 in the records.
+
+    Raises:
+        DataError: A malformed record, or an action that is not one of the classes; with its line.
+    """
+    path = Path(path)
+    videos: dict[str, int] = {}
+    rows: list[list[float]] = []
+    tracks: list[str] = []
+    keyframes = set()
+    columns = {name: column for column, name in enumerate(labels)}
+    for line, record in enumerate(records, start=1):
+        try:
+            video, frame = str(record["video"]), int(record["frame"]) + first_frame
+            number = videos.setdefault(video, len(videos))
+            keyframes.add((video, frame))
+            for person in record["persons"]:
+                for action in person["actions"]:
+                    if action["label"] not in columns:
+                        raise ValueError(str(UnknownNameError("label", str(action["label"]), columns)))
+                    box = [float(value) for value in person["box"]]
+                    x1, y1, x2, y2 = box
+                    rows.append([number, frame, columns[action["label"]], x1, y1, x2, y2, float(action["score"])])
+                    tracks.append(str(person["track_id"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(path, line, f"not a record of `sf-detect run`: {error}") from error
+    table = _table(path, videos, rows, tracks)
+    return FrameTable(path, table.videos, table.boxes, table.tracks, frozenset(keyframes))
+
+
+def read_video_list(path: str | Path, split: int | None = None) -> frozenset[str]:
+    """Reads which videos to evaluate: a name a line, or a csv with the column `video` (or `video_id`).
+
+    Args:
+        path: The file.
+        split: Of a csv: take the videos that have "test" in the column `split1`, `split2`, ...
+
+    Raises:
+        DataError: Not readable, or without such a column.
+        ConfigError: A split of a list of names.
+    """
+    path = Path(path)
+    lines = read_lines(path)
+    if path.suffix != ".csv":
+        if split is not None:
+            raise ConfigError(f"a split needs a csv with the columns video and split{split}, got {path}")
+        return frozenset(line.strip() for line in lines if line.strip())
+    rows = list(csv.DictReader(lines))
+    header = [] if not lines else next(csv.reader(lines[:1]))
+    name = "video" if "video" in header else "video_id"
+    for column in (name, *([] if split is None else [f"split{split}"])):
+        if column not in header:
+            raise DataError(path, 1, f"the header lacks {column}; got {','.join(header)}")
+    return frozenset(row[name] for row in rows if split is None or row[f"split{split}"] == "test")
 
 
 def _columns(path: Path, header: Iterable[str]) -> dict[str, int]:
     columns = {_ALIASES.get(name.strip(), name.strip()): i for i, name in enumerate(header)}
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
-        raise DataError(
-            path,
-            1,
-            f"the header lacks {', '.join(missing)}; expected {','.join(_NEEDED)}[,score][,track], got {columns}",
-        )
+        expected = f"{','.join(_NEEDED)}[,score][,track]"
+        raise DataError(path, 1, f"the header lacks {', '.join(missing)}; expected {expected}, got {','.join(columns)}")
     return columns
 
 

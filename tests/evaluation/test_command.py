@@ -1,71 +1,13 @@
 """What the command line calls for data sets other than AVA."""
 
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sf_detect.errors import ConfigError, DataError, UnknownNameError
+from sf_detect.errors import ConfigError, DataError
 from sf_detect.evaluation.clip_files import read_charades_csv, read_kinetics_csv, read_view_scores
-from sf_detect.evaluation.command import evaluate_charades, evaluate_kinetics, evaluate_tubes
-from sf_detect.labels import LabelMap
-
-LABELS = LabelMap.of(["walk", "run"])
-
-
-def _csv(path: Path, videos: dict[str, tuple[int, float]], label: str = "walk", track: bool = False) -> Path:
-    """A moving box on frames first..first+19 of every video, with a score."""
-    rows = ["video,frame,x1,y1,x2,y2,label,score" + (",track" if track else "")]
-    for video, (first, score) in videos.items():
-        for frame in range(first, first + 20):
-            rows.append(f"{video},{frame},{frame},0,{frame + 30},40,{label},{score}" + (",p" if track else ""))
-    path.write_text("\n".join(rows) + "\n")
-    return path
-
-
-def _pickle(path: Path, first: int) -> Path:
-    frames = np.arange(first, first + 20)
-    tube = np.stack([frames, frames, 0 * frames, frames + 30, 0 * frames + 40], axis=1).astype(np.float32)
-    data = {"labels": ["walk", "run"], "gttubes": {v: {0: [tube]} for v in "ab"}, "test_videos": [["a"], ["b"]]}
-    path.write_bytes(pickle.dumps(data))
-    return path
-
-
-@pytest.mark.parametrize("linking", ["greedy", "viterbi", "tracks"])
-@pytest.mark.parametrize("how", ["act", "yowo", "multisports"])
-def test_tubes_from_csv(tmp_path: Path, how: str, linking: str) -> None:
-    truth = _csv(tmp_path / "gt.csv", {"a": (0, 1), "b": (0, 1)})
-    found = _csv(tmp_path / "det.csv", {"a": (0, 0.9), "b": (0, 0.8)}, track=True)
-    result = evaluate_tubes(truth, found, LABELS, how, linking=linking)
-    json = result.to_json()
-    assert json["frame_mAP"] == pytest.approx(1)
-    assert json["video_mAP"] == pytest.approx({"0.2": 1, "0.5": 1, "0.75": 1, "0.5:0.95": 1})
-    assert json["frame_per_class"]["run"] is None
-    assert f"frame-mAP@0.5 ({how})" in result.table()
-    assert "video-mAP@0.5:0.95  100.00" in result.table()
-
-
-def test_tubes_from_pickle_with_splits(tmp_path: Path) -> None:
-    truth = _pickle(tmp_path / "gt.pkl", 1)
-    found = _csv(tmp_path / "det.csv", {"a": (1, 0.9)})
-    assert evaluate_tubes(truth, found).frame.mean_ap == pytest.approx(0.5)
-    assert evaluate_tubes(truth, found, split=1).to_json()["video_mAP"]["0.5"] == pytest.approx(1)
-    assert evaluate_tubes(truth, found, split=2).frame.mean_ap == 0
-    with pytest.raises(DataError, match="counts frames from 0, the ground truth from 1; count alike"):
-        evaluate_tubes(truth, _csv(tmp_path / "det.csv", {"a": (0, 0.9)}))
-    with pytest.raises(UnknownNameError, match="unknown split '3'"):
-        evaluate_tubes(truth, found, split=3)
-
-
-def test_tube_options(tmp_path: Path) -> None:
-    found = _csv(tmp_path / "det.csv", {"a": (0, 0.9)})
-    with pytest.raises(UnknownNameError, match="unknown linking 'nearest'"):
-        evaluate_tubes(found, found, LABELS, linking="nearest")
-    with pytest.raises(UnknownNameError, match="unknown convention"):
-        evaluate_tubes(found, found, LABELS, "voc")
-    with pytest.raises(ConfigError, match="a split needs ground truth that names its splits"):
-        evaluate_tubes(found, found, LABELS, split=1)
+from sf_detect.evaluation.command import evaluate_charades, evaluate_kinetics
 
 
 def _scores(path: Path, videos: list[str], scores: np.ndarray) -> Path:
