@@ -17,6 +17,8 @@ from sf_detect.video.optical_flow import optical_flow, scaled, warped_flow
 
 #: Consecutive frames that a snippet is made of: five flows or differences need six.
 FRAMES: Mapping[str, int] = {"rgb": 1, "rgb_difference": 6, "flow": 6, "warped_flow": 6}
+#: Share of the short side that is looked at in testing, 224 pixels of 256.
+_TEST_SHARE = 224 / 256
 #: Side lengths that scale jittering draws width and height from, for frames with a short side of 256.
 SCALES = (256, 224, 192, 168)
 
@@ -75,6 +77,54 @@ def snippet(frames: npt.NDArray[np.uint8], modality: str) -> npt.NDArray[np.floa
     flow: Callable[..., npt.NDArray[np.float32]] = optical_flow if modality == "flow" else warped_flow
     flows = [flow(a, b) for a, b in pairwise(frames)]
     return scaled(np.concatenate(flows, -1))
+
+
+def segment_clip(
+    frames: npt.NDArray[np.uint8],
+    modality: str,
+    segments: int,
+    *,
+    rng: np.random.Generator | None = None,
+    output: int = 224,
+) -> npt.NDArray[np.float32]:
+    """The snippets of a video as the input of a temporal segment network.
+
+    Training draws a place in each segment, one corner crop with jittered scale for all of them, and a mirror image
+    every other time; testing takes the middle of each segment and the centre.
+
+    Args:
+        frames: (N, H, W, 3) uint8 RGB, the whole video. One that is shorter than a snippet stands still at its end.
+        modality: A key of `FRAMES`.
+        segments: K.
+        rng: For training; None for testing.
+        output: Side of the network's input in pixels.
+
+    Returns:
+        (channels, K, output, output) float32, see `snippet`. RGB is not normalised yet.
+
+    Raises:
+        UnknownNameError: No such modality.
+        ConfigError: No frames, or no segments.
+    """
+    if modality not in FRAMES:
+        raise UnknownNameError("modality", modality, FRAMES)
+    length = FRAMES[modality]
+    starts = segment_starts(len(frames), segments, length, rng)
+    size = (frames.shape[1], frames.shape[2])
+    crop = _centre_crop(size) if rng is None else corner_crop(size, rng)
+    mirror = rng is not None and rng.random() < 0.5
+    views = []
+    for start in starts:
+        index = np.minimum(np.arange(start, start + length), len(frames) - 1)
+        view = cropped(snippet(frames[index], modality), crop, output)
+        views.append(flipped(view, modality) if mirror else view)
+    return np.stack(views).transpose(3, 0, 1, 2)
+
+
+def _centre_crop(size: tuple[int, int]) -> tuple[int, int, int, int]:
+    height, width = size
+    side = max(1, round(min(size) * _TEST_SHARE))
+    return (width - side) // 2, (height - side) // 2, side, side
 
 
 def corner_crop(

@@ -10,6 +10,7 @@ from sf_detect.data.snippets import (
     corner_crop,
     cropped,
     flipped,
+    segment_clip,
     segment_starts,
     snippet,
 )
@@ -103,3 +104,52 @@ def test_cropping_and_flipping():
     np.testing.assert_array_equal(mirrored[..., 0], -flow[:, ::-1, 0])
     np.testing.assert_array_equal(mirrored[..., 1], flow[:, ::-1, 1])
     np.testing.assert_array_equal(flipped(image, "rgb_difference"), image[:, ::-1])
+
+
+@pytest.mark.parametrize("modality", FRAMES)
+def test_a_video_becomes_the_input_of_a_network(modality):
+    video = np.random.default_rng(0).integers(0, 256, (20, 24, 32, 3), np.uint8)
+    for rng in (None, np.random.default_rng(1)):
+        clip = segment_clip(video, modality, 3, rng=rng, output=16)
+        assert clip.shape == (CHANNELS[modality], 3, 16, 16)
+        assert clip.dtype == np.float32
+        assert np.isfinite(clip).all()
+
+
+def test_testing_looks_at_the_centre_of_the_middle_of_each_segment():
+    video = np.zeros((30, 32, 48, 3), np.uint8)
+    video[[5, 15, 25], 2:30, 10:38] = np.array([50, 100, 150])[:, None, None, None]
+    clip = segment_clip(video, "rgb", 3, output=28)
+    for k, value in enumerate((50, 100, 150)):
+        np.testing.assert_allclose(clip[:, k], value / 255, atol=1e-6)
+
+
+def test_training_crops_and_mirrors_all_segments_alike():
+    ramp = np.broadcast_to(np.arange(48, dtype=np.uint8)[None, None, :, None], (9, 32, 48, 3))
+    rng = np.random.default_rng(0)
+    clips = [segment_clip(ramp, "rgb", 3, rng=rng, output=8) for _ in range(20)]
+    assert all(np.array_equal(clip[:, 0], clip[:, k]) for clip in clips for k in (1, 2))
+    assert {bool(clip[0, 0, 0, 0] > clip[0, 0, 0, -1]) for clip in clips} == {True, False}
+
+
+def test_a_video_shorter_than_a_snippet_stands_still():
+    video = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), np.uint8)
+    clip = segment_clip(video, "rgb_difference", 2, output=16)
+    assert np.abs(clip[:3]).max() > 0
+    assert np.abs(clip[3:]).max() == 0
+    with pytest.raises(UnknownNameError, match="rgb_difference"):
+        segment_clip(video, "depth", 2)
+    with pytest.raises(ConfigError, match="positive, got 0, 2 and 1"):
+        segment_clip(video[:0], "rgb", 2)
+
+
+def test_a_video_passes_a_network_of_its_modality():
+    import torch
+
+    from sf_detect.models.tsn import tsn
+
+    video = np.random.default_rng(0).integers(0, 256, (12, 40, 40, 3), np.uint8)
+    clip = torch.from_numpy(segment_clip(video, "warped_flow", 2, output=32))[None]
+    network = tsn(3, modality="warped_flow", consensus="max").eval()
+    with torch.no_grad():
+        assert network([clip]).shape == (1, 1, 1, 1, 3)

@@ -59,6 +59,23 @@ def test_shapes(model):
     assert maps["mixed_5c"].shape == (1, 1024, 1, 2, 2)
 
 
+def test_it_can_be_trained():
+    torch.manual_seed(0)
+    network = InceptionI3D(3, dropout=0.5).train()
+    clip, target = torch.rand(2, 3, 8, 32, 32) * 2 - 1, torch.tensor([0, 2])
+    loss = torch.nn.functional.cross_entropy(network(clip), target)
+    loss.backward()
+    missing = [n for n, p in network.named_parameters() if p.requires_grad and p.grad is None]
+    assert not missing
+    assert not network.stages["conv_1a"].bn.weight.requires_grad
+    with torch.no_grad():
+        assert not torch.equal(network(clip), network(clip))  # dropout
+        network.eval()
+        before = network.stages["conv_1a"].bn.running_mean.clone()
+        assert torch.equal(network(clip), network(clip))
+    assert torch.equal(network.stages["conv_1a"].bn.running_mean, before)
+
+
 def test_refuses_an_unknown_stage(model):
     with pytest.raises(UnknownNameError, match="mixed_5c"):
         model.features(torch.zeros(1, 3, 8, 32, 32), ("mixed_5d",))

@@ -9,6 +9,8 @@ from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.models.classification_head import clip_scores
 from sf_detect.models.resnet3d import TemporalConv3d, count_parameters
 from sf_detect.models.slowfast import (
+    C2D_KERNELS,
+    I3D_KERNELS,
     LATERALS,
     LateralConnection,
     SlowFast,
@@ -116,6 +118,47 @@ def test_roi_head_scores_each_box():
     assert logits.shape == (3, 5)
     assert torch.equal(logits[0], logits[2])
     assert not torch.allclose(logits[0], logits[1])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"lateral": "time_to_channel_concat", "causal": True},
+        {"head": "roi", "nonlocal_blocks": {4: (0,)}},
+        {"pathways": "slow", "slow_kernels": I3D_KERNELS, "temporal_pool": 2},
+        {"pathways": "slow", "slow_kernels": C2D_KERNELS},
+        {"pathways": "fast"},
+    ],
+)
+def test_it_can_be_trained(options):
+    network = small(3, dropout=0.0, **options).train()
+    slow, fast = (torch.cat([x, -x]) for x in pathways())
+    clips = {"slow": [slow], "fast": [fast]}.get(options.get("pathways", ""), [slow, fast])
+    boxes = torch.tensor([[0, 4.0, 4, 24, 28], [1, 0, 0, 32, 32]]) if "head" in options else None
+    target = torch.tensor([0, 2])
+    optimiser = torch.optim.SGD(network.parameters(), 0.02)
+    losses = []
+    for _ in range(4):
+        loss = torch.nn.functional.cross_entropy(network(clips, boxes).flatten(1), target)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    assert all(p.grad is not None for p in network.parameters())
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    network.eval()(clips, boxes)
+    assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
+
+
+@pytest.mark.parametrize("head", ["classification", "roi"])
+def test_dropout_is_of_training_alone(head):
+    network, clips = small(3, head=head, dropout=0.5).train(), [torch.cat([x, -x]) for x in pathways()]
+    boxes = torch.tensor([[0, 4.0, 4, 24, 28]])
+    assert not torch.equal(network(clips, boxes), network(clips, boxes))
+    network.eval()
+    assert torch.equal(network(clips, boxes), network(clips, boxes))
 
 
 def test_roi_head_accepts_no_person():

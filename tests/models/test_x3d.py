@@ -33,3 +33,30 @@ def test_only_one_clip_is_taken():
 def test_rounding_never_loses_more_than_a_tenth():
     assert [round_channels(c) for c in (1, 3.375, 12, 13.5, 26)] == [8, 8, 16, 16, 24]
     assert round_channels(18) == 24  # 16 would be 11 % less
+
+
+def test_it_can_be_trained():
+    torch.manual_seed(0)
+    network = X3D(3, width=1.0, depth=1.0, features=16, window=1, dropout=0.0).train()
+    clip, target = torch.rand(2, 3, 4, 32, 32), torch.tensor([0, 2])
+    optimiser = torch.optim.SGD(network.parameters(), 0.05)
+    losses = []
+    for _ in range(4):
+        loss = torch.nn.functional.cross_entropy(network([clip]).flatten(1), target)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    network.eval()([clip])
+    assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
+
+
+def test_dropout_is_of_training_alone():
+    torch.manual_seed(0)
+    network = X3D(3, width=1.0, depth=1.0, features=16, window=1)
+    clip = torch.rand(2, 3, 4, 32, 32)
+    assert not torch.equal(network([clip]), network([clip]))
+    network.eval()
+    assert torch.equal(network([clip]), network([clip]))
