@@ -99,7 +99,7 @@ class ConvNetLSTM(nn.Module):
         self.trunk = InceptionV1(inflated=False)
         self.lstm = BatchNormLSTM(FEATURES, hidden, frames)
         self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(hidden, num_classes)
+        self.classifier = nn.Linear(hidden, num_classes)
 
     def forward(self, pathways: Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
         """Logits in front of the softmax; training sees every time step's, since the loss is taken at each.
@@ -122,7 +122,7 @@ class ConvNetLSTM(nn.Module):
         outputs = self.lstm(features.transpose(1, 2))
         if not self.training:
             outputs = outputs[:, -1:]
-        return self.projection(self.dropout(outputs))[:, :, None, None]
+        return self.classifier(self.dropout(outputs))[:, :, None, None]
 
 
 def convnet_lstm(num_classes: int = 400, *, dropout: float = 0.0) -> ConvNetLSTM:

@@ -50,13 +50,13 @@ class SnippetInception(nn.Module):
         self.length = length
         self.trunk = InceptionV1(in_channels * length, inflated=False)
         self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(FEATURES, num_classes)
+        self.classifier = nn.Linear(FEATURES, num_classes)
 
     def forward(self, pathways: Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
         """Logits (B, K, 1, 1, classes) of `[clip]`, clip (B, C, K * length, H, W). `boxes` are not used."""
         (clip,) = pathways
         features = self.trunk.features(stack_frames(clip, self.length))["mixed_5c"].mean((3, 4))
-        return self.projection(self.dropout(features.transpose(1, 2)))[:, :, None, None]
+        return self.classifier(self.dropout(features.transpose(1, 2)))[:, :, None, None]
 
 
 class LateFusion(nn.Module):
@@ -108,10 +108,10 @@ class FusedTwoStream(nn.Module):
         self.flow = InceptionV1(2 * FLOW_FRAMES, inflated=False)
         self.fusion = Unit3D(2 * FEATURES, _FUSED_CHANNELS, 3)
         self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(_FUSED_CHANNELS, num_classes)
+        self.classifier = nn.Linear(_FUSED_CHANNELS, num_classes)
         nn.init.normal_(self.fusion.conv.weight, std=0.01)
-        nn.init.normal_(self.projection.weight, std=0.01)
-        nn.init.zeros_(self.projection.bias)
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.zeros_(self.classifier.bias)
 
     def forward(self, pathways: Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
         """Logits (B, 1, 1, 1, classes). `boxes` are not used.
@@ -129,7 +129,7 @@ class FusedTwoStream(nn.Module):
         ]
         x = self.fusion(torch.cat(maps, 1))
         x = F.max_pool3d(x, [min(3, side) for side in x.shape[2:]]).mean((2, 3, 4))
-        return self.projection(self.dropout(x))[:, None, None, None]
+        return self.classifier(self.dropout(x))[:, None, None, None]
 
 
 def require_modalities(pathways: Sequence[Tensor], alpha: int) -> tuple[Tensor, Tensor]:

@@ -107,7 +107,7 @@ def test_several_snippets_keep_their_positions():
 def test_both_streams_start_from_images(image_state):
     network = fused_two_stream(3)
     untouched = initialise_from_image(network, image_state)
-    assert {name.split(".")[0] for name in untouched} == {"fusion", "projection"}
+    assert {name.split(".")[0] for name in untouched} == {"fusion", "classifier"}
     first = image_state["conv1.conv.weight"]
     assert torch.equal(network.rgb.stages["conv_1a"].conv.weight[:, :, 0], first)
     torch.testing.assert_close(network.flow.stages["conv_1a"].conv.weight[:, :, 0], across_channels(first, 20))

@@ -88,5 +88,5 @@ def test_a_file_of_ones_own_loads(tmp_path):
     torch.save(state, tmp_path / "own.pth")
     network = build.load_model("k400_convnet_lstm", tmp_path / "own.pth")
     assert not network.training
-    assert torch.equal(network.projection.weight, state["projection.weight"])
+    assert torch.equal(network.classifier.weight, state["classifier.weight"])
     assert read_checkpoint(tmp_path / "own.pth").format == "state_dict"
