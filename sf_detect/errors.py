@@ -14,6 +14,7 @@
     │   ├── WeightsHashError       the bytes are not the published ones
     │   └── WeightsDownloadError   cannot be fetched
     ├── DataError              an annotation or dataset file; carries file and line
+    ├── TrainingError          a training run that cannot go on
     └── StageError             a pipeline stage failed on a frame
 
 Every message says what failed, what was got, what was expected and what to do next. The command line prints the
@@ -145,6 +146,10 @@ class DataError(SFDetectError):
         where = f"{path}:{line}" if line is not None else f"{path}"
         super().__init__(f"{where}: {problem}")
         self.path, self.line, self.problem = path, line, problem
+
+
+class TrainingError(SFDetectError):
+    """A training run that cannot go on, such as one whose loss is no number any more."""
 
 
 class StageError(SFDetectError):

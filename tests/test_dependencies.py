@@ -23,7 +23,7 @@ COMPOSITION = {"build", "cli", "commands", "annotate", "batch"}
 HEAVY = {
     "torch": {"detection", "models", "data", "training", "weights", *COMPOSITION},
     "torchvision": {"detection", "models", "data", "training"},
-    "cv2": {"video", "rendering", "detection", "models", "data"},
+    "cv2": {"video", "rendering", "detection", "models", "data", "training"},
     "av": {"video", "rendering", "data"},
 }
 

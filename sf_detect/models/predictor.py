@@ -48,21 +48,22 @@ class Preprocessing:
         Returns:
             One (B, 3, T, h, w) float32 tensor per pathway, slow first; of flow (B, 2, T, h, w).
         """
-        resized = [self._resized(clip) for clip in clips]
-        stacked = torch.from_numpy(np.stack(resized)).to(device)
-        if self.bgr:
-            stacked = stacked.flip(-1)
-        mean, std = (torch.tensor(v, device=device) for v in (self.mean, self.std))
+        return self.pack(torch.from_numpy(np.stack([self._resized(clip) for clip in clips])).to(device))
+
+    def pack(self, frames: Tensor) -> list[Tensor]:
+        """RGB frames (B, T, h, w, 3) uint8, of the network's size already, as its pathways; see `pathways`."""
+        shown = frames.flip(-1) if self.bgr else frames
+        mean, std = (torch.tensor(v, device=frames.device) for v in (self.mean, self.std))
         # The channel axis stays innermost in memory: convolutions on a CPU are several times faster that way.
-        fast = (stacked.float() * (1 / (255 * std)) - mean / std).permute(0, 4, 1, 2, 3)
-        shown = fast if self.flow is None else self._flow_pathway(resized).to(device)
+        fast = (shown.float() * (1 / (255 * std)) - mean / std).permute(0, 4, 1, 2, 3)
+        shown = fast if self.flow is None else self._flow_pathway(frames).to(frames.device)
         if self.slow_index is None:
             return [shown]
         return [fast[:, :, list(self.slow_index)], shown]
 
-    def _flow_pathway(self, clips: Sequence[UInt8Array]) -> Tensor:
+    def _flow_pathway(self, clips: Tensor) -> Tensor:
         assert self.flow is not None
-        return torch.from_numpy(np.stack([self.flow(frames) for frames in clips])).permute(0, 4, 1, 2, 3)
+        return torch.from_numpy(np.stack([self.flow(frames) for frames in clips.cpu().numpy()])).permute(0, 4, 1, 2, 3)
 
     def _resized(self, clip: Clip) -> np.ndarray:
         height, width = clip.frames.shape[1:3]

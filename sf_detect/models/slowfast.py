@@ -279,23 +279,23 @@ NONLOCAL_R101: Mapping[int, tuple[int, ...]] = {4: (6, 13, 20)}
 def slowfast_r50(num_classes: int, *, slow_frames: int = 8, alpha: int = 4, **options: Any) -> SlowFast:
     """SlowFast R50. The published lateral kernel is 7, but 5 for 4 x 16 (alpha 8)."""
     options.setdefault("lateral_kernel", 7 if alpha == 4 else 5)
-    return SlowFast(num_classes, depth=50, slow_frames=slow_frames, alpha=alpha, **options)
+    return SlowFast(num_classes, slow_frames=slow_frames, alpha=alpha, **{"depth": 50, **options})
 
 
 def slowfast_r101(num_classes: int, *, slow_frames: int = 8, **options: Any) -> SlowFast:
     """SlowFast R101 with temporal kernels in the blocks that R50 has too ("R101_50_50"), lateral kernel 5."""
     options.setdefault("temporal_blocks", STAGE_BLOCKS[50])
-    return SlowFast(num_classes, depth=101, slow_frames=slow_frames, **options)
+    return SlowFast(num_classes, slow_frames=slow_frames, **{"depth": 101, **options})
 
 
 def slow_r50(num_classes: int, *, slow_frames: int = 8, **options: Any) -> SlowFast:
     """The slow pathway alone, temporal kernels in res4 and res5 (paper, table 1)."""
-    return SlowFast(num_classes, pathways="slow", depth=50, slow_frames=slow_frames, **options)
+    return SlowFast(num_classes, pathways="slow", slow_frames=slow_frames, **{"depth": 50, **options})
 
 
 def fast_r50(num_classes: int, *, slow_frames: int = 32, **options: Any) -> SlowFast:
     """The fast pathway alone, beta times the channels (paper, table 5a)."""
-    return SlowFast(num_classes, pathways="fast", depth=50, slow_frames=slow_frames, **options)
+    return SlowFast(num_classes, pathways="fast", slow_frames=slow_frames, **{"depth": 50, **options})
 
 
 def i3d_r50(num_classes: int, *, slow_frames: int = 8, **options: Any) -> SlowFast:

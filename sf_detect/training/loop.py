@@ -1,33 +1,35 @@
-"""The training loop: schedule, moving average, checkpoints that a run continues from."""
+"""The training loop: schedule, moving average, steps, and checkpoints that a run continues from."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sf_detect.errors import WeightsError
+from sf_detect.errors import TrainingError, UnknownNameError, WeightsError
+from sf_detect.training.distributed import ALONE, Processes
+from sf_detect.training.schedules import Schedule
+
+__all__ = ["MovingAverage", "Schedule", "Trainer"]
+
+PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Half-period cosine with a linear warm-up, as a factor on each group's learning rate."""
+def autocast_type(precision: str) -> torch.dtype | None:
+    """What autocast computes in; None for full precision.
 
-    steps: int
-    warmup: int
-    floor: float = 0.01
-
-    def __call__(self, step: int) -> float:
-        if step < self.warmup:
-            return (step + 1) / self.warmup
-        done = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
-        return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * done))
+    Raises:
+        UnknownNameError: Not one of `PRECISIONS`.
+    """
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
+    return PRECISIONS[precision]
 
 
 class MovingAverage:
@@ -52,11 +54,17 @@ class Trainer:
     """Runs steps, keeps the average, writes checkpoints.
 
     Args:
-        model: what is trained (every module whose parameters the optimiser holds).
-        averaged: the part that ships; its moving average is kept.
-        optimiser: its groups' learning rates are the schedule's peaks.
-        loss: batch -> loss and figures for the log.
-        clip_norm: largest norm of the gradient.
+        model: What is trained (every module whose parameters the optimiser holds).
+        averaged: The part that ships; its moving average is kept.
+        optimiser: Its groups' learning rates are the schedule's peaks.
+        schedule: Step -> factor on the peaks.
+        loss: Batch -> loss and figures for the log.
+        decay: Of the moving average; 0 keeps none, `average.model` then follows the weights themselves.
+        clip_norm: Largest norm of the gradient; None does not clip.
+        precision: One of `PRECISIONS`, of the forward pass; fp16 scales the loss so that gradients do not vanish.
+        device: Where the model is.
+        processes: Those that train together; their losses are averaged for the log.
+        unsynchronised: Context in which a backward pass leaves gradients unreduced (DDP's `no_sync`).
     """
 
     def __init__(
@@ -64,55 +72,108 @@ class Trainer:
         model: nn.Module,
         averaged: nn.Module,
         optimiser: torch.optim.Optimizer,
-        schedule: Schedule,
+        schedule: Callable[[int], float],
         loss: Callable[[Any], tuple[Tensor, dict[str, float]]],
         decay: float = 0.995,
-        clip_norm: float = 5.0,
+        clip_norm: float | None = 5.0,
+        *,
+        precision: str = "fp32",
+        device: str = "cpu",
+        processes: Processes = ALONE,
+        unsynchronised: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self.model, self.averaged, self.optimiser, self.schedule = model, averaged, optimiser, schedule
         self.loss, self.clip_norm = loss, clip_norm
         self.average = MovingAverage(averaged, decay)
         self.peaks = [group["lr"] for group in optimiser.param_groups]
+        self.autocast, self.device, self.processes = autocast_type(precision), torch.device(device), processes
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
+        self.unsynchronised = unsynchronised
         self.step = 0
 
     def epoch(self, batches: Iterable[Any]) -> dict[str, float]:
-        """Trains on the batches; returns each figure's mean.
+        """Trains on the batches, a step each; returns each figure's mean.
 
         Raises:
-            FloatingPointError: the loss is not finite.
+            TrainingError: The loss is not finite.
         """
         totals: dict[str, float] = {}
         count = 0
         for batch in batches:
-            for name, value in self._train(batch).items():
+            for name, value in self.train_step([batch]).items():
                 totals[name] = totals.get(name, 0.0) + value
             count += 1
         return {name: value / max(1, count) for name, value in totals.items()}
 
-    def _train(self, batch: Any) -> dict[str, float]:
+    def train_step(self, parts: Sequence[Any], shares: Sequence[float] = (1.0,)) -> dict[str, float]:
+        """One step on the sum of the parts' losses, each times its share (gradient accumulation).
+
+        Returns:
+            The loss, averaged over the processes, and the other figures' means over the parts.
+
+        Raises:
+            TrainingError: The loss or the gradient is not finite; weights and checkpoint are as before the step.
+        """
+        self.set_rates()
+        self.optimiser.zero_grad(set_to_none=True)
+        total, figures = torch.zeros((), device=self.device), dict[str, float]()
+        for number, (part, share) in enumerate(zip(parts, shares, strict=True), start=1):
+            with self.unsynchronised() if number < len(parts) else nullcontext():
+                with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
+                    loss, extra = self.loss(part)
+                self.scaler.scale(loss * share).backward()
+            total += loss.detach() * share
+            for name, value in extra.items():
+                figures[name] = figures.get(name, 0.0) + value / len(parts)
+        mean = self.processes.mean(total).item()
+        self._require_finite("loss", mean)
+        self._update()
+        return {"loss": mean, **figures}
+
+    def set_rates(self) -> None:
+        """Gives every group its learning rate of the current step."""
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * self.schedule(self.step)
-        loss, figures = self.loss(batch)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}; lower the learning rate")
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+
+    def _update(self) -> None:
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, self.clip_norm)
-        self.optimiser.step()
+        self.scaler.unscale_(self.optimiser)
+        norm = nn.utils.clip_grad_norm_(parameters, math.inf if self.clip_norm is None else self.clip_norm)
+        if not self.scaler.is_enabled():  # the scaler passes over steps that overflow, and lowers its scale
+            self._require_finite("gradient's norm", norm.item())
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
         self.average.update(self.averaged)
         self.step += 1
-        return {"loss": loss.item(), **figures}
 
-    def save(self, path: Path, epoch: int) -> None:
-        """Writes everything a run needs to go on; the old file stays until the new one is complete."""
+    def _require_finite(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the {what} is {value} at step {self.step}; expected a finite number. Lower the learning rate, clip "
+                "the gradient or warm up for longer, then run again: it continues from the last checkpoint."
+            )
+
+    def save(self, path: Path, epoch: int, **facts: Any) -> None:
+        """Writes everything a run needs to go on; the old file stays until the new one is complete.
+
+        Args:
+            path: The checkpoint.
+            epoch: Epochs done.
+            **facts: Whatever else `resume` shall find: plain values.
+
+        Raises:
+            TrainingError: The weights are not finite any more; the old file stays.
+        """
+        self._require_finite("largest weight", max(float(p.detach().abs().max()) for p in self.model.parameters()))
         state = {
             "epoch": epoch,
             "step": self.step,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "average": self.average.model.state_dict(),
             "average_steps": self.average.steps,
+            "facts": facts,
         }
         partial = path.with_suffix(".partial")
         torch.save(state, partial)
@@ -122,16 +183,22 @@ class Trainer:
         """Continues from a checkpoint; returns the number of epochs done, 0 where there is no file.
 
         Raises:
-            WeightsError: the file is not a checkpoint of this network.
+            WeightsError: The file is not a checkpoint of this network.
         """
+        return self.resume_with_facts(path)[0]
+
+    def resume_with_facts(self, path: Path) -> tuple[int, dict[str, Any]]:
+        """As `resume`, with the facts that `save` was given."""
         if not path.exists():
-            return 0
+            return 0, {}
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
+            self.scaler.load_state_dict(state["scaler"])
             self.average.model.load_state_dict(state["average"])
-        except (RuntimeError, KeyError, ValueError, OSError) as error:
-            raise WeightsError(f"{path} does not continue this run ({error}); delete it to start again") from error
+        except Exception as error:  # torch raises many kinds for damaged files
+            reason = str(error).splitlines()[0]
+            raise WeightsError(f"{path} does not continue this run ({reason}); delete it to start again") from error
         self.step, self.average.steps = state["step"], state["average_steps"]
-        return int(state["epoch"])
+        return int(state["epoch"]), dict(state["facts"])

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sf_detect.errors import ConfigError, UnknownNameError
+from sf_detect.training import clips
 from sf_detect.training import recipe as tiny
+from sf_detect.training.clips_recipe import ClipsRecipe
 from sf_detect.weights import zoo
 
 Say = Callable[[str], None]
@@ -49,6 +51,7 @@ def _test_tiny(recipe: tiny.Recipe, weights: Path | None, say: Say) -> dict[str,
 
 
 RECIPES: dict[str, RecipeKind] = {
+    "clips": RecipeKind(ClipsRecipe, clips.train, clips.test),
     "slowfast_tiny_jhmdb": RecipeKind(tiny.Recipe, _train_tiny, _test_tiny),
 }
 """Every kind of recipe by the name that configs give in their key `recipe`."""

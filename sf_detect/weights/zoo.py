@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sf_detect.errors import UnknownNameError, WeightsMismatchError
+from sf_detect.errors import ConfigError, UnknownNameError, WeightsMismatchError
 from sf_detect.structures import ClipSpec
 from sf_detect.weights.zoo_entry import ZooEntry
 from sf_detect.weights.zoo_entry import build as _build
@@ -226,6 +226,30 @@ def entry(name: str) -> ZooEntry:
     if name not in ZOO:
         raise UnknownNameError("model", name, ZOO)
     return ZOO[name]
+
+
+def build_network(chosen: ZooEntry, num_classes: int | None = None, **options: Any) -> nn.Module:
+    """An entry's network at its random initialisation, perhaps for other classes: what training starts from.
+
+    Args:
+        chosen: The entry.
+        num_classes: Of the head; None keeps the entry's.
+        **options: Of the builder, such as `causal=True`.
+
+    Raises:
+        ConfigError: The builder has no such option.
+    """
+    builder = chosen.builder
+    if num_classes not in (None, chosen.num_classes):
+        assert isinstance(builder, partial)  # of `_build`: family, function, classes
+        builder = partial(builder.func, *builder.args[:2], num_classes, **builder.keywords)
+    try:
+        return builder(**options)
+    except TypeError as error:
+        raise ConfigError(
+            f"{chosen.name} can't be built with the options {options}: {error}. Give those of its builder in "
+            "sf_detect.models."
+        ) from error
 
 
 def load_network(

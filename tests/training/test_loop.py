@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sf_detect.errors import WeightsError
+from sf_detect.errors import TrainingError, UnknownNameError, WeightsError
 from sf_detect.training.loop import MovingAverage, Schedule, Trainer
 
 
@@ -80,5 +80,52 @@ def test_refuses_a_foreign_checkpoint(tmp_path):
 
 
 def test_stops_where_the_loss_is_not_finite():
-    with pytest.raises(FloatingPointError, match="step 0; lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"loss is \S+ at step 0; .* Lower the learning rate"):
         trainer().epoch([torch.full((2, 3), math.inf)])
+
+
+def test_stops_where_the_gradient_is_not_finite():
+    run = trainer()
+    run.loss = lambda batch: (run.model(batch * 0).abs().sqrt().sum() * 0, {})  # the slope of a root at zero
+    nn.init.zeros_(run.model.bias)
+    with pytest.raises(TrainingError, match="gradient's norm is nan at step 0"):
+        run.epoch(batches(1))
+
+
+def test_spoilt_weights_replace_no_checkpoint(tmp_path):
+    run = trainer()
+    run.save(tmp_path / "run.pt", 1)
+    before = (tmp_path / "run.pt").read_bytes()
+    nn.init.constant_(run.model.weight, math.inf)
+    with pytest.raises(TrainingError, match="largest weight is inf"):
+        run.save(tmp_path / "run.pt", 2)
+    assert (tmp_path / "run.pt").read_bytes() == before
+
+
+def test_parts_of_a_step_add_up_to_the_whole():
+    whole, parted = trainer(), trainer()
+    (batch,) = batches(1)
+    first = whole.train_step([batch])
+    second = parted.train_step([batch[:2], batch[2:]], [0.4, 0.6])
+    assert first["loss"] == pytest.approx(second["loss"])
+    torch.testing.assert_close(whole.model.weight, parted.model.weight)
+
+
+def test_bf16_and_fp16_train_and_an_unknown_precision_does_not():
+    torch.manual_seed(0)
+    for precision in ("bf16", "fp16"):
+        model = nn.Linear(3, 1)
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
+        seen = []
+
+        def loss(batch, model=model, seen=seen):
+            out = model(batch)
+            seen.append(out.dtype)
+            return out.float().square().mean(), {}
+
+        run = Trainer(model, model, optimiser, Schedule(10, 0), loss, precision=precision)
+        first, last = run.epoch(batches()), run.epoch(batches())
+        assert last["loss"] < first["loss"]
+        assert seen[0] == {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    with pytest.raises(UnknownNameError, match="bf16"):
+        Trainer(model, model, optimiser, Schedule(10, 0), loss, precision="fp8")

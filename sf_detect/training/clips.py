@@ -1,0 +1,275 @@
+"""The jobs of a recipe of kind `clips`: train any network on any dataset, and test it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from sf_detect.errors import ConfigError, UnknownNameError
+from sf_detect.training.clip_dataset import ClipBatch, EpochBatches, TrainingClips, start_worker
+from sf_detect.training.clips_evaluation import Measured
+from sf_detect.training.clips_parts import Parts
+from sf_detect.training.clips_recipe import ClipsRecipe
+from sf_detect.training.distributed import Processes, parallel, process_group, synchronise_batch_norm
+from sf_detect.training.initialisation import initialise
+from sf_detect.training.loop import Trainer
+from sf_detect.training.losses import ActionLoss, scores_of
+from sf_detect.training.optimisation import Freezing, build_optimiser, parameter_groups
+from sf_detect.training.report import Report, Say, in_words
+from sf_detect.training.schedules import Schedule, StepSchedule
+from sf_detect.weights.checkpoint import load_into
+
+SCHEDULES = ("cosine", "steps")
+
+
+def _schedule(recipe: ClipsRecipe, steps: int) -> Schedule | StepSchedule:
+    """The recipe's schedule for epochs of so many steps."""
+    s = recipe.schedule
+    if s.kind not in SCHEDULES:
+        raise UnknownNameError("schedule", s.kind, SCHEDULES)
+    warmup = round(s.warmup * steps)
+    if s.kind == "cosine":
+        return Schedule(recipe.epochs * steps, warmup, s.floor, s.start)
+    return StepSchedule([round(fall * steps) for fall in s.falls], s.gamma, warmup, s.start)
+
+
+class Training:
+    """One run of a recipe in one of its processes."""
+
+    def __init__(self, recipe: ClipsRecipe, say: Say, processes: Processes, device: torch.device) -> None:
+        self.recipe, self.processes, self.device = recipe, processes, device
+        torch.manual_seed(recipe.seed)
+        self.parts = Parts(recipe, recipe.data)
+        if not len(self.parts.dataset):
+            raise ConfigError(f"{self.parts.dataset.name} has no samples to train on; check the paths in `data`")
+        self.parts.folder.mkdir(parents=True, exist_ok=True)
+        self.clips = TrainingClips(self.parts.dataset, self.parts.views("1x1"), recipe.seed)
+        self.evaluator = self.parts.evaluator(recipe.evaluation.views, processes) if recipe.evaluation.every else None
+        self.steps = len(self._order(0, 0)) // recipe.accumulate
+        if not self.steps:
+            raise ConfigError(
+                f"accumulate={recipe.accumulate}: an epoch has {len(self._order(0, 0))} batches; lower it"
+            )
+        self.loss = ActionLoss(
+            self.parts.activation, recipe.loss.smoothing, recipe.loss.background if recipe.views.background else 0.0
+        )
+        self.checkpoint = self.parts.folder / "checkpoint.pt"
+        if recipe.initialise.weights is not None and not self.checkpoint.exists():
+            initialise(
+                self.parts.network, recipe.initialise.weights, recipe.initialise.part, say if processes.leads else _mute
+            )
+        self.trainer = self._trainer()
+        self.epoch, self.position = 0, 0
+        self.best: float | None = None
+        self._resume(say if processes.leads else _mute)
+        self.report = Report(
+            self.parts.folder, say, self.trainer.step, tensorboard=recipe.tensorboard, silent=not processes.leads
+        )
+
+    def _trainer(self) -> Trainer:
+        recipe, o = self.recipe, self.recipe.optimiser
+        network = self.parts.network.to(self.device)
+        if recipe.sync_batch_norm and self.processes.world > 1:
+            synchronise_batch_norm(network)
+        self.freezing = Freezing(network, recipe.freeze, recipe.freeze_batch_norm)
+        rate = o.rate
+        if o.reference_batch is not None:
+            rate *= recipe.batch * recipe.accumulate * self.processes.world / o.reference_batch
+        groups = parameter_groups(network, rate, o.weight_decay, o.norm_decay, o.layers)
+        wrapped = parallel(network, self.processes, self.device)
+        detection = self.parts.dataset.task == "detection"
+        preprocessing = self.parts.preprocessing
+
+        def loss(batch: ClipBatch) -> tuple[torch.Tensor, dict[str, float]]:
+            return self.loss(scores_of(wrapped, preprocessing, batch, detection), batch)
+
+        return Trainer(
+            network,
+            network,
+            build_optimiser(o.kind, groups, o.momentum, o.nesterov),
+            _schedule(recipe, self.steps),
+            loss,
+            o.average,
+            o.clip_norm,
+            precision=recipe.precision,
+            device=str(self.device),
+            processes=self.processes,
+            **({"unsynchronised": wrapped.no_sync} if isinstance(wrapped, nn.parallel.DistributedDataParallel) else {}),
+        )
+
+    def _resume(self, say: Say) -> None:
+        self.epoch, facts = self.trainer.resume_with_facts(self.checkpoint)
+        if not facts:
+            return
+        self.best, self.position = facts["best"], facts["position"]
+        before, now = json.loads(facts["recipe"]), asdict(self.recipe)
+        changed = [key for key in now if before.get(key) != now[key] and key not in ("work", "workers", "device")]
+        if facts["global_batch"] != self.global_batch:
+            self.position = 0
+            changed.append("global batch, so the epoch starts over")
+        say(f"continues {self.checkpoint} at epoch {self.epoch + 1}, step {self.trainer.step}")
+        if changed:
+            say(f"  with other settings than before: {', '.join(changed)}")
+
+    @property
+    def global_batch(self) -> int:
+        """Clips of one step, over all processes."""
+        return self.recipe.batch * self.recipe.accumulate * self.processes.world
+
+    def _order(self, epoch: int, start: int) -> EpochBatches:
+        processes, seed = self.processes, self.recipe.seed
+        size, batch = len(self.clips), self.recipe.batch
+        return EpochBatches(size, batch, processes.rank, processes.world, seed, epoch, start)
+
+    def _steps(self) -> Iterator[list[ClipBatch]]:
+        """What is left of the current epoch."""
+        size = self.recipe.accumulate
+        loader: DataLoader[Any] = DataLoader(
+            self.clips,
+            batch_sampler=self._order(self.epoch, self.position * size),
+            num_workers=self.recipe.workers,
+            collate_fn=ClipBatch.of,
+            worker_init_fn=start_worker,
+            pin_memory=self.device.type == "cuda",
+        )
+        batches = iter(loader)
+        for _ in range(self.steps - self.position):
+            yield list(islice(batches, size))
+
+    def run(self) -> Path:
+        """Trains to the end; returns the file of the weights."""
+        try:
+            while self.epoch < self.recipe.epochs:
+                self._train_epoch()
+                self._end_epoch()
+        finally:
+            self.report.close()
+        return self.parts.folder / ("last.safetensors" if self.best is None else "best.safetensors")
+
+    def _train_epoch(self) -> None:
+        recipe, trainer = self.recipe, self.trainer
+        self.freezing.train(self.parts.network)
+        for batches in self._steps():
+            for problem in (p for batch in batches for p in batch.problems):
+                self.report.say(f"another clip stands in for one that can't be decoded: {problem}")
+            seed = np.random.default_rng([recipe.seed, trainer.step, self.processes.rank]).integers(2**62)
+            torch.manual_seed(int(seed))  # dropout, so that an interrupted run goes on as it would have
+            figures = trainer.train_step(batches, self._shares(batches))
+            self.position += 1
+            if trainer.step % recipe.log_every == 0 or self.position == self.steps:
+                rate = max(group["lr"] for group in trainer.optimiser.param_groups)
+                self.report.log(trainer.step, {**figures, "learning_rate": rate}, epoch=self.epoch + 1)
+            text = f"epoch {self.epoch + 1} of {recipe.epochs}, loss {figures['loss']:.4f}"
+            self.report.progress(text, self.position, self.steps)
+            if recipe.save_every and trainer.step % recipe.save_every == 0 and self.position < self.steps:
+                self._save()
+        self.report.say(f"{text}, accuracy {figures['accuracy']:.3f}")
+
+    def _shares(self, batches: list[ClipBatch]) -> list[float]:
+        """Makes the step's loss the mean over all rows of all processes, however they are spread."""
+        counts = [float(self.loss.weights(batch).sum()) for batch in batches]
+        total = self.processes.sum(torch.tensor(sum(counts), device=self.device)).item()
+        return [count * self.processes.world / max(total, 1e-6) for count in counts]
+
+    def _end_epoch(self) -> None:
+        self.epoch, self.position = self.epoch + 1, 0
+        network, facts = self.trainer.average.model, {"epoch": self.epoch}
+        every = self.recipe.evaluation.every
+        if self.evaluator is not None and (self.epoch % every == 0 or self.epoch == self.recipe.epochs):
+            measured = self.evaluator(network, "detections", self.report.progress)
+            self._tell(measured)
+            if self.best is None or measured.score > self.best:
+                self.best = float(measured.score)
+                if self.processes.leads:
+                    self.parts.write(network, self.parts.folder / "best.safetensors", {**facts, **measured.figures})
+        if self.processes.leads:
+            self.parts.write(network, self.parts.folder / "last.safetensors", facts)
+        self._save()
+
+    def _tell(self, measured: Measured) -> None:
+        self.report.log(self.trainer.step, measured.figures, epoch=self.epoch, evaluation=True)
+        self.report.say(f"  {in_words(measured.figures)}")
+        if measured.problems:
+            self.report.say(f"  {len(measured.problems)} clips can't be decoded, such as {measured.problems[0]}")
+
+    def _save(self) -> None:
+        if self.processes.leads:
+            described = json.dumps(asdict(self.recipe))
+            facts = {"position": self.position, "best": self.best, "global_batch": self.global_batch}
+            self.trainer.save(self.checkpoint, self.epoch, recipe=described, **facts)
+
+
+def _mute(text: str) -> None:
+    """Says nothing: one process speaks for all."""
+
+
+def train(recipe: ClipsRecipe, say: Say) -> Path:
+    """Trains, or continues, and returns the file of the best weights (the last ones where nothing is evaluated)."""
+    with process_group(recipe.device) as (processes, device):
+        return Training(recipe, say, processes, device).run()
+
+
+def test(recipe: ClipsRecipe, weights: Path | None, say: Say) -> Measured:
+    """Measures weights on the validation data, all views; writes test.json (and test_detections.csv) into `work`.
+
+    Args:
+        recipe: The recipe.
+        weights: A checkpoint; None takes the best one in `work`, else the last one.
+        say: Receives the result.
+
+    Raises:
+        ConfigError: There are no validation data, or no weights.
+    """
+    if not recipe.validation:
+        raise ConfigError("nothing to test on; set `validation`, such as validation.split=val")
+    with process_group(recipe.device) as (processes, device):
+        parts = Parts(recipe, {**recipe.data, **recipe.validation})
+        file = weights or _trained(parts.folder)
+        load_into(parts.network, file)
+        parts.folder.mkdir(parents=True, exist_ok=True)
+        evaluator = parts.evaluator(recipe.evaluation.test_views, processes)
+        assert evaluator is not None
+        report = Report(parts.folder, say, silent=True)
+        measured = evaluator(parts.network.to(device), "test_detections", report.progress)
+        if processes.leads:
+            _write_result(parts, file, measured, say)
+        return measured
+
+
+def _trained(folder: Path) -> Path:
+    for name in ("best.safetensors", "last.safetensors"):
+        if (folder / name).is_file():
+            return folder / name
+    raise ConfigError(f"no weights in {folder}; train first (`sf-detect train`), or give a file with --weights")
+
+
+def _write_result(parts: Parts, file: Path, measured: Measured, say: Say) -> None:
+    dataset = parts.dataset
+    result = {
+        "weights": str(file),
+        "dataset": dataset.name,
+        "samples": len(dataset),
+        "missing_videos": list(dataset.missing),
+        "undecoded": list(measured.problems),
+        "figures": measured.figures,
+        **measured.details,
+    }
+    path = parts.folder / "test.json"
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(result, indent=1) + "\n")
+    partial.replace(path)
+    if measured.table:
+        say(measured.table)
+    say(f"{dataset.name}, {len(dataset)} samples: {in_words(measured.figures)}")
+    if measured.problems or dataset.missing:
+        say(f"{len(measured.problems)} clips can't be decoded, {len(dataset.missing)} videos are missing; see {path}")
+    say(f"wrote {path}")

@@ -1,0 +1,161 @@
+"""What training and testing of a `clips` recipe share: network, data, views, evaluator, the weights' description."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from sf_detect.data.datasets import build_dataset
+from sf_detect.data.samples import ActionDataset
+from sf_detect.errors import ConfigError
+from sf_detect.models.predictor import Preprocessing
+from sf_detect.models.sampling import slow_index
+from sf_detect.models.video_views import Views
+from sf_detect.structures import ClipSpec
+from sf_detect.training.clip_dataset import ClipViews
+from sf_detect.training.clips_evaluation import Evaluator
+from sf_detect.training.clips_recipe import ClipsRecipe
+from sf_detect.training.distributed import Processes
+from sf_detect.training.loop import autocast_type
+from sf_detect.training.networks import network_entry
+from sf_detect.weights.checkpoint import write_safetensors
+from sf_detect.weights.zoo import ZooEntry, build_network
+
+
+class Parts:
+    """What training and testing share: the recipe's network, data and preprocessing.
+
+    Raises:
+        ConfigError, UnknownNameError: A setting that is not accepted.
+        DataError: Data that can't be read.
+    """
+
+    def __init__(self, recipe: ClipsRecipe, options: dict[str, Any]) -> None:
+        self.recipe, self.folder = recipe, Path(recipe.work)
+        self.entry = network_entry(recipe.network.name)
+        self.dataset = read_dataset(options)
+        if self.entry.task != self.dataset.task:
+            raise ConfigError(
+                f"{self.entry.name} is for {self.entry.task}, {self.dataset.name} for {self.dataset.task}; choose a "
+                "network of the data's task (`sf-detect weights list`)."
+            )
+        self.classes = recipe.network.num_classes or self.dataset.num_classes
+        if self.classes != self.dataset.num_classes:
+            raise ConfigError(
+                f"network.num_classes={self.classes}, but {self.dataset.name} has {self.dataset.num_classes} classes"
+            )
+        self.spec = _clip_spec(self.entry, recipe)
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in recipe.network.options.items()}
+        self.network = build_network(self.entry, self.classes, **given)
+        self.alpha: int | None = getattr(self.network, "alpha", self.entry.alpha)
+        self.rule = recipe.network.slow_index_rule or self.entry.slow_index_rule
+        self.activation = recipe.loss.kind
+        if self.activation == "auto":
+            self.activation = "sigmoid" if self.dataset.multi_label else "softmax"
+
+    @property
+    def short_side(self) -> int:
+        """Of test pictures, in pixels."""
+        return self.recipe.views.short_side or self.entry.short_side
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The network's."""
+        index = None if self.alpha is None else tuple(slow_index(self.spec.num_frames, self.alpha, self.rule))
+        entry = self.entry
+        return Preprocessing(self.short_side, entry.mean, entry.std, entry.channel_order == "bgr", index)
+
+    def views(self, test_views: str) -> ClipViews:
+        """The recipe's views, with so many in testing."""
+        v = self.recipe.views
+        if len(v.scales) != 2:
+            raise ConfigError(f"views.scales holds the smallest and the largest shorter side, got {v.scales}")
+        return ClipViews(
+            self.spec,
+            v.sampling,
+            v.crop,
+            (v.scales[0], v.scales[1]),
+            v.flip,
+            v.colour,
+            v.erase,
+            v.background,
+            self.short_side,
+            v.test_crop or min(self.entry.crop or self.short_side, self.short_side),
+            Views.parse(test_views),
+            self.entry.short_video == "loop",
+        )
+
+    def evaluator(self, test_views: str, processes: Processes) -> Evaluator | None:
+        """Measures on the validation data; None where there are none."""
+        recipe = self.recipe
+        if not recipe.validation:
+            return None
+        options = {**recipe.data, **recipe.validation}
+        dataset = truth = read_dataset(options)
+        if dataset.class_names != self.dataset.class_names:
+            raise ConfigError(f"{dataset.name} has other classes than {self.dataset.name}; evaluate on the same ones")
+        if any(sample.scores is not None for sample in dataset.samples):
+            truth = read_dataset({**options, "proposals": None})
+        e = recipe.evaluation
+        return Evaluator(
+            dataset,
+            truth,
+            self.views(test_views),
+            self.preprocessing,
+            self.activation,
+            self.folder,
+            e.batch,
+            recipe.workers,
+            e.pooling,
+            e.protocol,
+            autocast_type(recipe.precision),
+            processes,
+        )
+
+    def write(self, network: nn.Module, path: Path, facts: dict[str, Any]) -> None:
+        """Writes weights with what a predictor needs to know."""
+        pre = self.preprocessing
+        described = {
+            "num_frames": self.spec.num_frames,
+            "sampling_rate": self.spec.sampling_rate,
+            "fps": float(self.spec.fps),
+            "keyframe": self.spec.keyframe,
+            "alpha": self.alpha,
+            "slow_index_rule": self.rule,
+            "short_side": self.short_side,
+            "mean": pre.mean,
+            "std": pre.std,
+            "channel_order": self.entry.channel_order,
+            "activation": self.activation,
+        }
+        metadata = {
+            "model": self.entry.name,
+            "options": json.dumps(self.recipe.network.options),
+            "labels": json.dumps(self.dataset.class_names),
+            "label_ids": json.dumps(self.dataset.class_ids),
+            "input": json.dumps(described),
+            **{name: str(value) for name, value in facts.items()},
+        }
+        write_safetensors(network.state_dict(), path, metadata)
+
+
+def read_dataset(options: dict[str, Any]) -> ActionDataset:
+    if "name" not in options:
+        raise ConfigError("data.name is missing; name a dataset, such as data.name=ava")
+    return build_dataset(str(options["name"]), {k: v for k, v in options.items() if k != "name"})
+
+
+def _clip_spec(entry: ZooEntry, recipe: ClipsRecipe) -> ClipSpec:
+    chosen, own = recipe.network, entry.clip_spec
+    return replace(
+        own,
+        num_frames=chosen.num_frames or own.num_frames,
+        sampling_rate=chosen.sampling_rate or own.sampling_rate,
+        fps=own.fps if chosen.fps is None else Fraction(chosen.fps).limit_denominator(1001),
+        keyframe=chosen.keyframe or own.keyframe,
+    )

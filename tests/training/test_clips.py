@@ -1,0 +1,242 @@
+"""The recipe kind `clips` from end to end, on a small SlowFast and six tiny videos."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_actions import tiny, write_custom
+
+from sf_detect.config import load_config
+from sf_detect.errors import ConfigError, DataError, MissingExtraError, TrainingError, WeightsError
+from sf_detect.training import clips
+from sf_detect.training.clips_recipe import ClipsRecipe
+from sf_detect.training.report import Report
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_custom(tmp_path_factory.mktemp("actions") / "data")
+
+
+@pytest.fixture
+def recipe(data, tmp_path):
+    def make(folder="work", **more):
+        return load_config(ClipsRecipe, None, tiny(tmp_path / folder, data, **more))
+
+    return make
+
+
+def run(recipe):
+    said = []
+    return clips.train(recipe, said.append), said
+
+
+def log(recipe, name="loss"):
+    lines = [json.loads(line) for line in (Path(recipe.work) / "log.jsonl").read_text().splitlines()]
+    return [line[name] for line in lines if name in line]
+
+
+def test_learns_tests_and_describes_its_weights(recipe):
+    chosen = recipe(epochs=3)
+    weights, said = run(chosen)
+    assert weights.name == "best.safetensors"
+    assert said[-2].startswith("epoch 3 of 3, loss 0.")
+    assert log(chosen)[-1] < log(chosen)[0]
+    measured = clips.test(chosen, None, said.append)
+    assert measured.figures == {"frame_mAP": 1.0, "accuracy": 1.0}
+    result = json.loads((weights.parent / "test.json").read_text())
+    assert result["per_class"] == {"stand": 1.0, "wave": 1.0}
+    rows = (weights.parent / result["detections"]).read_text().splitlines()
+    assert len(rows) == 32  # 16 persons, 2 classes
+    assert rows[0].startswith("v0,0.300000,0.100000,0.100000,0.700000,0.900000,")
+    assert not list(weights.parent.glob("*.part*"))
+
+
+def test_weights_say_what_they_need(recipe):
+    from safetensors import safe_open
+
+    weights, _ = run(recipe(epochs=1))
+    with safe_open(weights, "pt") as file:
+        facts = file.metadata()
+    assert facts["model"] == "ava_slowfast_8x8_r50"
+    assert json.loads(facts["labels"]) == ["stand", "wave"]
+    described = json.loads(facts["input"])
+    assert (described["num_frames"], described["short_side"], described["activation"]) == (8, 40, "sigmoid")
+
+
+def test_nothing_is_left_to_do_after_the_end(recipe):
+    chosen = recipe(epochs=1)
+    weights, _ = run(chosen)
+    before = weights.stat().st_mtime_ns
+    again, said = run(chosen)
+    assert again == weights
+    assert weights.stat().st_mtime_ns == before
+    assert said == [f"continues {weights.parent}/checkpoint.pt at epoch 2, step 3"]
+
+
+@pytest.mark.parametrize("stop", [2, 4])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(recipe, monkeypatch, stop):
+    settings = {"save_every": 1, "optimiser.average": 0.9, "evaluation.every": 0}
+    settings["network.options"] = "{depth: [1, 1, 1, 1], width: 8, slow_frames: 2, dropout: 0.5}"
+    whole, parted = recipe("whole", **settings), recipe("parted", **settings)
+    run(whole)
+    usual = Report.log
+
+    def interrupt(self, step, figures, **more):
+        usual(self, step, figures, **more)
+        if step == stop:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Report, "log", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(parted)
+    weights, said = run(parted)
+    assert said[0].endswith(f"step {stop - 1}")
+    assert log(parted) == log(whole)
+    expected = load_file(Path(whole.work) / "last.safetensors")
+    for name, value in load_file(weights).items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_accumulated_batches_are_one_large_batch(recipe):
+    frozen = {"freeze_batch_norm": True, "optimiser.rate": 0.01, "evaluation.every": 0}
+    large, small = recipe("large", batch=4, **frozen), recipe("small", batch=2, accumulate=2, **frozen)
+    run(large)
+    run(small)
+    assert log(small) == pytest.approx(log(large), rel=1e-4)
+
+
+def test_a_run_that_diverges_stops_and_keeps_its_checkpoint(recipe):
+    run(recipe(epochs=1, save_every=0))
+    checkpoint = Path(recipe().work) / "checkpoint.pt"
+    before = checkpoint.read_bytes()
+    with pytest.raises(TrainingError, match=r"at step [34]; .*Lower the learning rate.*last checkpoint"):
+        run(recipe(epochs=2, save_every=0, **{"optimiser.rate": 1e30, "optimiser.clip_norm": 1e30}))
+    assert checkpoint.read_bytes() == before
+
+
+def test_two_processes_train_as_one(recipe, tmp_path):
+    """The same loss curve, weights and result; persons are spread unevenly over the processes."""
+    common = {"sync_batch_norm": True, "optimiser.rate": 0.02}
+    alone, together = recipe("alone", batch=4, **common), recipe("together", batch=2, **common)
+    run(alone)
+    overrides = tiny(tmp_path / "together", together.data["root"], batch=2, **common)
+    (tmp_path / "recipe.yaml").write_text("recipe: clips\n")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "sf_detect"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "train", str(tmp_path / "recipe.yaml"), *overrides],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 1 of 2") == 1  # only one process speaks
+    assert len(log(together)) == 6
+    assert log(together) == pytest.approx(log(alone), rel=2e-4)
+    assert log(together, "frame_mAP") == pytest.approx(log(alone, "frame_mAP"), abs=1e-6)
+    expected = load_file(Path(alone.work) / "last.safetensors")
+    for name, value in load_file(Path(together.work) / "last.safetensors").items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_other_settings_are_named_when_a_run_goes_on(recipe):
+    run(recipe(epochs=1))
+    _, said = run(recipe(epochs=2, batch=3))
+    assert said[1] == "  with other settings than before: epochs, batch, global batch, so the epoch starts over"
+
+
+def test_a_checkpoint_of_another_network_is_refused(recipe):
+    run(recipe(epochs=1))
+    with pytest.raises(WeightsError, match="does not continue this run"):
+        run(recipe(epochs=2, **{"network.options": "{depth: [1, 1, 1, 1], width: 16, slow_frames: 2}"}))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"network.name": "k400_slowfast_8x8_r50"}, "is for classification"),
+        ({"network.num_classes": 5}, "has 2 classes"),
+        ({"network.options": "{widht: 8}"}, "can't be built with the options"),
+        ({"data.name": "avo"}, "Did you mean 'ava'"),
+        ({"views.crop": 64}, "expected crop <= smallest"),
+        ({"views.scales": "[48]"}, "smallest and the largest"),
+        ({"views.sampling": "dense"}, "segments"),
+        ({"accumulate": 9}, "an epoch has 3 batches"),
+        ({"schedule.kind": "linear"}, "cosine"),
+        ({"optimiser.kind": "lion"}, "adamw"),
+        ({"optimiser.layers": "{s9: 0.1}"}, "optimiser.layers"),
+        ({"freeze": "[s9]"}, "freeze"),
+        ({"loss.kind": "hinge"}, "sigmoid"),
+        ({"loss.kind": "softmax", "views.background": 1}, "softmax knows no background"),
+        ({"evaluation.pooling": "median"}, "mean"),
+        ({"device": "cuda:99"}, "sees 0 CUDA"),
+        ({"device": "abacus"}, "Expected auto"),
+        ({"precision": "fp8"}, "bf16"),
+        ({"initialise.weights": "none.pyth"}, "neither a file nor a model"),
+    ],
+)
+def test_settings_that_are_not_accepted(recipe, more, message):
+    with pytest.raises(ConfigError, match=message):
+        run(recipe(**more))
+
+
+def test_data_without_a_name(recipe):
+    chosen = recipe()
+    del chosen.data["name"]
+    with pytest.raises(ConfigError, match=r"data\.name is missing"):
+        run(chosen)
+
+
+def test_there_is_something_to_test(recipe):
+    with pytest.raises(ConfigError, match="train first"):
+        clips.test(recipe(), None, print)
+    chosen = recipe()
+    chosen.validation = {}
+    with pytest.raises(ConfigError, match="set `validation`"):
+        clips.test(chosen, None, print)
+
+
+def test_without_validation_the_last_weights_are_the_result(recipe):
+    chosen = recipe(epochs=1)
+    chosen.validation = {}
+    weights, said = run(chosen)
+    assert weights.name == "last.safetensors"
+    assert len(said) == 1
+
+
+def test_tensorboard_is_an_extra(recipe, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingExtraError, match=r"sf_detect\[train\]"):
+        run(recipe(tensorboard=True))
+
+
+def test_a_foreign_log_is_left_alone(recipe):
+    chosen = recipe()
+    Path(chosen.work).mkdir()
+    (Path(chosen.work) / "log.jsonl").write_text("hello\n")
+    with pytest.raises(DataError, match=r"log\.jsonl:1: is no line of a training log"):
+        run(chosen)
+
+
+def test_clips_that_do_not_decode_are_told_and_replaced(recipe, tmp_path):
+    data = write_custom(tmp_path / "spoilt", videos=3)
+    (data / "videos" / "v1.mp4").write_bytes(b"no video")
+    chosen = recipe(epochs=1, batch=2)
+    chosen.data["root"] = str(data)
+    _, said = run(chosen)
+    assert any("stands in" in line and "v1.mp4" in line for line in said)
+    assert any("can't be decoded, such as" in line for line in said)
+    for video in ("v0", "v2"):
+        (data / "videos" / f"{video}.mp4").write_bytes(b"no video")
+    with pytest.raises(ConfigError, match="in a row can't be decoded"):
+        run(recipe("other", **{"data.root": data}))
