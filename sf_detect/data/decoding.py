@@ -41,6 +41,8 @@ _TIME_TOLERANCE_S = 1e-3
 P = TypeVar("P")
 #: Resizes a decoded image.
 Finish = Callable[[UInt8Array], UInt8Array]
+#: Frames with their times in the file.
+Found = Iterator[tuple[float, UInt8Array]]
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,24 @@ def read_timed_clip(
     if sample.span is not None:
         wanted = wanted.clip(*sample.span)
     order = np.argsort(wanted, kind="stable")
-    local = wanted[order] - sample.start_time
+    found = list(iterate_frames(sample, wanted[order], short_side))
+    back = np.argsort(order, kind="stable")
+    return np.stack([found[i][1] for i in back]), np.array([found[i][0] for i in back])
+
+
+def iterate_frames(
+    sample: ClipSample, times: npt.NDArray[np.float64], short_side: int | None = None
+) -> Iterator[tuple[float, UInt8Array]]:
+    """The frames nearest to ascending `times`, one by one, each with the time that it really has: for long stretches.
+
+    Arguments, times and errors are those of `read_clip`; the sample's span is not looked at.
+    """
+    pick = _from_folder if sample.path.is_dir() else _from_file
     try:
-        pick = _from_folder if sample.path.is_dir() else _from_file
-        found = pick(sample, local, partial(_resized, short_side=short_side))
+        for time, image in pick(sample, times - sample.start_time, partial(_resized, short_side=short_side)):
+            yield time + sample.start_time, image
     except (SourceError, av.error.FFmpegError, OSError) as error:
         raise DataError(sample.path, None, f"cannot be decoded: {error}") from error
-    back = np.argsort(order, kind="stable")
-    return np.stack([found[i][1] for i in back]), np.array([found[i][0] for i in back]) + sample.start_time
 
 
 def _resized(image: UInt8Array, short_side: int | None) -> UInt8Array:
@@ -136,41 +148,47 @@ def frame_times(path: Path) -> npt.NDArray[np.float64]:
     return np.arange(len(packets)) / float(rate)
 
 
-def _choose(
-    pictures: Iterable[_Timed[P]], times: npt.NDArray[np.float64], convert: Callable[[P], UInt8Array]
-) -> list[tuple[float, UInt8Array]]:
-    """For each of the ascending `times` the nearest of `pictures`, which come in order of time; [] without pictures."""
-    chosen: list[tuple[float, UInt8Array]] = []
+def _choose(pictures: Iterable[_Timed[P]], times: npt.NDArray[np.float64], convert: Callable[[P], UInt8Array]) -> Found:
+    """For each of the ascending `times` the nearest of `pictures`, which come in order; nothing without pictures."""
+    taken: tuple[float, UInt8Array] | None = None
 
-    def take(timed: _Timed[P]) -> None:
-        repeated = bool(chosen) and chosen[-1][0] == timed.time
-        chosen.append(chosen[-1] if repeated else (timed.time, convert(timed.picture)))
+    def take(timed: _Timed[P]) -> tuple[float, UInt8Array]:
+        nonlocal taken
+        if taken is None or taken[0] != timed.time:
+            taken = timed.time, convert(timed.picture)
+        return taken
 
+    done = 0
     last: _Timed[P] | None = None
     for current in pictures:
-        while len(chosen) < len(times) and times[len(chosen)] <= current.time:
+        while done < len(times) and times[done] <= current.time:
             pair = np.array([(last or current).time, current.time])
-            earlier = nearest(pair, times[len(chosen) : len(chosen) + 1])[0] == 0
-            take(last if last is not None and earlier else current)
-        if len(chosen) == len(times):
-            break
+            earlier = nearest(pair, times[done : done + 1])[0] == 0
+            yield take(last if last is not None and earlier else current)
+            done += 1
+        if done == len(times):
+            return
         last = current
-    while last is not None and len(chosen) < len(times):
-        take(last)
-    return chosen
+    for _ in range(done, len(times) if last is not None else 0):
+        assert last is not None
+        yield take(last)
 
 
-def _from_file(sample: ClipSample, times: npt.NDArray[np.float64], finish: Finish) -> list[tuple[float, UInt8Array]]:
+def _from_file(sample: ClipSample, times: npt.NDArray[np.float64], finish: Finish) -> Found:
+    done = 0
     try:
-        found = _by_seeking(sample.path, times, finish)
+        for found in _by_seeking(sample.path, times, finish):
+            yield found
+            done += 1
     except _NoSeekingError:
-        found = _from_the_start(sample.path, times, finish)
-    if not found:
+        for found in _from_the_start(sample.path, times[done:], finish):
+            yield found
+            done += 1
+    if not done:
         raise DataError(sample.path, None, "holds no frame that decodes; fetch or record the video again")
-    return found
 
 
-def _by_seeking(path: Path, times: npt.NDArray[np.float64], finish: Finish) -> list[tuple[float, UInt8Array]]:
+def _by_seeking(path: Path, times: npt.NDArray[np.float64], finish: Finish) -> Found:
     """Picks frames from the key picture before the first wanted time on."""
     reformatter = VideoReformatter()
     size: list[int] = []  # of the first picture; a stream that changes its size is scaled to it
@@ -187,7 +205,7 @@ def _by_seeking(path: Path, times: npt.NDArray[np.float64], finish: Finish) -> l
             raise _NoSeekingError
         stream = pick_video_stream(container, str(path))
         _use_one_thread(stream)
-        return _choose(_entered(container, stream, float(times[0])), times, convert)
+        yield from _choose(_entered(container, stream, float(times[0])), times, convert)
 
 
 def _use_one_thread(stream: av.video.stream.VideoStream) -> None:
@@ -238,13 +256,13 @@ def _decoded(
                 yield _Timed(time, picture)
 
 
-def _from_the_start(path: Path, times: npt.NDArray[np.float64], finish: Finish) -> list[tuple[float, UInt8Array]]:
+def _from_the_start(path: Path, times: npt.NDArray[np.float64], finish: Finish) -> Found:
     """Picks frames from the times that the pipeline's own clock gives them, decoding from the first on."""
     container = open_container(path)
     try:
         _use_one_thread(pick_video_stream(container, str(path)))
         frames = DecodePass(container, str(path)).frames()
-        return _choose((_Timed(frame.pts, frame.image) for frame in frames), times, finish)
+        yield from _choose((_Timed(frame.pts, frame.image) for frame in frames), times, finish)
     finally:
         container.close()
 
@@ -280,18 +298,18 @@ def _folder(path: Path) -> _Folder:
     return _Folder(len(names), None, 0, tuple(names))
 
 
-def _from_folder(sample: ClipSample, times: npt.NDArray[np.float64], finish: Finish) -> list[tuple[float, UInt8Array]]:
+def _from_folder(sample: ClipSample, times: npt.NDArray[np.float64], finish: Finish) -> Found:
     folder, fps = _folder(sample.path), float(sample.fps or FOLDER_FPS)
     # A tie goes to the earlier frame, as everywhere; the slack makes it one in spite of rounding.
     places = np.ceil(times * fps - 0.5 - 1e-6).astype(np.int64).clip(0, folder.count - 1)
-    images: dict[int, UInt8Array] = {}
+    last, image = -1, np.zeros((0, 0, 3), np.uint8)
+    shape: tuple[int, ...] | None = None  # of the first image; others, of which shares are labelled, are scaled to it
     for place in places.tolist():
-        if place not in images:
-            images[place] = _image(sample.path / folder.name(place))
-    shape = images[int(places[0])].shape
-    fitting = {p: i if i.shape == shape else _fitted(i, shape) for p, i in images.items()}
-    ready = {place: finish(image) for place, image in fitting.items()}
-    return [(place / fps, ready[place]) for place in places.tolist()]
+        if place != last:
+            read = _image(sample.path / folder.name(place))
+            shape = shape or read.shape
+            last, image = place, finish(read if read.shape == shape else _scaled(read, shape))
+        yield place / fps, image
 
 
 def _image(path: Path) -> UInt8Array:
@@ -301,6 +319,5 @@ def _image(path: Path) -> UInt8Array:
     return image
 
 
-def _fitted(image: UInt8Array, shape: tuple[int, ...]) -> UInt8Array:
-    """A frame of another size than the clip's first one, which boxes as shares of the frame allow."""
+def _scaled(image: UInt8Array, shape: tuple[int, ...]) -> UInt8Array:
     return np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.uint8)

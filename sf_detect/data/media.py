@@ -41,13 +41,15 @@ class Media:
             current = pending.pop()
             with os.scandir(current) as entries:
                 for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
                     suffix = os.path.splitext(entry.name)[1].lower()
                     if suffix in IMAGE_SUFFIXES:
                         found[current.name] = current
                         break
                     if suffix in VIDEO_SUFFIXES:
                         found.setdefault(os.path.splitext(entry.name)[0], Path(entry.path))
-                    elif not entry.name.startswith(".") and entry.is_dir():
+                    elif entry.is_dir():
                         pending.append(Path(entry.path))
         for name, path in found.items():
             self._paths.setdefault(name, path)

@@ -52,6 +52,8 @@ class VideoWriter:
         audio_from: File whose audio is kept, cut to the pictures: copied where browsers play it in MP4, else as AAC.
         crf: Constant rate factor of x264, 0 (lossless) to 51; lower is better and larger.
         preset: Speed of x264, "ultrafast" to "placebo".
+        key_interval: At most so many frames from one key picture to the next, so that a reader can enter the file
+            quickly anywhere; None leaves it to x264 (250).
 
     Attributes:
         num_frames: Pictures written.
@@ -62,7 +64,13 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: str | Path, info: VideoInfo, audio_from: Path | None = None, crf: int = 23, preset: str = "veryfast"
+        self,
+        path: str | Path,
+        info: VideoInfo,
+        audio_from: Path | None = None,
+        crf: int = 23,
+        preset: str = "veryfast",
+        key_interval: int | None = None,
     ) -> None:
         self.path = Path(path)
         self.info = info
@@ -81,7 +89,8 @@ class VideoWriter:
             raise SinkError(f"{self.path}: got crf {crf}. Expected 0 (lossless) to {_MAX_CRF}; 23 is usual.")
         self._file = self._create()
         try:
-            self._open(fps, audio_from, {"crf": str(crf), "preset": preset, "bf": "0"})
+            options = {"crf": str(crf), "preset": preset, "bf": "0"}
+            self._open(fps, audio_from, options if key_interval is None else {**options, "g": str(key_interval)})
         except BaseException as error:
             self._file.discard()
             if isinstance(error, (av.error.FFmpegError, ValueError)):
