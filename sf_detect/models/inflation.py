@@ -29,6 +29,7 @@ from sf_detect.weights.checkpoint import read_checkpoint
 
 #: torchvision's image networks that can be inflated.
 IMAGE_NETWORKS = ("googlenet", "resnet50", "resnet101")
+_FIRST_CONVOLUTIONS = ("conv1_7x7_s2.weight", "conv_1a.conv.weight")
 _COUNTER = ".num_batches_tracked"
 
 
@@ -40,10 +41,26 @@ def inflate(kernel: Tensor, length: int) -> Tensor:
 def across_channels(kernel: Tensor, channels: int) -> Tensor:
     """Averages a kernel (out, in, ...) over its inputs and repeats it for `channels` of them.
 
-    Cross-modality initialisation (Wang et al., "Temporal Segment Networks", section 3.2): how a network of flow starts
-    from one of RGB.
+    Cross-modality initialisation (Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.2).
     """
     return kernel.mean(1, keepdim=True).repeat_interleave(channels, 1)
+
+
+def across_modalities(state: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
+    """Weights of an RGB network for its twin of other inputs, by `across_channels` of the first convolution.
+
+    Args:
+        state: State dict of an RGB network: `BNInception`, `TSN` or an Inception-v1 network such as `InceptionI3D`.
+        channels: Of the other modality.
+
+    Raises:
+        ConfigError: There is no first convolution of three channels.
+    """
+    first = [name for name in state if name.endswith(_FIRST_CONVOLUTIONS)]
+    if len(first) != 1 or state[first[0]].shape[1] != 3:
+        found = [tuple(state[name].shape) for name in first]
+        raise ConfigError(f"cross-modality initialisation starts from an RGB network, got first convolutions {found}")
+    return {**state, first[0]: across_channels(state[first[0]], channels)}
 
 
 def image_weights(source: str | os.PathLike[str]) -> dict[str, Tensor]:

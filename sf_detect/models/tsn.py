@@ -1,7 +1,8 @@
 """Temporal segment networks (Wang et al., "Temporal Segment Networks", ECCV 2016).
 
 A video is cut into K equal segments; one short snippet of each passes the same image network, and a consensus of the
-snippets' class scores decides. `sf_detect.data.snippets` makes the snippets of each modality.
+snippets' class scores decides. `sf_detect.data.snippets` makes the snippets of each modality;
+`sf_detect.models.inflation.across_modalities` starts one modality's network from another's.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from torch import Tensor, nn
 
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.models.bn_inception import FEATURES, BNInception
-from sf_detect.models.inflation import across_channels
 
 #: Channels of one snippet by modality: an image, five RGB differences, five flows of two components.
 CHANNELS: Mapping[str, int] = {"rgb": 3, "rgb_difference": 15, "flow": 10, "warped_flow": 10}
@@ -118,25 +118,6 @@ class TSN(nn.Module):
                 f"a TSN of modality {self.modality!r} takes snippets of shape (B, {channels}, K, H, W), got {shapes}"
             )
         return self.consensus(self.snippet_scores(pathways[0]))[:, None, None, None]
-
-
-def across_modalities(state: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
-    """Cross-modality initialisation (paper, section 3.2): RGB weights for a network of other inputs.
-
-    The first convolution's weights are averaged over RGB and repeated for every channel; the rest is kept.
-
-    Args:
-        state: State dict of an RGB network, `BNInception` or `TSN`.
-        channels: Of the other modality's snippets.
-
-    Raises:
-        ConfigError: There is no first convolution of three channels.
-    """
-    first = [k for k in state if k.endswith("conv1_7x7_s2.weight")]
-    if len(first) != 1 or state[first[0]].shape[1] != 3:
-        found = [tuple(state[k].shape) for k in first]
-        raise ConfigError(f"cross-modality initialisation starts from an RGB network, got first convolutions {found}")
-    return {**state, first[0]: across_channels(state[first[0]], channels)}
 
 
 def fuse_streams(scores: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

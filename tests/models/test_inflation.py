@@ -15,7 +15,7 @@ from sf_detect.errors import ConfigError, UnknownNameError, WeightsDownloadError
 from sf_detect.models import inflation
 from sf_detect.models.c3d import C3D
 from sf_detect.models.inception_i3d import InceptionI3D, InceptionV1
-from sf_detect.models.inflation import across_channels, image_weights, inflate, initialise_from_image
+from sf_detect.models.inflation import across_channels, across_modalities, image_weights, inflate, initialise_from_image
 from sf_detect.models.slowfast import I3D_KERNELS, SLOW_KERNELS, SlowFast
 
 
@@ -92,6 +92,14 @@ def test_the_flow_stream_starts_from_rgb(googlenet):
     weight = network.stages["conv_1a"].conv.weight
     assert weight.shape == (64, 2, 7, 7, 7)
     torch.testing.assert_close(weight[:, 0, 3], googlenet.conv1.conv.weight.mean(1) / 7)
+
+
+def test_the_flow_stream_starts_from_a_video_network_of_rgb():
+    rgb, flow = InceptionI3D(3), InceptionI3D(3, in_channels=2)
+    flow.load_state_dict(across_modalities(rgb.state_dict(), 2))
+    first = rgb.stages["conv_1a"].conv.weight
+    torch.testing.assert_close(flow.stages["conv_1a"].conv.weight[:, 1], first.mean(1))
+    assert torch.equal(flow.classifier.weight, rgb.classifier.weight)
 
 
 BLOCKS = (1, 1, 2, 1)

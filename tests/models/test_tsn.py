@@ -8,7 +8,8 @@ from torch import nn
 
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.models.bn_inception import BNInception
-from sf_detect.models.tsn import CHANNELS, TSN, SegmentalConsensus, across_modalities, fuse_streams
+from sf_detect.models.inflation import across_modalities
+from sf_detect.models.tsn import CHANNELS, TSN, SegmentalConsensus, fuse_streams
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,12 @@ def test_one_step_of_training_lowers_the_loss(network):
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
+
+
+def test_a_flow_network_starts_from_the_rgb_network(network):
+    flow = TSN(4, modality="flow", segments=2)
+    flow.load_state_dict(across_modalities(network.state_dict(), 10))
+    assert torch.equal(flow.new_fc.weight, network.new_fc.weight)
 
 
 def test_cross_modality_initialisation():
