@@ -113,11 +113,10 @@ def evaluate_tubes(
     if isinstance(found, list):
         return _result(truth, None, [t for t in found if wanted is None or t.video in wanted], measured, None)
     found = _named_as(found, {tube.video for tube in truth.tubes})
+    found = found if wanted is None else found.of_videos(wanted)  # other videos are not part of the split
     _check_first_frame(found, truth, Path(groundtruth))
     keyframes = None if all_frames else found.keyframes
-    tubes: list[Tube] | None = None
-    if keyframes is None:
-        tubes = [t for t in _linked(found, linking, measured.last_pixel) if wanted is None or t.video in wanted]
+    tubes = _linked(found, linking, measured.last_pixel) if keyframes is None else None
     return _result(truth, found, tubes, measured, keyframes)
 
 
@@ -198,10 +197,7 @@ def _result(
             rows = zip(true_boxes.videos.tolist(), true_boxes.frames.tolist(), strict=True)
             true_boxes = true_boxes.select(np.array([(videos[v], f) in keyframes for v, f in rows], bool))
             scored = _num_frames(true_boxes)
-        boxes = found.numbered_as(videos)
-        if truth.chosen:  # other videos are not part of the split
-            boxes = boxes.select(boxes.videos < len(videos))
-        frame = frame_map(true_boxes, boxes, truth.labels, measured)
+        frame = frame_map(true_boxes, found.numbered_as(videos), truth.labels, measured)
     if tubes is not None:
         kept = _suppressed(tubes, measured)
         video = video_map(truth.tubes, kept, truth.labels, measured, 0.5)

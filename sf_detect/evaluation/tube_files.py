@@ -1,13 +1,15 @@
 """Boxes on frames out of files: csv with a header, and the JSON Lines of `sf-detect run`; lists of videos.
 
 A csv has a row per box, `video,frame,x1,y1,x2,y2,label[,score][,track]`; `video_id` and `action` are accepted for
-`video` and `label`; a label is a name or an id. Frames are counted as the ground truth counts them, from 0 in our own files.
+`video` and `label`; a label is a name or an id. Frames are counted as the ground truth counts them, from 0 in our own
+files.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,12 @@ class FrameTable:
             score = float(b.scores[index].mean())
             tubes.append(Tube(self.videos[video], label, b.frames[index], b.boxes[index], score))
         return tubes
+
+    def of_videos(self, videos: Collection[str]) -> FrameTable:
+        """The boxes of some of the videos."""
+        kept = np.array([video in videos for video in self.videos] or [False])[self.boxes.videos]
+        tracks = tuple(itertools.compress(self.tracks, kept))
+        return FrameTable(self.path, self.videos, self.boxes.select(kept), tracks, self.keyframes)
 
     def by_frame(self) -> dict[tuple[str, int], dict[int, Scored]]:
         """Boxes and scores by video and class, then by frame: what the linking functions take."""
