@@ -1,4 +1,4 @@
-"""Files of whole-clip metrics: Kinetics and Charades ground truth, and scores as `.npz`."""
+"""Files of whole-clip metrics: Kinetics and Charades ground truth, and scores of views."""
 
 from __future__ import annotations
 
@@ -18,12 +18,23 @@ CHARADES_CLASSES = 157
 _ACTION = re.compile(r"c(\d{3})(?: [\d.]+ [\d.]+)?")
 
 
-def read_view_scores(path: str | Path) -> tuple[list[str], npt.NDArray[np.float64]]:
-    """Reads scores of views: an `.npz` with `videos` (V,) text and `scores` (V, C) float, a row per view.
+def read_view_scores(path: str | Path) -> tuple[list[str], npt.NDArray[np.floating]]:
+    """Reads scores of views, a row per view.
+
+    Args:
+        path: An `.npz` with `videos` (V,) text and `scores` (V, C) float, or text: in each line a video and its C
+            scores, between spaces (as Charades takes results) or commas, without a header.
 
     Raises:
-        DataError: Not readable, or other arrays.
+        DataError: Not readable, other arrays, or a malformed line; with its line.
     """
+    videos, scores = _npz_scores(path) if Path(path).suffix == ".npz" else _text_scores(path)
+    if not np.isfinite(scores).all():
+        raise DataError(path, None, "scores are finite numbers")
+    return videos, scores
+
+
+def _npz_scores(path: str | Path) -> tuple[list[str], npt.NDArray[np.floating]]:
     try:
         with np.load(path, allow_pickle=False) as data:
             videos, scores = data["videos"], data["scores"]
@@ -32,9 +43,25 @@ def read_view_scores(path: str | Path) -> tuple[list[str], npt.NDArray[np.float6
     if videos.ndim != 1 or scores.ndim != 2 or len(videos) != len(scores) or videos.dtype.kind != "U":
         got = f"{videos.dtype} {videos.shape} and {scores.dtype} {scores.shape}"
         raise DataError(path, None, f"videos are text (V,) and scores numbers (V, C), got {got}")
-    if scores.dtype.kind not in "fiu" or not np.isfinite(scores).all():
-        raise DataError(path, None, "scores are finite numbers")
-    return videos.tolist(), scores.astype(np.float64)
+    if scores.dtype.kind not in "fiu":
+        raise DataError(path, None, f"scores are finite numbers, got {scores.dtype}")
+    return videos.tolist(), scores if scores.dtype.kind == "f" else scores.astype(np.float64)
+
+
+def _text_scores(path: str | Path) -> tuple[list[str], npt.NDArray[np.floating]]:
+    videos: list[str] = []
+    rows: list[npt.NDArray[np.float64]] = []
+    for number, line in enumerate(_lines(path), start=1):
+        video, *values = (cell.strip() for cell in line.split(",")) if "," in line else line.split() or [""]
+        try:
+            rows.append(np.array([float(value) for value in values]))
+        except ValueError as error:
+            raise DataError(path, number, f"expected a video and its scores, without a header; {error}") from None
+        if not values or len(rows[-1]) != len(rows[0]):
+            expected = f"{len(rows[0])}, as in line 1" if rows[0].size else "at least 1"
+            raise DataError(path, number, f"{len(values)} scores behind the video, expected {expected}")
+        videos.append(video)
+    return videos, np.array(rows) if rows else np.zeros((0, 0))
 
 
 def _lines(path: str | Path) -> list[str]:

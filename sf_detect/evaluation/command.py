@@ -74,7 +74,7 @@ def evaluate_kinetics(
 
     Args:
         groundtruth: Rows of `path label`.
-        scores: `.npz` with `videos` (V,) and `scores` (V, C), a row per view.
+        scores: See `read_view_scores`.
         views: Views of every video.
         ks: Values of k.
 

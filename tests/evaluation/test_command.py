@@ -62,6 +62,23 @@ def test_charades_csv_errors(tmp_path: Path) -> None:
         read_charades_csv(tmp_path / "gt.csv")
 
 
+def test_scores_as_text(tmp_path: Path) -> None:
+    for text in ("a 0.5 1e-1\nb 1 2\n", "a,0.5, 0.1\nb,1,2\n"):
+        (tmp_path / "s.txt").write_text(text)
+        videos, scores = read_view_scores(tmp_path / "s.txt")
+        assert (videos, scores.tolist()) == (["a", "b"], [[0.5, 0.1], [1, 2]])
+    for text, message in (
+        ("video s0 s1\n", ":1: expected a video and its scores, without a header"),
+        ("a 1 2\nb 1\n", ":2: 1 scores behind the video, expected 2, as in line 1"),
+        ("a 1\n\n", ":2: 0 scores behind the video"),
+        ("a\n", ":1: 0 scores behind the video, expected at least 1"),
+        ("a nan\n", "scores are finite numbers"),
+    ):
+        (tmp_path / "s.txt").write_text(text)
+        with pytest.raises(DataError, match=message):
+            read_view_scores(tmp_path / "s.txt")
+
+
 def test_scores_errors(tmp_path: Path) -> None:
     (tmp_path / "s.npz").write_bytes(b"PK not a zip")
     with pytest.raises(DataError, match=r"expected an \.npz with the arrays 'videos' and 'scores'"):
