@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sf_detect.models.classifier import ClipClassifier
     from sf_detect.models.predictor import ActionPredictor, Preprocessing
     from sf_detect.models.streaming_predictor import StreamingPredictor
+    from sf_detect.models.video_views import Views
     from sf_detect.rendering import Renderer
     from sf_detect.weights.zoo import ZooEntry
 
@@ -191,6 +192,28 @@ def _preprocessing(entry: ZooEntry) -> Preprocessing:
     )
 
 
+def classifier_views(name: str, views: str) -> Views:
+    """How many clips and crops of a video are looked at.
+
+    Args:
+        name: Of the zoo.
+        views: Such as "4x1", or "published": those of the classifier's published figure.
+
+    Raises:
+        ConfigError: Other text, or the figure was not measured on clips and crops.
+    """
+    from sf_detect.models.video_views import Views
+    from sf_detect.weights.zoo import entry
+
+    if views != "published":
+        return Views.parse(views)
+    if not (published := entry(name).views):
+        raise ConfigError(
+            f"views 'published': no figure of {name} was measured on clips and crops. Give numbers, such as 10x3."
+        )
+    return Views.parse(published)
+
+
 def build_classifier(
     name: str = DEFAULT_CLASSIFIER,
     weights: str | os.PathLike[str] | None = None,
@@ -229,6 +252,8 @@ def build_classifier(
         _preprocessing(chosen),
         crop=chosen.crop,
         loop=chosen.short_video == "loop",
+        whole_video=chosen.whole_video,
+        view_scores=chosen.view_scores,
         activation=chosen.activation,
         device=device,
         name=name,

@@ -18,7 +18,18 @@ from sf_detect.errors import ConfigError, DataError, UnknownNameError
 
 _ASSETS = Path(__file__).parent / "assets"
 
-LABEL_SETS = ("ava60", "ava80", "jhmdb21", "kinetics400", "ucf24")
+LABEL_SETS = (
+    "ava60",
+    "ava80",
+    "charades157",
+    "jhmdb21",
+    "kinetics400",
+    "kinetics600",
+    "sports1m487",
+    "ssv2_174",
+    "ucf24",
+    "ucf101",
+)
 """Names that `label_set` accepts."""
 
 # The 20 AVA v2.2 classes with fewer than 25 instances in validation and test, which the benchmark leaves out.
@@ -111,7 +122,9 @@ def label_set(name: str) -> LabelMap:
     """A built-in label set.
 
     `ava80` and `ava60` are AVA v2.2's full list and the 60 classes of its benchmark (ids 1-80), `jhmdb21` J-HMDB
-    (0-20), `ucf24` UCF101-24 (0-23), `kinetics400` Kinetics-400 (0-399); the last three in alphabetical order.
+    (0-20), `ucf24` UCF101-24 (0-23), `ucf101` UCF101 (0-100, its `classInd.txt` counts from 1), `kinetics400` and
+    `kinetics600` Kinetics (from 0), all in alphabetical order; `charades157` Charades (c000-c156), `sports1m487`
+    Sports-1M (0-486), `ssv2_174` Something-Something v2 (0-173, of its `labels.json`).
 
     Raises:
         UnknownNameError: `name` is not in `LABEL_SETS`.

@@ -18,6 +18,11 @@ SHARED = Path(__file__).parents[2] / "shared"
         ("jhmdb21", 21, 0, 20, "brush_hair", "wave"),
         ("ucf24", 24, 0, 23, "Basketball", "WalkingWithDog"),
         ("kinetics400", 400, 0, 399, "abseiling", "zumba"),
+        ("kinetics600", 600, 0, 599, "abseiling", "zumba"),
+        ("charades157", 157, 0, 156, "Holding some clothes", "Someone is eating something"),
+        ("ssv2_174", 174, 0, 173, "Approaching something with your camera", "Wiping something off of something"),
+        ("sports1m487", 487, 0, 486, "boomerang", "model aircraft"),
+        ("ucf101", 101, 0, 100, "ApplyEyeMakeup", "YoYo"),
     ],
 )
 def test_built_in_sets(name: str, count: int, first_id: int, last_id: int, first: str, last: str) -> None:
@@ -25,6 +30,21 @@ def test_built_in_sets(name: str, count: int, first_id: int, last_id: int, first
     assert (len(labels), labels.ids[0], labels.ids[-1]) == (count, first_id, last_id)
     assert (labels.names[0], labels.names[-1]) == (first, last)
     assert name in LABEL_SETS
+
+
+@pytest.mark.parametrize(
+    ("name", "label_id", "label"),
+    [
+        ("charades157", 65, "Eating a sandwich"),
+        ("charades157", 97, "Walking through a doorway"),
+        ("kinetics600", 23, "bathing dog"),
+        ("ssv2_174", 86, "Pulling something from left to right"),
+        ("ssv2_174", 120, "Putting something, something and something on the table"),
+        ("ucf101", 34, "Hammering"),
+    ],
+)
+def test_places_in_between(name: str, label_id: int, label: str) -> None:
+    assert label_set(name).name_of(label_id) == label
 
 
 def test_lookups() -> None:

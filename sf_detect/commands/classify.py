@@ -22,6 +22,8 @@ Examples:
 
     sf-detect classify video.mp4 --views 10x3 --top-k 10 --json actions.json
 
+    sf-detect classify video.mp4 --model charades_slowfast_16x8_r50 --views published
+
     sf-detect classify video.mp4 --model k400_slowfast_8x8_r50 --weights SLOWFAST_8x8_R50.pkl
 """
 SCHEMA = "sf-detect-classify/1"
@@ -38,7 +40,8 @@ def classify(
     ] = None,
     weights: Annotated[str | None, typer.Option(help="Checkpoint file for the model.")] = None,
     views: Annotated[
-        str, typer.Option(help="Clips x crops that are averaged; 10x3 is the published protocol.", metavar="CxS")
+        str,
+        typer.Option(help="Clips x crops that are looked at, or 'published': those of the figure.", metavar="CxS"),
     ] = "4x1",
     top_k: Annotated[int, typer.Option(min=1, help="Actions told.")] = 5,
     json_path: Annotated[
@@ -55,15 +58,15 @@ def classify(
     from sf_detect import build
     from sf_detect.annotate import check_outputs, check_times
     from sf_detect.config import RunConfig
-    from sf_detect.models.video_views import Views
 
-    wanted = Views.parse(views)
+    chosen = model or build.DEFAULT_CLASSIFIER
+    wanted = build.classifier_views(chosen, views)
     settings = RunConfig(device=device, fps=fps)
     check_times(settings)
     if json_path is not None:
         check_outputs(video, {"json": json_path})
     with build.open_source(video, settings) as source:
-        classifier = build.build_classifier(model or build.DEFAULT_CLASSIFIER, weights, device, labels)
+        classifier = build.build_classifier(chosen, weights, device, labels)
         result = _classify(classifier, source, wanted, quiet)
     best = result.top(top_k)
     if json_path != _STDOUT and not (quiet and json_path):

@@ -1,4 +1,4 @@
-"""A clip classifier on a whole video: the scores of several views, averaged."""
+"""A clip classifier on a whole video: the scores of several views, joined."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sf_detect.errors import ConfigError, DecodeError, SourceError
+from sf_detect.errors import ConfigError, DecodeError, SourceError, UnknownNameError
 from sf_detect.interfaces import VideoSource
 from sf_detect.models.classification_head import activate, clip_scores
 from sf_detect.models.predictor import Preprocessing
-from sf_detect.models.video_views import Cropper, Views, ViewSampler, clip_times
+from sf_detect.models.video_views import Cropper, Times, Views, ViewSampler, clip_times, whole_video_times
 from sf_detect.structures import Clip, ClipSpec, Detections, UInt8Array
 
 OnView = Callable[[int, int], None]
 """Receives how many views are done, and how many there will be."""
+
+JOINING: dict[str, Callable[..., npt.NDArray[np.float32]]] = {"mean": np.mean, "max": np.max}
+"""Ways to make one score of a class of those of the views."""
 
 _DURATION_TOLERANCE = 0.5  # seconds by which a container may be wrong without consequence
 _DEFAULT_FPS = 25.0
@@ -30,8 +33,8 @@ class Classification:
 
     Attributes:
         labels: C class names.
-        scores: (C,) float32 in [0, 1], the mean over the views.
-        clips, crops: Views that were averaged: so many clips, so many squares of each.
+        scores: (C,) float32 in [0, 1], the mean or the maximum over the views.
+        clips, crops: Views that were joined: so many clips, so many squares of each.
         interrupted: True where Ctrl-C ended the work before the last view.
     """
 
@@ -62,6 +65,8 @@ class ClipClassifier:
         preprocessing: What it expects of its input.
         crop: Side of the square it is shown, in pixels; None for the shorter side of `preprocessing`.
         loop: A video shorter than a clip starts over; else its last frame stands still.
+        whole_video: The frames of a clip are spread over the whole video; there is one clip then.
+        view_scores: How the scores of the views become those of the video, "mean" or "max".
         activation: "softmax" for exclusive classes, "sigmoid" for independent ones.
         device: Where it runs.
         name: For people to read.
@@ -76,16 +81,21 @@ class ClipClassifier:
         *,
         crop: int | None = None,
         loop: bool = False,
+        whole_video: bool = False,
+        view_scores: str = "mean",
         activation: str = "softmax",
         device: torch.device | str = "cpu",
         name: str = "",
     ) -> None:
         activate(torch.zeros(1), activation)  # an unknown name is told now, not after the first clip
+        if view_scores not in JOINING:
+            raise UnknownNameError("way to join the scores of views", view_scores, JOINING)
         self.clip_spec, self.labels, self.name = clip_spec, tuple(labels), name
         self._crop = crop or preprocessing.short_side
         self._short_side = preprocessing.short_side
         # The squares arrive in the size of the network's input: nothing is left to resize.
         self._preprocessing = replace(preprocessing, short_side=self._crop)
+        self.whole_video, self.view_scores = whole_video, view_scores
         self._loop, self._activation = loop, activation
         self._device = torch.device(device)
         self._network = network.eval().to(self._device)
@@ -99,7 +109,8 @@ class ClipClassifier:
 
         Args:
             source: A video with an end.
-            views: Which parts are looked at; a short video has fewer clips than asked for.
+            views: Which parts are looked at; a short video has fewer clips than asked for, and a network that is shown
+                the whole video at once has one.
             on_view: Told about progress.
 
         Raises:
@@ -126,7 +137,7 @@ class ClipClassifier:
         self, source: VideoSource, views: Views, duration: float, on_view: OnView | None
     ) -> tuple[Classification, float]:
         """The result, and how long the video turned out to be, in seconds."""
-        times = clip_times(self.clip_spec, views.clips, duration, self._loop)
+        times = self._times(views.clips, duration, _interval(source))
         sampler = ViewSampler(times, Cropper(self._short_side, self._crop, views.crops))
         total, scores, interrupted = len(times) * views.crops, [], False
         try:
@@ -141,7 +152,14 @@ class ClipClassifier:
         if not scores:
             raise DecodeError(f"{source.info.name}: no frame could be decoded. Expected at least one; check the file.")
         clips = -(-len(scores) // views.crops)
-        return Classification(self.labels, np.mean(scores, 0), clips, views.crops, interrupted), sampler.end
+        return Classification(
+            self.labels, JOINING[self.view_scores](scores, 0), clips, views.crops, interrupted
+        ), sampler.end
+
+    def _times(self, clips: int, duration: float, interval: float) -> list[Times]:
+        if self.whole_video:
+            return whole_video_times(self.clip_spec.num_frames, duration, interval)
+        return clip_times(self.clip_spec, clips, duration, self._loop)
 
     @staticmethod
     def _views(clips: Iterator[UInt8Array]) -> Iterator[UInt8Array]:

@@ -1,4 +1,4 @@
-"""The views of a video that a clip classifier averages: which moments, which squares; cut out while frames stream by.
+"""The views of a video that a clip classifier joins: which moments, which squares; cut out while frames stream by.
 
 Of a long video only the squares of the clip under way are in memory, never the video.
 """
@@ -81,6 +81,20 @@ def clip_times(spec: ClipSpec, clips: int, duration: float, loop: bool = False) 
     clips = min(clips, int(room / spec.interval) + 1)
     starts = np.linspace(0.0, room, clips).tolist() if clips > 1 else [room / 2]
     return [steps + start for start in starts]
+
+
+def whole_video_times(num_frames: int, duration: float, interval: float) -> list[Times]:
+    """When the frames of the only clip are that is spread over a whole video: the middles of as many equal parts.
+
+    Args:
+        num_frames: Of the clip.
+        duration: Of the video, in seconds.
+        interval: Seconds between two frames of the video; the parts end with the start of the last one.
+
+    Returns:
+        One (num_frames,) array of seconds from the start of the video.
+    """
+    return [(np.arange(num_frames) + 0.5) * np.float64(max(0.0, duration - interval) / num_frames)]
 
 
 def squares(height: int, width: int, share: float, count: int) -> list[tuple[int, int, int]]:

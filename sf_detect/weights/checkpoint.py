@@ -157,16 +157,6 @@ def write_safetensors(state: Mapping[str, Tensor], path: str | os.PathLike[str],
         temporary.unlink(missing_ok=True)
 
 
-def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> Checkpoint:
-    """Writes any readable checkpoint as safetensors under our names; the epoch goes into the metadata."""
-    checkpoint = read_checkpoint(source)
-    metadata = {**checkpoint.metadata, "converted_from": checkpoint.format}
-    if checkpoint.epoch is not None:
-        metadata["epoch"] = str(checkpoint.epoch)
-    write_safetensors(checkpoint.state, destination, metadata)
-    return checkpoint
-
-
 def _noting_odd_values(checkpoint: Checkpoint) -> Checkpoint:
     odd = [k for k, v in checkpoint.state.items() if v.is_floating_point() and not bool(v.isfinite().all())]
     negative = [k for k, v in checkpoint.state.items() if k.endswith("running_var") and bool((v < 0).any())]

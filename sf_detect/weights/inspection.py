@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from sf_detect.errors import WeightsMismatchError
+from sf_detect.weights import zoo
 from sf_detect.weights.cache import sha256_of
 from sf_detect.weights.checkpoint import Checkpoint, check_fit, read_checkpoint
-from sf_detect.weights.zoo import ZOO
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def inspect_checkpoint(path: str | os.PathLike[str]) -> Inspection:
         WeightsFormatError: The file cannot be read, or is no checkpoint.
     """
     checkpoint = read_checkpoint(path)
-    differences = {name: _difference(checkpoint, name) for name in ZOO}
+    differences = {name: _difference(checkpoint, name) for name in zoo.ZOO}
     fits = [name for name, difference in differences.items() if difference is None]
     dtypes = Counter(str(v.dtype).removeprefix("torch.") for v in checkpoint.state.values())
     return Inspection(
@@ -77,7 +77,7 @@ def inspect_checkpoint(path: str | os.PathLike[str]) -> Inspection:
 
 def _difference(checkpoint: Checkpoint, name: str) -> WeightsMismatchError | None:
     with torch.device("meta"):
-        network = ZOO[name].builder()
+        network = zoo.ZOO[name].builder()
     try:
         check_fit(checkpoint.state, network, name)
     except WeightsMismatchError as error:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sf_detect.errors import ConfigError, UnknownNameError, WeightsMismatchError
+from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.structures import ClipSpec
 from sf_detect.weights.zoo_entry import ZooEntry
 from sf_detect.weights.zoo_entry import build as _build
@@ -95,7 +95,7 @@ def _kinetics(
     else:
         options = {"slow_frames": frames, **options}
     builder = partial(_build, "slowfast", function, 400, **options)
-    return ZooEntry(name, builder, ClipSpec(frames, rate), 400, "kinetics400", alpha=alpha, **rest)
+    return ZooEntry(name, builder, ClipSpec(frames, rate), 400, "kinetics400", alpha=alpha, views="10x3", **rest)
 
 
 def _x3d(size: str, frames: int, rate: int, side: int, top1: float) -> ZooEntry:
@@ -103,7 +103,16 @@ def _x3d(size: str, frames: int, rate: int, side: int, top1: float) -> ZooEntry:
     file = _published(
         f"x3d_models/x3d_{size}.pyth", f"top-1 {top1} (Kinetics-400 val, 30 views)", file_format="pyslowfast"
     )
-    return ZooEntry(f"k400_x3d_{size}", builder, ClipSpec(frames, rate), 400, "kinetics400", short_side=side, **file)
+    return ZooEntry(
+        f"k400_x3d_{size}",
+        builder,
+        ClipSpec(frames, rate),
+        400,
+        "kinetics400",
+        short_side=side,
+        views="10x3",
+        **file,
+    )
 
 
 _AVA_NONLOCAL = {"nonlocal_blocks": _R101_NONLOCAL, "nonlocal_pool": (2, 2, 2)}
@@ -169,9 +178,13 @@ _OTHERS = (
         "charades157",
         "sigmoid",
         alpha=4,
-        channel_order="bgr",
-        remark="the published figure takes the maximum over 30 views",
-        **_published(f"{_MULTIGRID}/Charades/SLOWFAST_16x8_R50.pkl", "mAP 38.9 (Charades val)", "pyslowfast"),
+        views="10x3",
+        view_scores="max",
+        **_published(
+            f"{_MULTIGRID}/Charades/SLOWFAST_16x8_R50.pkl",
+            "mAP 38.9 (Charades val, maximum over 30 views)",
+            "pyslowfast",
+        ),
     ),
     ZooEntry(
         "ssv2_slowfast_16x8_r50",
@@ -180,11 +193,11 @@ _OTHERS = (
         174,
         "ssv2_174",
         alpha=4,
-        channel_order="bgr",
-        remark="the published figure spreads the 64 frames over the whole video",
+        views="1x1",
+        whole_video=True,
         **_published(
             f"{_MULTIGRID}/SSv2/SLOWFAST_16x8_R50.pkl",
-            "top-1 63.0, top-5 88.5 (Something-Something v2 val)",
+            "top-1 63.0, top-5 88.5 (Something-Something v2 val, 1 view)",
             "pyslowfast",
         ),
     ),
@@ -279,24 +292,3 @@ def load_network(
         network = builder(**options)
     load_into(network, weights)
     return network.to(device).eval()
-
-
-def fitting(checkpoint: Checkpoint) -> list[str]:
-    """Names of the entries whose network has exactly the checkpoint's parameters.
-
-    Several can: clip length and pooling leave no trace in the parameters.
-    """
-    import torch
-
-    from sf_detect.weights.checkpoint import check_fit
-
-    names = []
-    for name, candidate in ZOO.items():
-        with torch.device("meta"):
-            network = candidate.builder()
-        try:
-            check_fit(checkpoint.state, network, name)
-        except WeightsMismatchError:
-            continue
-        names.append(name)
-    return names

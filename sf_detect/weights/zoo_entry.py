@@ -48,6 +48,9 @@ class ZooEntry:
             frames, cut at 20 pixels, in [-1, 1]). A network of RGB and flow is one of two pathways, RGB first.
         short_video: What a classifier sees of a video shorter than its clip: "hold" (the last frame stands still) or
             "loop" (the video starts over).
+        views: Of the published figure of a classifier, clips by crops, such as "10x3"; empty where it is another way.
+        whole_video: The frames of a classifier's clip are spread over the whole video, whatever its length: one clip.
+        view_scores: How a classifier's scores of the views become those of the video, "mean" or "max".
     """
 
     name: str
@@ -77,6 +80,9 @@ class ZooEntry:
     crop: int | None = None
     short_video: str = "hold"
     fast_input: str = "rgb"
+    views: str = ""
+    whole_video: bool = False
+    view_scores: str = "mean"
 
     @property
     def slow_index(self) -> tuple[int, ...] | None:

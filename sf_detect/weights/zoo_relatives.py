@@ -107,6 +107,7 @@ _C3D = (
         channel_order="bgr",
         short_side=128,
         crop=112,
+        views="10x1",
         metric="video hit@1 60.0, hit@5 84.4 (Sports-1M test)",
         metric_source="arXiv:1412.0767, table 2",
         remark="for PyTorch conversions of the Caffe weights; the published mean volume as one value a channel",
@@ -122,6 +123,7 @@ _C3D = (
         short_side=128,
         crop=112,
         short_video="loop",
+        views="10x1",
         urls=(f"{_MMACTION}/c3d_sports1m_16x1x1_45e_ucf101_rgb_20201021-26655025.pth",),
         file_format="mmaction2",
         licence="Apache-2.0 (of the publishing repository; none is stated for the weights alone)",
@@ -141,9 +143,10 @@ _TSN = (
         std=_per_255(1, 1, 1),
         channel_order="bgr",
         crop=224,
+        views="25x1",
         metric="top-1 69.1, top-5 88.7 (Kinetics-400 val, 25 snippets)",
         metric_source="yjxiong.me/others/kinetics_action",
-        remark="one frame a clip: --views 25x1 gives the published 25 snippets; for conversions of the Caffe weights",
+        remark="one frame a clip; for conversions of the Caffe weights",
     ),
 )
 

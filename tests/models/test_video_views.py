@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import weakref
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from fakes import FakeSource
 from sf_detect.errors import ConfigError
-from sf_detect.models.video_views import Cropper, Views, ViewSampler, clip_times, squares
+from sf_detect.models.video_views import Cropper, Views, ViewSampler, clip_times, squares, whole_video_times
 from sf_detect.structures import ClipSpec
 from synthetic_video import read_index
 
@@ -47,6 +48,21 @@ def test_clips_reach_from_the_start_to_the_end():
     assert [t[0] for t in times] == pytest.approx([0, 1, 2])
     assert times[-1][-1] == pytest.approx(2.6)
     assert clip_times(SPEC, 1, 2.8)[0][0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("num_frames", [1, 3, 8, 9, 50, 301])
+def test_a_clip_over_the_whole_video_takes_the_published_frames(num_frames):
+    # PySlowFast's SSv2: of the parts between rounded borders, the middle rounded down.
+    borders = [round((num_frames - 1) / 8 * i) for i in range(9)]
+    published = [(a + b) // 2 for a, b in pairwise(borders)]
+    times = whole_video_times(8, num_frames / 10, 0.1)
+    ((found,), _) = indices(times, square_source(num_frames, fps=10))
+    assert np.abs(np.subtract(found, published)).max() <= 1
+    assert found == sorted(found)
+
+
+def test_a_clip_over_a_video_of_no_length():
+    assert whole_video_times(3, 0.0, 0.1)[0].tolist() == [0, 0, 0]
 
 
 def test_a_short_video_has_fewer_clips():

@@ -18,7 +18,7 @@ from sf_detect.errors import WeightsFormatError, WeightsMismatchError
 from sf_detect.models.slowfast import SlowFast
 from sf_detect.models.x3d import X3D
 from sf_detect.weights import naming
-from sf_detect.weights.checkpoint import convert, load_arrays, load_into, read_checkpoint
+from sf_detect.weights.checkpoint import load_arrays, load_into, read_checkpoint
 
 
 def tiny(**options) -> SlowFast:
@@ -311,25 +311,6 @@ def test_values_that_are_not_finite_are_noted(state, tmp_path):
     notes = " ".join(read_checkpoint(tmp_path / "w").notes)
     assert "1 tensors hold values that are not finite: head.projection.bias" in notes
     assert "1 running variances are negative: s1_fuse.bn.running_var" in notes
-
-
-# Conversion
-
-
-def test_conversion_to_safetensors(state, blobs, tmp_path):
-    torch.save({"epoch": 3, "model_state": state}, tmp_path / "w.pyth")
-    convert(tmp_path / "w.pyth", tmp_path / "w.safetensors")
-    checkpoint = read_checkpoint(tmp_path / "w.safetensors")
-    assert (checkpoint.format, checkpoint.epoch) == ("safetensors", 3)
-    assert checkpoint.metadata["converted_from"] == "pyslowfast"
-    assert_same(loaded_from(tmp_path / "w.safetensors"), state)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["w.pyth", "w.safetensors"]
-
-
-def test_conversion_to_a_place_that_does_not_exist(state, tmp_path):
-    torch.save(state, tmp_path / "w")
-    with pytest.raises(WeightsFormatError, match="cannot write the weights"):
-        convert(tmp_path / "w", tmp_path / "nowhere" / "w.safetensors")
 
 
 # Refusals

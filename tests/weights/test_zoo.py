@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from sf_detect.errors import UnknownNameError, WeightsMismatchError
+from sf_detect.labels import label_set
+from sf_detect.models.classifier import JOINING
+from sf_detect.models.video_views import Views
 from sf_detect.weights import zoo
-from sf_detect.weights.checkpoint import Checkpoint
-from sf_detect.weights.zoo import ZOO, entry, fitting, load_network
+from sf_detect.weights.zoo import ZOO, entry, load_network
 
 PARITY_NAMES = [
     "ava_slowfast_8x8_r50",
@@ -70,6 +72,28 @@ def test_entries_are_consistent(name):
         e.mean = (0, 0, 0)
 
 
+@pytest.mark.parametrize("name", ZOO)
+def test_the_label_set_has_a_name_for_every_class(name):
+    assert len(label_set(entry(name).labels)) == entry(name).num_classes
+
+
+@pytest.mark.parametrize("name", [name for name in ZOO if entry(name).task == "classification"])
+def test_how_a_classifier_is_tested(name):
+    e = entry(name)
+    assert e.view_scores in JOINING
+    if e.views:
+        views = Views.parse(e.views)
+        assert views.clips == 1 or not e.whole_video
+
+
+def test_the_published_protocols_of_charades_and_something_something():
+    charades, ssv2 = entry("charades_slowfast_16x8_r50"), entry("ssv2_slowfast_16x8_r50")
+    assert (charades.views, charades.view_scores, charades.activation) == ("10x3", "max", "sigmoid")
+    assert (ssv2.views, ssv2.view_scores, ssv2.whole_video) == ("1x1", "mean", True)
+    # Both were trained on pictures read as BGR and then turned round (DATA.REVERSE_INPUT_CHANNEL).
+    assert charades.channel_order == ssv2.channel_order == "rgb"
+
+
 @pytest.mark.parametrize("name", ["ava_slowfast_8x8_r50", "k400_i3d_nl_8x8_r50", "k400_x3d_s"])
 def test_the_network_fits_its_entry(name):
     e, network = entry(name), meta(name)
@@ -118,11 +142,6 @@ def test_a_network_is_loaded_strictly_and_ready_to_use(small_zoo, tmp_path):
 
 def test_without_weights_the_network_is_random(small_zoo):
     assert load_network("a").head.projection.weight.abs().sum() > 0
-
-
-def test_which_entries_fit_a_checkpoint(small_zoo):
-    assert fitting(Checkpoint(small_zoo["b"].builder().state_dict(), "state_dict")) == ["b", "c"]
-    assert fitting(Checkpoint({"x": torch.zeros(1)}, "state_dict")) == []
 
 
 def test_listing_the_zoo_needs_no_torch():
