@@ -32,6 +32,7 @@ PAD = b"\n" * PADDING
 Index = npt.NDArray[np.intp]
 
 _COMMA, _NEWLINE = 44, 10
+_GREATEST_ID = 2**31 - 1
 _FEW = 2000  # of numbers: a call costs more than they do
 # Row n: the n first bytes of a field.
 _FIRST_BYTES = np.tri(8 * MOST_WORDS + 1, 8 * MOST_WORDS, -1, np.uint8).view("<u8") * np.uint64(255)
@@ -74,11 +75,11 @@ def fast_block(text: bytes, widths: tuple[int, ...]) -> Block | None:
         return None
     try:
         block = (_repeating(text) if 8 in widths else None) or _varied(text, widths)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if block is None or not (np.isfinite(block.boxes).all() and np.isfinite(block.scores).all()):
         return None
-    return block
+    return None if np.any(np.abs(block.classes) > _GREATEST_ID) else block
 
 
 def _repeating(text: bytes) -> Block | None:
@@ -231,6 +232,10 @@ def careful_block(path: Path, text: bytes, first_line: int, widths: tuple[int, .
 
 
 def _cells(path: Path, line: int, text: bytes, widths: tuple[int, ...]) -> list[str]:
+    if b"\r" in text:
+        raise DataError(path, line, "a carriage return within a line; save the file with line feeds as line ends")
+    if text.startswith(b"{"):
+        raise DataError(path, line, "this is JSON; expected csv, as `sf-detect run --out-csv` writes it")
     try:
         cells = next(csv.reader([text.decode()], strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
@@ -245,13 +250,16 @@ def _cells(path: Path, line: int, text: bytes, widths: tuple[int, ...]) -> list[
 
 
 def _numbers(path: Path, line: int, cells: list[str]) -> list[float]:
-    numbers = []
+    numbers: list[float] = []
     for name, text in zip(("x1", "y1", "x2", "y2"), cells[2:6], strict=True):
         numbers.append(_finite(path, line, name, text))
     try:
-        numbers.append(int(cells[6]))
+        label_id = int(cells[6])
     except ValueError:
         raise DataError(path, line, f"the label id is an integer such as 12, got {cells[6]!r}") from None
+    if abs(label_id) > _GREATEST_ID:
+        raise DataError(path, line, f"a label id is at most {_GREATEST_ID}, got {cells[6]!r}")
+    numbers.append(label_id)
     numbers.append(_finite(path, line, "score", cells[7]) if len(cells) == 8 else 1.0)
     return numbers
 

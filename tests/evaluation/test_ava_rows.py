@@ -115,7 +115,10 @@ def test_selection(tmp_path: Path) -> None:
         ('vid,"0902,0.1,0.2,0.3,0.4,12,0.5\n', "not a line of csv in UTF-8"),
         ("vid,0902,0.1,0.2,0.3,0.4,12,0.5,1\n", "9 columns, expected 2 or 7 or 8"),
         ("vid,0902,0.1,0.2,0.3,0.4,1.5\n", "the label id is an integer such as 12, got '1.5'"),
-        ("vid,0902,0.1\r0.2,0.3,0.4,12,0.5\n", "not a line of csv in UTF-8"),
+        ("vid,0902,0.1\r0.2,0.3,0.4,12,0.5\n", "a carriage return within a line; save the file with line feeds"),
+        ("vid,0902,0.1,0.2,0.3,0.4,99999999999999999999,0.5\n", "a label id is at most 2147483647, got '9999999"),
+        ("vid,0902,0.1,0.2,0.3,0.4,2147483648,0.5\n", "a label id is at most 2147483647, got '2147483648'"),
+        ('{"video": "a"}\n', "this is JSON; expected csv, as `sf-detect run --out-csv` writes it"),
     ],
 )
 def test_malformed_row(tmp_path: Path, bad: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
