@@ -88,8 +88,11 @@ def _repeating(text: bytes) -> Block | None:
     end = np.flatnonzero(buffer[PADDING:-PADDING] == _NEWLINE) + PADDING
     start = np.concatenate([[PADDING], end[:-1] + 1])
     label_end = last_byte(text, _COMMA, end)
-    box_end = None if label_end is None else last_byte(text, _COMMA, label_end)
-    if label_end is None or box_end is None or np.any(box_end <= start):
+    labels = None if label_end is None else _short_labels(buffer, label_end)
+    if label_end is None or labels is None:
+        return None
+    box_end, classes = labels
+    if np.any(box_end <= start):
         return None
     heads, run = _runs_of_equal_text(text, start, box_end)
     if 4 * len(heads) > len(start):
@@ -102,9 +105,23 @@ def _repeating(text: bytes) -> Block | None:
     starts, ends, width = layout
     prefixes, prefix_of_run = _distinct(shared, starts, ends[1])
     boxes = _boxes(shared, ends, width)
-    classes = parse_integers(text, box_end + 1, label_end)
     scores = parse_decimals(text, label_end + 1, end)
     return Block(prefixes, prefix_of_run, heads, boxes, run, classes, scores, len(start))
+
+
+def _short_labels(buffer: npt.NDArray[np.uint8], end: Positions) -> tuple[Positions, npt.NDArray[np.int64]] | None:
+    """Where the comma before label ids that end at `end` is, and their values; None unless all have 1 to 3 digits."""
+    zero, comma = np.uint8(48), np.uint8(_COMMA - 48 + 256)
+    ones, tens, hundreds, before = (buffer[np.maximum(end - place, 0)] - zero for place in (1, 2, 3, 4))
+    two = tens != comma
+    three = two & (hundreds != comma)
+    if np.any(ones > 9) or np.any(two & (tens > 9)) or np.any(three & ((hundreds > 9) | (before != comma))):
+        return None
+    values = ones.astype(np.int64)
+    values += np.where(two, tens, 0) * np.int64(10)
+    if three.any():
+        values += np.where(three, hundreds, 0) * np.int64(100)
+    return end - 2 - two - three, values
 
 
 def _varied(text: bytes, widths: tuple[int, ...]) -> Block | None:

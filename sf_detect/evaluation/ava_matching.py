@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -25,37 +24,33 @@ def within_capacity(rows: AvaRows, capacity: int) -> npt.NDArray[np.bool_]:
         rows: Grouped by keyframe, in the order of the file within it.
         capacity: Rows a keyframe holds.
     """
-    keep = np.ones(len(rows), bool)
-    for place, valid, count, kept in _full_keyframes(rows.keyframes, rows.scores, capacity):
-        keep[place[valid]] = kept[valid]
-        for i in np.flatnonzero(kept.sum(axis=1) > capacity):
-            inside = place[i, : count[i]]
-            keep[inside] = False
-            keep[_heap(rows, inside, capacity)] = True
+    start, count, lowest = _lowest_kept(rows.keyframes, rows.scores, capacity)
+    keep = rows.scores >= np.repeat(lowest, count)
+    kept = np.add.reduceat(keep, start, dtype=np.intp) if len(start) else count
+    for run in np.flatnonzero((count > capacity) & (kept > capacity)):
+        inside = np.arange(start[run], start[run] + count[run])
+        keep[inside] = False
+        keep[_heap(rows, inside, capacity)] = True
     return keep
 
 
-def _full_keyframes(
+def _lowest_kept(
     keyframes: npt.NDArray[np.int32], scores: npt.NDArray[np.float64], capacity: int
-) -> Iterator[tuple[Index, npt.NDArray[np.bool_], Index, npt.NDArray[np.bool_]]]:
-    """Runs of one keyframe with more than `capacity` rows, as matrices with a run in each row.
-
-    Yields:
-        (K, W) places of the rows; (K, W) whether there is one, for runs differ in length; (K,) lengths; (K, W) whether
-        the row has at least the `capacity`-th best score of its run.
-    """
+) -> tuple[Index, Index, npt.NDArray[np.float64]]:
+    """Start and length of every run of one keyframe, and its `capacity`-th best score, -inf where it has fewer."""
     start, count = _runs(keyframes)
+    lowest = np.full(len(start), -np.inf)
     full = np.flatnonzero(count > capacity)
     full = full[np.argsort(count[full], kind="stable")]  # alike lengths together: little padding
     for batch in _batches(count[full]):
         runs = full[batch]
         width = count[runs].max()
         column = np.arange(width)
-        valid = column < count[runs][:, None]
-        place = start[runs][:, None] + np.where(valid, column, 0)
-        padded = np.where(valid, scores[place], -np.inf)
-        lowest = np.partition(padded, width - capacity, axis=1)[:, width - capacity, None]
-        yield place, valid, count[runs], padded >= lowest
+        padded = scores.take(start[runs][:, None] + column, mode="clip")
+        padded[column >= count[runs][:, None]] = -np.inf
+        padded.partition(width - capacity, axis=1)
+        lowest[runs] = padded[:, width - capacity]
+    return start, count, lowest
 
 
 def _runs(keys: npt.NDArray[np.integer]) -> tuple[Index, Index]:
@@ -93,10 +88,8 @@ def may_fit(keyframes: npt.NDArray[np.int32], scores: npt.NDArray[np.float64], c
     Rows below the `capacity`-th best of the part cannot, and they leave no trace in the official evaluator's heap:
     by the time it is full of better rows it holds those and nothing else.
     """
-    keep = np.ones(len(keyframes), bool)
-    for place, valid, _, kept in _full_keyframes(keyframes, scores, capacity):
-        keep[place[valid]] = kept[valid]
-    return keep
+    _, count, lowest = _lowest_kept(keyframes, scores, capacity)
+    return scores >= np.repeat(lowest, count)
 
 
 def groundtruth_order(rows: AvaRows) -> Index:

@@ -240,16 +240,19 @@ def _held(
     """The rows of the block that are held; how many count goes to `counting`."""
     keyframes = numbers.take(block.prefix_of_run).take(block.run_of_row)
     classes: npt.NDArray[np.integer] = block.classes
-    at = np.arange(len(keyframes))
+    wanted = np.ones(len(keyframes), bool)
     if selection is not None and counts is not None:
         classes = selection.columns(block.classes)
         wanted = classes >= 0
         if not counts.all():
             wanted &= counts.take(block.prefix_of_run).take(block.run_of_row)
-        at = np.flatnonzero(wanted)
+    at = np.flatnonzero(wanted)
     counting.append(len(at))
     if selection is not None and selection.limit is not None:
-        at = at[selection.limit(keyframes.take(at), block.scores.take(at))]
+        if len(at) == len(wanted):
+            at = np.flatnonzero(selection.limit(keyframes, block.scores))
+        else:
+            at = at[selection.limit(keyframes.take(at), block.scores.take(at))]
     return AvaRows(
         keyframes.take(at),
         block.run_of_row.take(at).astype(np.int32),
