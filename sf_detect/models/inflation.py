@@ -5,8 +5,8 @@ again and again, then has the activations of the image at every moment that sees
 
 torchvision's image networks fill these: `googlenet` (Inception-v1 with batch normalisation; expects [-1, 1] as the
 video network does) every Inception-v1 trunk, inflated or not; `resnet50` and `resnet101` the Slow-only, I3D- and
-C2D-ResNets and the slow pathway of SlowFast. BN-Inception, the backbone of TSN, has other blocks and no inflated twin
-here.
+C2D-ResNets and the slow pathway of SlowFast. A file of BN-Inception, which torchvision lacks, fills the backbone of
+TSN; its blocks are others than Inception-v1's, so it has no inflated twin.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsDownloadError, WeightsMismatchError
+from sf_detect.models.bn_inception import BNInception
 from sf_detect.models.inception_i3d import INCEPTION_BLOCKS, InceptionV1
 from sf_detect.models.slowfast import SlowFast
 from sf_detect.weights.checkpoint import read_checkpoint
@@ -30,6 +31,7 @@ from sf_detect.weights.checkpoint import read_checkpoint
 #: torchvision's image networks that can be inflated.
 IMAGE_NETWORKS = ("googlenet", "resnet50", "resnet101")
 _FIRST_CONVOLUTIONS = ("conv1_7x7_s2.weight", "conv_1a.conv.weight")
+_CLASSIFIERS = ("fc.", "aux1.", "aux2.", "last_linear.")
 _COUNTER = ".num_batches_tracked"
 
 
@@ -97,8 +99,8 @@ def initialise_from_image(network: nn.Module, image: str | os.PathLike[str] | Ma
     first convolution of other than three channels gets the RGB weights by `across_channels`.
 
     Args:
-        network: Holds Inception-v1 trunks (`InceptionV1`: every Inception-I3D and the structures of "Quo Vadis") or is
-            a `SlowFast` network.
+        network: Holds Inception-v1 trunks (`InceptionV1`: every Inception-I3D and the structures of "Quo Vadis") or a
+            `BNInception` (TSN), or is a `SlowFast` network.
         image: See `image_weights`, or the state dict itself.
 
     Returns:
@@ -110,11 +112,11 @@ def initialise_from_image(network: nn.Module, image: str | os.PathLike[str] | Ma
     """
     state = dict(image) if isinstance(image, Mapping) else image_weights(image)
     kind, rename = _family(state)
-    renamed = {new: value for name, value in state.items() if (new := rename(name)) is not None}
+    renamed = {new: value for n, value in state.items() if not n.endswith(_COUNTER) and (new := rename(n)) is not None}
     own = network.state_dict()
     filled: dict[str, Tensor] = {}
     for prefix, part in _parts(network, kind):
-        names = {name for name in part.state_dict() if _has_twin(name) and not name.endswith(_COUNTER)}
+        names = {n for n in part.state_dict() if _has_twin(part, n) and not n.endswith(_COUNTER)}
         missing, unexpected = names - renamed.keys(), renamed.keys() - names
         fitted = {n: _fit(renamed[n], own[prefix + n]) for n in names & renamed.keys()}
         wrong = [
@@ -125,8 +127,9 @@ def initialise_from_image(network: nn.Module, image: str | os.PathLike[str] | Ma
         filled |= {prefix + n: value for n, value in fitted.items() if value is not None}
     if not filled:
         raise ConfigError(
-            f"{type(network).__name__} has nothing that an image network of this kind fills; expected one with a "
-            f"{kind.__name__} inside. googlenet fits Inception-v1 networks, resnet50 and resnet101 the SlowFast family."
+            f"{type(network).__name__} has nothing that this image network fills; expected one with {kind.__name__} "
+            "inside. googlenet fits Inception-v1 networks, resnet50 and resnet101 the SlowFast family, BN-Inception "
+            "TSN."
         )
     network.load_state_dict({**own, **filled})
     return [name for name in own if name not in filled and not name.endswith(_COUNTER)]
@@ -138,18 +141,21 @@ def _parts(network: nn.Module, kind: type[nn.Module]) -> Iterator[tuple[str, nn.
             yield f"{name}." if name else "", module
 
 
-def _has_twin(name: str) -> bool:
-    """Whether the image network has this parameter of `InceptionV1` or `SlowFast` too."""
-    return name.startswith("stages.") or (".pathway0_" in name and "nonlocal" not in name)
+def _has_twin(part: nn.Module, name: str) -> bool:
+    """Whether the image network has this parameter too."""
+    if isinstance(part, SlowFast):
+        return ".pathway0_" in name and "nonlocal" not in name
+    return isinstance(part, BNInception) or name.startswith("stages.")
 
 
 def _fit(value: Tensor, own: Tensor) -> Tensor | None:
     """An image network's tensor in the shape of `own`; None where it has no place there."""
+    if own.ndim == 1 and value.ndim == 2:  # public BN-Inception files keep normalisation as (1, C)
+        value = value.squeeze(0)
+    if value.ndim == 4 and value.shape[1] == 3 and own.shape[1] != 3:
+        value = across_channels(value, own.shape[1])
     if value.ndim == 4 and own.ndim == 5:
-        entering = own.shape[1]
-        if value.shape[1] == 3 and entering != 3:
-            value = across_channels(value, entering)
-        value = inflate(value, own.shape[2])
+        entering, value = own.shape[1], inflate(value, own.shape[2])
         if value.shape[1] < entering and value.shape[0] == own.shape[0]:
             # The slow pathway's input is followed by that of the lateral connection, which no image network has.
             value = torch.cat([value.to(own), own[:, value.shape[1] :]], 1)
@@ -161,9 +167,11 @@ def _family(state: Mapping[str, Tensor]) -> tuple[type[nn.Module], Callable[[str
         return InceptionV1, _from_googlenet
     if "layer1.0.conv1.weight" in state:
         return SlowFast, _from_resnet
+    if "inception_3a_1x1.weight" in state:
+        return BNInception, lambda name: None if name.startswith(_CLASSIFIERS) else name
     raise ConfigError(
         f"these weights are of no image network that can be inflated; they start with {list(state)[:3]}. "
-        f"Expected torchvision's {', '.join(IMAGE_NETWORKS)}."
+        f"Expected torchvision's {', '.join(IMAGE_NETWORKS)}, or BN-Inception's."
     )
 
 
@@ -176,9 +184,9 @@ _GOOGLENET_BLOCKS = {
 
 
 def _from_googlenet(name: str) -> str | None:
-    """Our name of a torchvision GoogLeNet tensor; None for its classifiers and counters."""
+    """Our name of a torchvision GoogLeNet tensor; None for its classifiers."""
     first, _, rest = name.partition(".")
-    if name.endswith(_COUNTER) or first in ("fc", "aux1", "aux2"):
+    if name.startswith(_CLASSIFIERS):
         return None
     if first in _GOOGLENET_STEMS:
         return f"stages.{_GOOGLENET_STEMS[first]}.{rest}"
@@ -202,8 +210,8 @@ _RESNET_NAME = re.compile(r"^layer(?P<layer>\d)\.(?P<block>\d+)\.(?P<part>\w+?(?
 
 
 def _from_resnet(name: str) -> str | None:
-    """Our name of a torchvision ResNet tensor; None for its classifier and counters."""
-    if name.endswith(_COUNTER) or name.startswith("fc."):
+    """Our name of a torchvision ResNet tensor; None for its classifier."""
+    if name.startswith(_CLASSIFIERS):
         return None
     match = _RESNET_NAME.match(name)
     if match is None or match["part"] not in _RESNET_LAYER:

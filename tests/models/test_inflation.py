@@ -13,10 +13,12 @@ from torchvision.models.resnet import Bottleneck, ResNet
 
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsDownloadError, WeightsMismatchError
 from sf_detect.models import inflation
+from sf_detect.models.bn_inception import BNInception
 from sf_detect.models.c3d import C3D
 from sf_detect.models.inception_i3d import InceptionI3D, InceptionV1
 from sf_detect.models.inflation import across_channels, across_modalities, image_weights, inflate, initialise_from_image
 from sf_detect.models.slowfast import I3D_KERNELS, SLOW_KERNELS, SlowFast
+from sf_detect.models.tsn import tsn
 
 
 def lively(network: nn.Module) -> nn.Module:
@@ -151,10 +153,22 @@ def test_torchvisions_depths_fit_ours():
     for name, depth in (("resnet50", 50), ("resnet101", 101)):
         with torch.device("meta"):
             image, video = torchvision.models.get_model(name), SlowFast(3, pathways="slow", depth=depth)
-        state = {inflation._from_resnet(n): v for n, v in image.state_dict().items()}
+        state = {inflation._from_resnet(n): v for n, v in image.state_dict().items() if "num_batches" not in n}
         own = {n: v for n, v in video.state_dict().items() if "head" not in n and "num_batches" not in n}
         assert state.keys() - {None} == own.keys()
         assert all(state[n].shape == v.shape[:2] + v.shape[3:] for n, v in own.items())
+
+
+def test_the_backbone_of_tsn_starts_from_a_file_of_bn_inception():
+    image = BNInception().state_dict()
+    public = {name: value[None] if value.ndim == 1 and "_bn" in name else value for name, value in image.items()}
+    public["last_linear.weight"] = torch.zeros(1000, 1024)
+    rgb, flow = tsn(3), tsn(3, modality="flow")
+    assert initialise_from_image(rgb, public) == ["new_fc.weight", "new_fc.bias"]
+    assert torch.equal(rgb.base_model.conv1_7x7_s2.weight, image["conv1_7x7_s2.weight"])
+    assert torch.equal(rgb.base_model.inception_5b_pool_proj_bn.bias, image["inception_5b_pool_proj_bn.bias"])
+    initialise_from_image(flow, public)
+    torch.testing.assert_close(flow.base_model.conv1_7x7_s2.weight[:, 9], image["conv1_7x7_s2.weight"].mean(1))
 
 
 def test_another_depth_changes_nothing(resnet):
@@ -168,7 +182,7 @@ def test_another_depth_changes_nothing(resnet):
 
 
 def test_networks_without_an_image_twin_are_refused(resnet):
-    with pytest.raises(ConfigError, match="C3D has nothing that an image network"):
+    with pytest.raises(ConfigError, match="C3D has nothing that this image network"):
         initialise_from_image(C3D(3, width=32), resnet.state_dict())
     with pytest.raises(ConfigError, match=r"start with \['features.0.weight'\]"):
         initialise_from_image(InceptionI3D(3), {"features.0.weight": torch.zeros(1)})

@@ -62,6 +62,7 @@ def test_entries_are_consistent(name):
     assert e.name == name
     assert e.task in ("detection", "classification")
     assert e.activation in ("sigmoid", "softmax")
+    assert e.fast_input in ("rgb", "flow")
     assert (e.aligned is None) == (e.task == "classification")
     assert e.task == "detection" or e.detector_threshold is None
     assert bool(e.urls) <= bool(e.licence and e.metric and e.metric_source)
