@@ -30,6 +30,27 @@ def write_custom(root: Path, videos: int = 6) -> Path:
     return root
 
 
+def write_list(root: Path, custom: Path) -> Path:
+    """The videos of `write_custom` as lists of files with a class each."""
+    root.mkdir()
+    videos = sorted((custom / "videos").glob("*.mp4"))
+    rows = [f"{path} {number % 2}" for number, path in enumerate(videos)]
+    for split in ("train", "val"):
+        (root / f"{split}.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def write_charades(root: Path, custom: Path) -> Path:
+    """The videos of `write_custom` in Charades' format: everybody does c001, odd videos c002 as well."""
+    root.mkdir()
+    rows = ["id,actions,length"]
+    for number, path in enumerate(sorted((custom / "videos").glob("*.mp4"))):
+        rows.append(f"{path.stem},c001 0.00 1.00{';c002 0.10 0.90' if number % 2 else ''},1.00")
+    for split in ("train", "test"):
+        (root / f"Charades_v1_{split}.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
 def tiny(work: Path, data: Path, **more: Any) -> list[str]:
     """Overrides that make a recipe on `write_custom` small, quick and without chance."""
     settings: dict[str, Any] = {

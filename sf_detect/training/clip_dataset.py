@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from sf_detect import boxes as box_ops
-from sf_detect.data.augmentation import View, background_box, colour_jitter, random_erase
+from sf_detect.data.augmentation import background_box, random_erase
+from sf_detect.data.clip_augmentation import Augmentation, augment
 from sf_detect.data.decoding import probe, read_clip
 from sf_detect.data.samples import ActionDataset, ClipSample
 from sf_detect.data.snippets import segment_starts
@@ -38,12 +39,9 @@ class ClipViews:
 
     Attributes:
         spec: The network's sampling.
+        augmentation: Of training clips.
         sampling: "rate" (the network's sampling rate around a keyframe, or anywhere in the span) or "segments" (one
             frame out of each of `spec.num_frames` equal parts of the span: TSN and Something-Something).
-        crop: Side of a training picture, in pixels.
-        scales: Shorter side of the frame that it is cut from, smallest and largest, in pixels.
-        flip: Half of the training pictures are mirrored.
-        colour: Strength of colour changes, 0 to 1; see `colour_jitter`.
         erase: Largest share of a training picture that is greyed out.
         background: Boxes without a person, with no action, that are added to each training clip where they fit.
         short_side: Of test pictures, in pixels.
@@ -53,11 +51,8 @@ class ClipViews:
     """
 
     spec: ClipSpec
+    augmentation: Augmentation
     sampling: str = "rate"
-    crop: int = 224
-    scales: tuple[int, int] = (256, 320)
-    flip: bool = True
-    colour: float = 0.0
     erase: float = 0.0
     background: int = 0
     short_side: int = 256
@@ -68,11 +63,6 @@ class ClipViews:
     def __post_init__(self) -> None:
         if self.sampling not in SAMPLING:
             raise UnknownNameError("sampling", self.sampling, SAMPLING)
-        if not 0 < self.crop <= self.scales[0] <= self.scales[1]:
-            raise ConfigError(
-                f"a crop of {self.crop} pixels is cut from frames whose shorter side is {self.scales[0]} to "
-                f"{self.scales[1]}; expected crop <= smallest <= largest"
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,32 +159,25 @@ class TrainingClips(Dataset[ClipItem]):
     def _item(self, index: int, rng: np.random.Generator, problem: str | None) -> ClipItem:
         sample, views = self.dataset.samples[index], self.views
         times = training_times(sample, views, rng)
-        frames = read_clip(sample, times, int(rng.integers(views.scales[0], views.scales[1] + 1)))
-        height, width = frames.shape[1:3]
-        x, y = rng.integers(0, width - views.crop + 1), rng.integers(0, height - views.crop + 1)
-        view = View(float(x), float(y), float(views.crop), bool(views.flip and rng.random() < 0.5))
-        images = frames[:, y : y + views.crop, x : x + views.crop]
-        images = np.ascontiguousarray(images[:, :, ::-1] if view.flip else images)
-        if views.colour:
-            images = colour_jitter(rng, images, views.colour)
+        # Frames need not be larger than the largest picture that a part is cut out of.
+        frames = read_clip(sample, times, int(views.augmentation.scales[1]))
+        boxes = sample.boxes * np.array([frames.shape[2], frames.shape[1]] * 2, np.float32)
+        images, boxes, kept = augment(rng, frames, boxes, views.augmentation)
         if views.erase:
             images = random_erase(rng, images, views.erase)
-        boxes = view.boxes(sample.boxes * np.array([width, height] * 2), views.crop)
-        kept = np.flatnonzero((boxes[:, 2:] - boxes[:, :2]).min(1, initial=np.inf) >= 1)
         targets = sample.targets(self.dataset.num_classes)
         if self.dataset.task == "detection":
-            boxes, targets = boxes[kept], targets[kept]
-            for box in _background(rng, boxes, views):
-                boxes = np.concatenate([boxes, box[None]])
-                targets = np.concatenate([targets, np.zeros_like(targets, shape=(1, self.dataset.num_classes))])
-                kept = np.append(kept, -1)
+            extra = np.array(list(_background(rng, boxes, views)), np.float32).reshape(-1, 4)
+            boxes = np.concatenate([boxes, extra])
+            targets = np.concatenate([targets[kept], np.zeros((len(extra), self.dataset.num_classes), np.float32)])
+            kept = np.concatenate([kept, np.full(len(extra), -1)])
         return _item(index, images[None], boxes, targets, kept, problem)
 
 
 def _background(rng: np.random.Generator, persons: npt.NDArray[np.float32], views: ClipViews) -> Iterator[np.ndarray]:
     for _ in range(views.background):
         nobody = persons[0] if len(persons) else np.zeros(4, np.float32)
-        box = background_box(rng, nobody, views.crop)
+        box = background_box(rng, nobody, views.augmentation.crop)
         if box is not None and (not len(persons) or box_ops.iou(box[None], persons).max() < 0.1):
             yield box
 

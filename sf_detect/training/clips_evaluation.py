@@ -18,7 +18,7 @@ from sf_detect.data.samples import ActionDataset
 from sf_detect.errors import ConfigError, TrainingError, UnknownNameError
 from sf_detect.evaluation.classification import CHARADES_PROTOCOLS, POOLINGS, multilabel_map, topk_accuracy
 from sf_detect.evaluation.command import evaluate_ava
-from sf_detect.labels import LabelMap
+from sf_detect.labels import LabelMap, label_set
 from sf_detect.models.classification_head import activate, clip_scores
 from sf_detect.models.predictor import Preprocessing
 from sf_detect.training.clip_dataset import ClipBatch, ClipViews, EvaluationClips, by_size, start_worker
@@ -90,8 +90,11 @@ class Evaluator:
 
     @property
     def labels(self) -> LabelMap:
-        """The dataset's classes."""
-        return LabelMap(self.dataset.class_names, self.dataset.class_ids)
+        """The dataset's classes that are scored: of AVA's 80 the official 60."""
+        all_of_ava, own = label_set("ava80"), self.dataset.class_ids
+        if self.dataset.task == "detection" and own == all_of_ava.ids and self.dataset.class_names == all_of_ava.names:
+            return label_set("ava60")
+        return LabelMap(self.dataset.class_names, own)
 
     def __call__(self, network: nn.Module, name: str, progress: OnProgress | None = None) -> Measured:
         """Measures a network, which is left in evaluation mode; the same result in every process.

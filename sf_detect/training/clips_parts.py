@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from sf_detect.data.clip_augmentation import Augmentation
 from sf_detect.data.datasets import build_dataset
 from sf_detect.data.samples import ActionDataset
 from sf_detect.errors import ConfigError
@@ -22,9 +23,9 @@ from sf_detect.training.clips_evaluation import Evaluator
 from sf_detect.training.clips_recipe import ClipsRecipe
 from sf_detect.training.distributed import Processes
 from sf_detect.training.loop import autocast_type
-from sf_detect.training.networks import network_entry
+from sf_detect.video.optical_flow import flow_clip
 from sf_detect.weights.checkpoint import write_safetensors
-from sf_detect.weights.zoo import ZooEntry, build_network
+from sf_detect.weights.zoo import build_network, entry
 
 
 class Parts:
@@ -37,7 +38,7 @@ class Parts:
 
     def __init__(self, recipe: ClipsRecipe, options: dict[str, Any]) -> None:
         self.recipe, self.folder = recipe, Path(recipe.work)
-        self.entry = network_entry(recipe.network.name)
+        self.entry = entry(recipe.network.name)
         self.dataset = read_dataset(options)
         if self.entry.task != self.dataset.task:
             raise ConfigError(
@@ -49,10 +50,10 @@ class Parts:
             raise ConfigError(
                 f"network.num_classes={self.classes}, but {self.dataset.name} has {self.dataset.num_classes} classes"
             )
-        self.spec = _clip_spec(self.entry, recipe)
+        self.spec = _clip_spec(self.entry.clip_spec, recipe)
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in recipe.network.options.items()}
         self.network = build_network(self.entry, self.classes, **given)
-        self.alpha: int | None = getattr(self.network, "alpha", self.entry.alpha)
+        self.alpha: int | None = recipe.network.options.get("alpha", self.entry.alpha)
         self.rule = recipe.network.slow_index_rule or self.entry.slow_index_rule
         self.activation = recipe.loss.kind
         if self.activation == "auto":
@@ -67,21 +68,20 @@ class Parts:
     def preprocessing(self) -> Preprocessing:
         """The network's."""
         index = None if self.alpha is None else tuple(slow_index(self.spec.num_frames, self.alpha, self.rule))
-        entry = self.entry
-        return Preprocessing(self.short_side, entry.mean, entry.std, entry.channel_order == "bgr", index)
+        own = self.entry
+        flow = flow_clip if own.fast_input == "flow" else None
+        return Preprocessing(self.short_side, own.mean, own.std, own.channel_order == "bgr", index, flow)
 
     def views(self, test_views: str) -> ClipViews:
         """The recipe's views, with so many in testing."""
         v = self.recipe.views
-        if len(v.scales) != 2:
-            raise ConfigError(f"views.scales holds the smallest and the largest shorter side, got {v.scales}")
+        scales, aspect = _pair(v.scales, "scales"), _pair(v.aspect, "aspect")
+        area = None if v.area is None else _pair(v.area, "area")
+        augmentation = Augmentation(v.crop, scales, area, aspect, v.flip, v.colour)
         return ClipViews(
             self.spec,
+            augmentation,
             v.sampling,
-            v.crop,
-            (v.scales[0], v.scales[1]),
-            v.flip,
-            v.colour,
             v.erase,
             v.background,
             self.short_side,
@@ -150,8 +150,14 @@ def read_dataset(options: dict[str, Any]) -> ActionDataset:
     return build_dataset(str(options["name"]), {k: v for k, v in options.items() if k != "name"})
 
 
-def _clip_spec(entry: ZooEntry, recipe: ClipsRecipe) -> ClipSpec:
-    chosen, own = recipe.network, entry.clip_spec
+def _pair(values: list[float], name: str) -> tuple[float, float]:
+    if len(values) != 2:
+        raise ConfigError(f"views.{name} holds the smallest and the largest value, got {values}")
+    return values[0], values[1]
+
+
+def _clip_spec(own: ClipSpec, recipe: ClipsRecipe) -> ClipSpec:
+    chosen = recipe.network
     return replace(
         own,
         num_frames=chosen.num_frames or own.num_frames,

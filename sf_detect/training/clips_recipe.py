@@ -11,7 +11,7 @@ class NetworkRecipe:
     """What is trained.
 
     Attributes:
-        name: Of the zoo (`sf-detect weights list`), c3d or tsn_rgb; its preprocessing comes with it.
+        name: Of the zoo (`sf-detect weights list`); its preprocessing comes with it.
         num_classes: Classes of the head; None takes the dataset's.
         options: Of the network's builder: dropout, causal, aligned, width, ...
         num_frames, sampling_rate, fps, keyframe: Clip sampling; None takes the network's own. keyframe=last for causal.
@@ -43,11 +43,17 @@ class InitialiseRecipe:
 
 @dataclass
 class ViewRecipe:
-    """How clips and pictures are cut; see `ClipViews`."""
+    """How clips and pictures are cut; see `ClipViews` and `Augmentation`.
+
+    Attributes:
+        short_side, test_crop: None takes the network's own.
+    """
 
     sampling: str = "rate"
     crop: int = 224
-    scales: list[int] = field(default_factory=lambda: [256, 320])
+    scales: list[float] = field(default_factory=lambda: [256.0, 320.0])
+    area: list[float] | None = None
+    aspect: list[float] = field(default_factory=lambda: [0.75, 4 / 3])
     flip: bool = True
     colour: float = 0.0
     erase: float = 0.0

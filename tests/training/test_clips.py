@@ -168,7 +168,7 @@ def test_a_checkpoint_of_another_network_is_refused(recipe):
         ({"network.num_classes": 5}, "has 2 classes"),
         ({"network.options": "{widht: 8}"}, "can't be built with the options"),
         ({"data.name": "avo"}, "Did you mean 'ava'"),
-        ({"views.crop": 64}, "expected crop <= smallest"),
+        ({"views.crop": 64}, "crop <= smallest"),
         ({"views.scales": "[48]"}, "smallest and the largest"),
         ({"views.sampling": "dense"}, "segments"),
         ({"accumulate": 9}, "an epoch has 3 batches"),
