@@ -12,7 +12,7 @@ from sf_detect.evaluation.ava import AvaResult, evaluate
 from sf_detect.evaluation.classification import ViewPool, multilabel_map, topk_accuracy
 from sf_detect.evaluation.clip_files import CHARADES_CLASSES, read_charades_csv, read_kinetics_csv, read_view_scores
 from sf_detect.evaluation.mean_ap import MeanAP
-from sf_detect.labels import LabelMap, load_labels
+from sf_detect.labels import LabelMap, label_set, load_labels
 
 
 def evaluate_ava(
@@ -111,8 +111,7 @@ def evaluate_charades(
     targets = np.zeros((len(videos), CHARADES_CLASSES), np.int64)
     for row, video in enumerate(videos):
         targets[row, actions[video]] = 1
-    labels = LabelMap.of([f"c{i:03d}" for i in range(CHARADES_CLASSES)])
-    return multilabel_map(pooled, targets, labels, protocol)
+    return multilabel_map(pooled, targets, label_set("charades157"), protocol)
 
 
 def _pooled(path: str | Path, views: int, pooling: str) -> tuple[list[str], np.ndarray]:

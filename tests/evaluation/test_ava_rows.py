@@ -86,6 +86,38 @@ def test_careful_and_fast_reader_agree(tmp_path: Path, monkeypatch: pytest.Monke
         np.testing.assert_array_equal(getattr(fast, column), getattr(careful, column))
 
 
+def test_readers_agree_on_damaged_text(tmp_path: Path) -> None:
+    """The fast reader gives what the careful one gives, or nothing; never a row that the careful one refuses."""
+    random = np.random.default_rng(0)
+    accepted = 0
+    for _ in range(400):
+        lines = []
+        for _ in range(random.integers(1, 3)):
+            box = [f"{v:.{random.choice([1, 3, 6])}f}" for v in random.random(4)]
+            decimals = random.choice([3, 9, 17])
+            for _ in range(random.integers(1, 12)):
+                lines.append(
+                    ",".join(["v", "0902", *box, f"{random.integers(1, 1200)}", f"{random.random():.{decimals}f}"])
+                )
+        text = bytearray(("\n".join(lines) + "\n").encode())
+        for _ in range(random.integers(0, 3)):
+            text[random.integers(len(text) - 1)] = random.choice(list(b"0129.,,-+e x\n_:/;"))
+        padded = ava_blocks.PAD + bytes(text) + ava_blocks.PAD
+        fast = ava_blocks.fast_block(padded, (2, 7, 8))
+        if fast is not None:
+            careful = ava_blocks.careful_block(tmp_path, padded, 1, (2, 7, 8))
+            assert fast.lines == careful.lines
+            assert _rows(fast) == _rows(careful)
+            accepted += 1
+    assert 150 < accepted < 350
+
+
+def _rows(block: ava_blocks.Block) -> list[tuple[object, ...]]:
+    prefixes = [block.prefixes[block.prefix_of_run[run]] for run in block.run_of_row]
+    columns = (block.boxes[block.run_of_row].tolist(), block.classes.tolist(), block.scores.tolist())
+    return list(zip(prefixes, *columns, strict=True))
+
+
 def test_selection(tmp_path: Path) -> None:
     selection = Selection(
         lambda keyframe: keyframe > 0,

@@ -40,6 +40,7 @@ def test_charades(tmp_path: Path) -> None:
     result = evaluate_charades(tmp_path / "gt.csv", _scores(tmp_path / "s.npz", ["a", "b", "c"], scores), 1)
     assert result.mean_ap == 1
     assert sum(result.truths.values()) == 3
+    assert result.truths["Holding some clothes"] == 1  # c000
 
 
 def test_kinetics_csv_errors(tmp_path: Path) -> None:
