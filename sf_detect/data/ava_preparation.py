@@ -93,7 +93,7 @@ def read_names(paths: Iterable[Path]) -> list[str]:
 
 def check_film(name: str, wanted: Preparation, made: bool = False) -> Outcome:
     """Whether everything of a film is there, opens and is long enough."""
-    state, detail = "done" if made else "there", []
+    end = np.inf
     for target in wanted.targets(name):
         if not target.exists():
             return Outcome(name, "missing", f"no {target}")
@@ -103,11 +103,10 @@ def check_film(name: str, wanted: Preparation, made: bool = False) -> Outcome:
             next(iterate_frames(sample, np.array([seconds])))
         except DataError as error:
             return Outcome(name, "failed", str(error))
-        end = wanted.start + seconds
-        if end < min(LAST_KEYFRAME, wanted.end - 1):
-            state = "short"
-            detail.append(f"{target} ends at {end:.1f} s; keyframes behind that have no frames")
-    return Outcome(name, state, "; ".join(detail))
+        end = min(end, wanted.start + seconds)
+    if end < min(LAST_KEYFRAME, wanted.end - 1):
+        return Outcome(name, "short", f"ends at {end:.1f} s; keyframes behind that have no frames")
+    return Outcome(name, "done" if made else "there")
 
 
 def prepare_film(name: str, source: Path | None, wanted: Preparation) -> Outcome:
