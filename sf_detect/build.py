@@ -156,23 +156,27 @@ def build_streaming_predictor(config: RunConfig | None = None) -> StreamingPredi
 
 def _predictor_parts(config: RunConfig) -> dict[str, Any]:
     from sf_detect.labels import label_set
+    from sf_detect.weights.trained import read_trained
     from sf_detect.weights.zoo import entry
 
-    chosen = entry(config.model.name)
+    weights = config.model.weights
+    own = None if weights is None else read_trained(weights)  # which knows better than `model.name`
+    chosen = entry(config.model.name) if own is None else own.entry
     if chosen.task != "detection":
         raise ConfigError(
             f"model {chosen.name} classifies whole clips; `run` needs one that scores persons, "
             f"such as {DEFAULT_MODEL} (`sf-detect weights list` shows the task of each)."
         )
-    labels = label_set(chosen.labels)
+    labels = label_set(chosen.labels) if own is None else own.labels
+    check_device(config.device)
     return {
-        "network": load_model(chosen.name, config.model.weights, config.device),
+        "network": load_model(chosen.name, weights, config.device) if own is None else own.load(config.device),
         "clip_spec": chosen.clip_spec,
         "labels": labels.names,
         "preprocessing": _preprocessing(chosen),
         "activation": chosen.activation,
         "device": config.device,
-        "name": chosen.name,
+        "name": chosen.name if own is None else Path(own.path).stem,
         # AVA's format counts classes from 1; sets of our own that count from 0 are shifted.
         "label_ids": [i + 1 for i in labels.ids] if min(labels.ids) == 0 else labels.ids,
     }

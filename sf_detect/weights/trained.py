@@ -1,0 +1,101 @@
+"""Weights of one's own: a file that `sf-detect train` wrote says what network, input and labels it needs."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from sf_detect.errors import ConfigError, UnknownNameError, WeightsFormatError
+from sf_detect.labels import LabelMap
+from sf_detect.structures import ClipSpec
+from sf_detect.weights.zoo import build_network, entry
+from sf_detect.weights.zoo_entry import ZooEntry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_KEYS = ("model", "options", "labels", "label_ids", "input")
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What such a file says of itself.
+
+    Attributes:
+        path: The file.
+        entry: The zoo's entry of the network, with the classes and the input that it was trained with.
+        labels: Its classes.
+        options: Of the network's builder.
+    """
+
+    path: str
+    entry: ZooEntry
+    labels: LabelMap
+    options: dict[str, Any]
+
+    def load(self, device: str = "cpu") -> nn.Module:
+        """The network in evaluation mode.
+
+        Raises:
+            WeightsMismatchError: The weights are not those of the network that the file names.
+        """
+        import torch
+
+        from sf_detect.weights.checkpoint import load_into
+
+        with torch.device("meta"):
+            network = build_network(self.entry, len(self.labels), **self.options)
+        load_into(network, self.path)
+        return network.to(device).eval()
+
+
+def read_trained(path: str | os.PathLike[str]) -> TrainedModel | None:
+    """What a file of weights says of itself; None where it says nothing (published files, those of other programs).
+
+    Raises:
+        WeightsFormatError: What it says can't be understood.
+    """
+    metadata = _metadata(path)
+    if not set(_KEYS) <= set(metadata):
+        return None
+    try:
+        base = entry(metadata["model"])
+        options, names, ids, described = (json.loads(metadata[key]) for key in _KEYS[1:])
+        labels = LabelMap(tuple(names), tuple(ids))
+        spec = ClipSpec(
+            int(described["num_frames"]),
+            int(described["sampling_rate"]),
+            Fraction(described["fps"]).limit_denominator(1001),
+            described["keyframe"],
+        )
+        own = replace(
+            base,
+            clip_spec=spec,
+            alpha=described["alpha"],
+            slow_index_rule=described["slow_index_rule"],
+            short_side=int(described["short_side"]),
+            mean=tuple(described["mean"]),
+            std=tuple(described["std"]),
+            channel_order=described["channel_order"],
+            activation=described["activation"],
+        )
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, ConfigError, UnknownNameError) as error:
+        raise WeightsFormatError(
+            f"{path} says of itself what can't be understood: {type(error).__name__}: {error}. Expected a file that "
+            "this version of `sf-detect train` wrote."
+        ) from error
+    return TrainedModel(os.fspath(path), own, labels, given)
+
+
+def _metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(os.fspath(path), "pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError):
+        return {}  # of another format, or not there: whoever loads it says so
