@@ -15,7 +15,7 @@ from sf_detect.data.media import Media, assemble
 from sf_detect.data.samples import ActionDataset, ClipSample
 from sf_detect.data.tables import Table, read_named_columns, read_text
 from sf_detect.errors import ConfigError, DataError
-from sf_detect.labels import LabelMap
+from sf_detect.labels import LabelMap, label_set
 
 NUM_CLASSES = 157
 _ADVICE = "fetch the annotations of the data set, or name the file with the option 'annotations'"
@@ -32,8 +32,7 @@ class CharadesOptions:
         annotations: Either the published csv (with the columns id, actions, length) or a list of frames (header
             `original_vido_id video_id frame_id path labels`); None takes `root/Charades_v1_SPLIT.csv`.
         media: Folder of the videos, or of the folders of frames; None searches `root`.
-        classes: The list of the 157 classes, `c000 Holding some clothes` a line; None takes
-            `root/Charades_v1_classes.txt`, and the codes where that isn't there.
+        classes: A list of the 157 classes, `c000 Holding some clothes` a line; None takes the published ones.
         window: None makes each video one sample with all its actions, as it is tested. A number of seconds cuts it into
             parts that long, each with the actions that happen in it, as it is trained.
         fps: Rate of folders of frames.
@@ -77,14 +76,11 @@ def read_charades(options: CharadesOptions) -> ActionDataset:
             missing.append(video.name)
         else:
             samples += list(_samples(video, place, options))
-    labels = _labels(root, options.classes)
+    labels = _labels(Path(options.classes)) if options.classes else label_set("charades157")
     return assemble(f"Charades {options.split}", "classification", samples, labels, True, missing, path, folders)
 
 
-def _labels(root: Path, given: str | None) -> LabelMap:
-    path = Path(given) if given else root / "Charades_v1_classes.txt"
-    if given is None and not path.is_file():
-        return LabelMap.of([f"c{i:03d}" for i in range(NUM_CLASSES)])
+def _labels(path: Path) -> LabelMap:
     names: list[str] = []
     for line, text in enumerate(read_text(path, _ADVICE).splitlines(), start=1):
         match = re.fullmatch(r"c(\d{3}) (.+)", text.strip())

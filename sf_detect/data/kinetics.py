@@ -12,6 +12,7 @@ from sf_detect.data.tables import Table, read_named_columns, read_text
 from sf_detect.errors import DataError, UnknownNameError
 from sf_detect.labels import LabelMap, label_set, load_labels
 
+_PUBLISHED = ("kinetics400", "kinetics600")
 _ADVICE = "fetch the list of the data set, or name the file with the option 'annotations'"
 
 
@@ -26,8 +27,8 @@ class KineticsOptions:
             without a header, `path label` or `path,label`, the label being a class number.
         media: Folder of the videos, `ID_000010_000020.mp4` or whole videos `ID.mp4`, below any folders; for a list of
             files what their paths are relative to. None takes `root`.
-        classes: A label set or label file. None takes the published 400 where they fit, else the names that occur in
-            the published csv, in alphabetical order: give the file where a list may lack some classes.
+        classes: A label set or label file. None takes the published 400 or 600 where they fit, else the names that
+            occur in the published csv, in alphabetical order: give the file where a list may lack some classes.
     """
 
     root: str
@@ -84,8 +85,10 @@ def _published(path: Path, media: Path, classes: str | None) -> _Read:
 
 def _classes(names: Sequence[str]) -> LabelMap:
     occurring = sorted({name for name in names if name})
-    known = label_set("kinetics400")
-    return known if set(occurring) <= set(known.names) else LabelMap.of(occurring)
+    for known in map(label_set, _PUBLISHED):
+        if set(occurring) <= set(known.names):
+            return known
+    return LabelMap.of(occurring)
 
 
 def _file_list(path: Path, media: Path, classes: str | None) -> _Read:

@@ -12,7 +12,7 @@ from sf_detect.data.media import Media, assemble
 from sf_detect.data.samples import ActionDataset, ClipSample
 from sf_detect.data.tables import read_text
 from sf_detect.errors import DataError, UnknownNameError
-from sf_detect.labels import LabelMap
+from sf_detect.labels import LabelMap, label_set
 
 _ADVICE = "fetch the labels of the data set, or name the file with the options 'annotations' and 'classes'"
 _SPLIT_FILES = {"val": "validation"}
@@ -28,7 +28,7 @@ class SSv2Options:
         annotations: The json list of the split; None takes `something-something-v2-SPLIT.json` (or `SPLIT.json`) in
             `root` or `root/labels`.
         classes: The json of the 174 templates and their numbers; None takes `something-something-v2-labels.json` (or
-            `labels.json`) in the same places.
+            `labels.json`) in the same places, and the published numbers where there is none.
         media: Folder of the videos `ID.webm` or of folders of frames; None searches `root`.
         fps: Rate of folders of frames.
     """
@@ -49,7 +49,8 @@ def read_ssv2(options: SSv2Options) -> ActionDataset:
     """
     root = Path(options.root)
     path = _file(root, options.annotations, _SPLIT_FILES.get(options.split, options.split), options.split)
-    labels = _labels(_file(root, options.classes, "labels", "labels"))
+    classes = _file(root, options.classes, "labels", "labels")
+    labels = _labels(classes) if options.classes or classes.is_file() else label_set("ssv2_174")
     folders = [Path(options.media) if options.media else root]
     media = Media(folders)
     fps = Fraction(options.fps).limit_denominator(1001)

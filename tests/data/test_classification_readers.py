@@ -112,15 +112,16 @@ class TestCharades:
         assert (first.labels, second.labels) == (((92, 147),), ((147,),))
 
     def test_class_names(self, published):
-        path = published / "Charades_v1_classes.txt"
+        assert self.read(published).class_names[0] == "Holding some clothes"
+        path = published / "classes.txt"
         path.write_text("".join(f"c{i:03d} Doing {i}\n" for i in range(157)))
-        assert self.read(published).class_names[92] == "Doing 92"
+        assert self.read(published, classes=str(path)).class_names[92] == "Doing 92"
         path.write_text("c000 A\nc002 B\n")
         with pytest.raises(DataError, match=r"classes\.txt:2: expected 'c001 NAME'"):
-            self.read(published)
+            self.read(published, classes=str(path))
         path.write_text("c000 A\n")
         with pytest.raises(DataError, match="lists 1 classes; Charades has 157"):
-            self.read(published)
+            self.read(published, classes=str(path))
 
     @pytest.mark.parametrize("actions", ["c157 0 1", "walk 0 1", "c001 0"])
     def test_malformed_actions(self, published, actions):
@@ -180,6 +181,14 @@ class TestSomethingSomething:
         assert data.class_names == ("Closing something", "Holding something")
         assert (data.samples[0].labels, data.missing) == (((1,),), ("13",))
 
+    def test_published_numbers_without_a_file(self, root):
+        (root / "train.json").write_text(
+            json.dumps([{"id": "1", "template": "Approaching [something] with your camera"}])
+        )
+        video(root, "1.mp4")
+        data = self.read(root)
+        assert (data.num_classes, data.samples[0].labels) == (174, ((0,),))
+
     def test_test_list_has_no_labels(self, root):
         self.write(root, [{"id": "12"}], name="test")
         video(root, "12.mp4")
@@ -205,7 +214,9 @@ class TestSomethingSomething:
             self.read(root)
 
     def test_not_json_and_missing(self, root):
-        with pytest.raises(DataError, match=r"labels\.json: does not exist"):
+        with pytest.raises(DataError, match=r"mine\.json: does not exist"):
+            self.read(root, classes=str(root / "mine.json"))
+        with pytest.raises(DataError, match=r"something-something-v2-train\.json: does not exist; fetch"):
             self.read(root)
         self.write(root, [])
         (root / "something-something-v2-train.json").write_text("[\n{")

@@ -1,0 +1,42 @@
+"""The guide "train on my own actions" names what exists, and its program runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sf_detect.data.datasets import build_dataset
+from synthetic_video import write_video
+
+ROOT = Path(__file__).resolve().parents[1]
+GUIDE = (ROOT / "docs" / "train_your_own.md").read_text(encoding="utf-8")
+CVAT = """<annotations><meta><task><original_size><width>200</width><height>100</height></original_size></task></meta>
+<track id="4" label="person">
+<box frame="0" outside="0" xtl="20" ytl="10" xbr="100" ybr="90"><attribute name="action">wave</attribute></box>
+<box frame="1" outside="0" xtl="20" ytl="10" xbr="100" ybr="90"><attribute name="action">wave</attribute></box>
+<box frame="5" outside="0" xtl="40" ytl="10" xbr="120" ybr="90"></box>
+<box frame="10" outside="1" xtl="40" ytl="10" xbr="120" ybr="90"></box>
+</track></annotations>
+"""
+
+
+def test_conversion_from_cvat(tmp_path):
+    (program,) = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+    (tmp_path / "convert.py").write_text(program)
+    (tmp_path / "annotations.xml").write_text(CVAT)
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos" / "hall.mp4", 20, 10)
+    command = [sys.executable, str(tmp_path / "convert.py"), str(tmp_path / "annotations.xml"), "hall", "10"]
+    rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert rows == "hall,0.000,0.1000,0.1000,0.5000,0.9000,wave,4\nhall,0.500,0.2000,0.1000,0.6000,0.9000,,4\n"
+    (tmp_path / "train.csv").write_text(rows)
+    (tmp_path / "labels.csv").write_text("id,name\n1,wave\n")
+    samples = build_dataset("custom", {"root": str(tmp_path)}).samples
+    assert [sample.labels for sample in samples] == [((0,),), ((),)]
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:tools|docs)/[\w/]+\.\w+", GUIDE))))
+def test_files_that_it_names_exist(path):
+    assert (ROOT / path).is_file()
