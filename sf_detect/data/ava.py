@@ -72,6 +72,7 @@ class AvaKineticsOptions:
         start_time: Of AVA's files, as in `AvaOptions`.
         fps: Rate of folders of frames.
         proposals, proposal_threshold, classes: As in `AvaOptions`.
+        exclude: As in `AvaOptions`, for version 2.2.
     """
 
     root: str
@@ -83,6 +84,7 @@ class AvaKineticsOptions:
     fps: float = 30.0
     proposals: str | None = None
     proposal_threshold: float = 0.9
+    exclude: str | None = None
     classes: str = "ava80"
 
 
@@ -134,7 +136,7 @@ def read_ava(options: AvaOptions) -> ActionDataset:
     media = Media(folders)
     labels = load_labels(options.classes)
     keyframes = _keyframes([annotation], labels, split, options.proposals, options.proposal_threshold)
-    excluded = _excluded(root, options)
+    excluded = _excluded(root, split, version, options.exclude)
     wanted = [k for k in keyframes if k.key not in excluded and (options.every == 1 or k.time % options.every == 0)]
 
     def locate(keyframe: Keyframe) -> _Place | None:
@@ -170,7 +172,8 @@ def read_ava_kinetics(options: AvaKineticsOptions) -> ActionDataset:
 
     labels = load_labels(options.classes)
     keyframes = _keyframes(files, labels, split, options.proposals, options.proposal_threshold)
-    samples, missing = _samples(keyframes, locate, options.fps)
+    excluded = _excluded(root, split, "2.2", options.exclude)
+    samples, missing = _samples([k for k in keyframes if k.key not in excluded], locate, options.fps)
     folders = [*ava_folders, *kinetics_folders]
     return assemble(f"AVA-Kinetics {split}", "detection", samples, labels, True, missing, files[0], folders)
 
@@ -238,12 +241,11 @@ def _labels_file(root: Path) -> Path:
     raise DataError(root / "labels.csv", None, "does not exist; expected a list of the actions, one `id,name` a line")
 
 
-def _excluded(root: Path, options: AvaOptions) -> set[tuple[str, int]]:
-    if options.exclude == "":
+def _excluded(root: Path, split: str, version: str, given: str | None) -> set[tuple[str, int]]:
+    if given == "":
         return set()
-    name = f"ava_{options.split}_excluded_timestamps_v{options.version}.csv"
-    path = _file(root, options.exclude, name)
-    return read_excluded(path) if options.exclude or path.is_file() else set()
+    path = _file(root, given, f"ava_{split}_excluded_timestamps_v{version}.csv")
+    return read_excluded(path) if given or path.is_file() else set()
 
 
 def _keyframes(

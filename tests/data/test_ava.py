@@ -188,6 +188,8 @@ def test_ava_kinetics(root):
         "ava_kinetics", {"root": str(root), "annotations": [str(root / "annotations" / "kinetics_train_v1.0.csv")]}
     )
     assert len(only) == 2
+    (root / "annotations" / "ava_train_excluded_timestamps_v2.2.csv").write_text("whole,1.2\n")
+    assert [s.video_id for s in build_dataset("ava_kinetics", {"root": str(root)}).samples][-1] == "abc_-12"
     with pytest.raises(DataError, match=r"holds none of ava_test_v2\.2\.csv, kinetics_test_v1\.0\.csv"):
         build_dataset("ava_kinetics", {"root": str(root), "split": "test"})
 
