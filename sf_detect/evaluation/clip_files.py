@@ -86,6 +86,8 @@ def read_kinetics_csv(path: str | Path) -> dict[str, int]:
         if video in labels:
             raise DataError(path, number, f"video {video!r} occurs a second time")
         labels[video] = int(match[2])
+    if not labels:
+        raise DataError(path, None, "is empty; expected rows of 'path label'")
     return labels
 
 

@@ -108,6 +108,8 @@ def evaluate_charades(
     actions = read_charades_csv(groundtruth)
     videos, pooled = _pooled(scores, views, "max")
     _same_videos(scores, set(videos), set(actions))
+    if pooled.shape[1] != CHARADES_CLASSES:
+        raise DataError(scores, None, f"{pooled.shape[1]} scores a video, expected {CHARADES_CLASSES}")
     targets = np.zeros((len(videos), CHARADES_CLASSES), np.int64)
     for row, video in enumerate(videos):
         targets[row, actions[video]] = 1

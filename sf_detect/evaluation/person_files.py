@@ -75,6 +75,8 @@ def evaluate_persons(
     rows, seen = _found(path, truth, read_records)
     if seen is not None:
         truth = truth.of_images(seen)
+    if not truth.images:
+        raise DataError(path, None, f"none of its frames is in {truth_path}; name videos and count frames alike")
     rows = [row for row in rows if row["image_id"] in truth.images]
     persons = sum(one["category_id"] == truth.category and not one["iscrowd"] for one in truth.annotations)
     return PersonResult(coco_ap(truth.dataset(), rows, truth.category), len(truth.images), persons, len(rows))
@@ -146,6 +148,8 @@ def _csv_truth(path: Path) -> _Truth:
         x, y, width, height = xywh(box)
         one = {"image_id": image, "category_id": 1, "bbox": [x, y, width, height], "area": width * height, "iscrowd": 0}
         boxes.setdefault((image, *box), {"id": len(boxes) + 1, **one})
+    if not boxes:
+        raise DataError(path, None, "holds no ground truth")
     return _Truth(frozenset(names.values()), names, list(boxes.values()), 1)
 
 

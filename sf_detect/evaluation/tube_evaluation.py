@@ -112,7 +112,7 @@ def evaluate_tubes(
     wanted = {tube.video for tube in truth.tubes} if truth.chosen else None
     if isinstance(found, list):
         return _result(truth, None, [t for t in found if wanted is None or t.video in wanted], measured, None)
-    found = _named_as(found, {tube.video for tube in truth.tubes})
+    found = _named_as(found, truth.all_videos)
     found = found if wanted is None else found.of_videos(wanted)  # other videos are not part of the split
     _check_first_frame(found, truth, Path(groundtruth))
     keyframes = None if all_frames else found.keyframes
@@ -124,13 +124,15 @@ def evaluate_tubes(
 class _Truth:
     labels: LabelMap
     tubes: tuple[Tube, ...]
-    chosen: bool  # whether videos without ground truth are left out
+    chosen: bool  # whether other videos are left out
+    all_videos: frozenset[str]  # also of those that were not chosen
     annotations: TubeAnnotations | None = None
 
 
 def _truth(path: Path, labels: LabelMap, split: int | None, videos: str | Path | None) -> _Truth:
     annotations = read_annotation_pickle(path) if path.suffix == ".pkl" else None
     tubes = annotations.tubes if annotations is not None else tuple(read_frame_csv(path, labels).tubes())
+    all_videos = frozenset(tube.video for tube in tubes)
     if videos is not None:
         chosen = read_video_list(videos, split)
         tubes = tuple(tube for tube in tubes if tube.video in chosen)
@@ -142,8 +144,10 @@ def _truth(path: Path, labels: LabelMap, split: int | None, videos: str | Path |
                 f"a split needs a list of its videos: ground truth that has one (an ACT .pkl) or --videos; got {path}"
             )
         tubes = annotations.test_split(split)
+    if not tubes:
+        raise DataError(path, None, "holds no ground truth")
     labels = labels if annotations is None else annotations.labels
-    return _Truth(labels, tubes, videos is not None or split is not None, annotations)
+    return _Truth(labels, tubes, videos is not None or split is not None, all_videos, annotations)
 
 
 def _found(path: Path, truth: _Truth, split: int | None, read_records: Records | None) -> FrameTable | list[Tube]:
@@ -163,10 +167,17 @@ def _found(path: Path, truth: _Truth, split: int | None, read_records: Records |
     return FrameTable(path, names, found, ("",) * len(found))
 
 
-def _named_as(found: FrameTable, truth: set[str]) -> FrameTable:
+def _named_as(found: FrameTable, truth: frozenset[str]) -> FrameTable:
     """Videos under the names of the ground truth, which may add a folder (`Basketball/v_Basketball_g01_c01`)."""
     full = {Path(name).name: name for name in truth}
     names = {name: name if name in truth else full.get(Path(name).name, name) for name in found.videos}
+    if names and truth.isdisjoint(names.values()):
+        raise DataError(
+            found.path,
+            None,
+            f"none of its {len(names)} videos (such as {found.videos[0]!r}) is in the ground truth (such as "
+            f"{min(truth)!r}); name them alike",
+        )
     keyframes = found.keyframes and frozenset((names.get(video, video), frame) for video, frame in found.keyframes)
     return FrameTable(found.path, tuple(names.values()), found.boxes, found.tracks, keyframes)
 

@@ -128,6 +128,9 @@ def test_tubes_of_json_lines(command, tmp_path, capsys):
     assert command("persons", "--groundtruth", "p.csv", "--detections", "d.jsonl", "--json", "-") == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["AP50"], result["images"], result["persons"], result["detections"]) == (pytest.approx(1), 1, 1, 1)
+    (tmp_path / "p.csv").write_text("video,frame,x1,y1,x2,y2\nw,5,5,0,35,40\n")
+    assert command("persons", "--groundtruth", "p.csv", "--detections", "d.jsonl") == 1
+    assert "d.jsonl: none of its frames is in p.csv" in capsys.readouterr().err
     (tmp_path / "d.jsonl").write_text("{}\n")
     assert command("tubes", "--groundtruth", "g.csv", "--detections", "d.jsonl") == 1
     assert "d.jsonl:1: expected an object with schema" in capsys.readouterr().err

@@ -41,6 +41,8 @@ def test_charades(tmp_path: Path) -> None:
     assert result.mean_ap == 1
     assert sum(result.truths.values()) == 3
     assert result.truths["Holding some clothes"] == 1  # c000
+    with pytest.raises(DataError, match=r"t\.npz: 5 scores a video, expected 157"):
+        evaluate_charades(tmp_path / "gt.csv", _scores(tmp_path / "t.npz", ["a", "b", "c"], scores[:, :5]), 1)
 
 
 def test_kinetics_csv_errors(tmp_path: Path) -> None:
@@ -49,6 +51,9 @@ def test_kinetics_csv_errors(tmp_path: Path) -> None:
         read_kinetics_csv(tmp_path / "gt.csv")
     (tmp_path / "gt.csv").write_text("x/a.mp4 0\ny/a.mp4 1\n")
     with pytest.raises(DataError, match=r":2: video 'a' occurs a second time"):
+        read_kinetics_csv(tmp_path / "gt.csv")
+    (tmp_path / "gt.csv").write_text("")
+    with pytest.raises(DataError, match="is empty; expected rows of 'path label'"):
         read_kinetics_csv(tmp_path / "gt.csv")
     with pytest.raises(DataError, match="cannot be read"):
         read_kinetics_csv(tmp_path / "missing.csv")

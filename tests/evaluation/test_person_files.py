@@ -76,6 +76,7 @@ def test_csv_against_csv(evaluated) -> None:
         (COCO, [{"image_id": 7, "category_id": 1, "bbox": [1, 2], "score": 1}], ".json", "bbox is 4 finite numbers"),
         ({"images": []}, [], ".json", r"gt\.json: expected COCO's images"),
         ({"categories": []}, [], ".json", "the categories have no 'person'"),
+        ("video,frame,x1,y1,x2,y2\n", "", ".csv", r"gt\.csv: holds no ground truth"),
         ("video,frame\n", "", ".csv", r"gt\.csv:1: the header lacks x1, y1, x2, y2"),
         ("video,frame,x1,y1,x2,y2\nv,1,1,1,2\n", "", ".csv", r"gt\.csv:2: 5 columns, the header has 6"),
         ("video,frame,x1,y1,x2,y2\nv,one,1,1,2,2\n", "", ".csv", r"gt\.csv:2: expected video,frame.*'one'"),

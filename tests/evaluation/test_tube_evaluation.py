@@ -138,6 +138,16 @@ def test_lists_of_videos(tmp_path: Path) -> None:
         evaluate_tubes(truth, found, LABELS, videos=tmp_path / "list.txt")
 
 
+def test_nothing_in_common(tmp_path: Path) -> None:
+    truth = _csv(tmp_path / "gt.csv", {"a": (0, 1)})
+    with pytest.raises(DataError, match=r"none of its 1 videos \(such as 'c'\) is in the ground truth \(such as 'a'\)"):
+        evaluate_tubes(truth, _csv(tmp_path / "det.csv", {"c": (0, 0.9)}), LABELS)
+    empty = _csv(tmp_path / "empty.csv", {})
+    assert evaluate_tubes(truth, empty, LABELS).to_json()["frame_mAP"] == 0
+    with pytest.raises(DataError, match=r"empty\.csv: holds no ground truth"):
+        evaluate_tubes(empty, truth, LABELS)
+
+
 def test_ucf101_annotations(tmp_path: Path) -> None:
     boxes = np.stack([np.arange(20), np.zeros(20), np.full(20, 30), np.full(20, 40)], axis=1).astype(np.int16)
     one = {"label": np.int64(2), "sf": 3, "ef": 23, "boxes": boxes}
