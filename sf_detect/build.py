@@ -81,7 +81,9 @@ def share_cores(consumers: int) -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // consumers))
 
 
-def load_model(name: str, weights: str | os.PathLike[str] | None = None, device: str = "cpu") -> nn.Module:
+def load_model(
+    name: str, weights: str | os.PathLike[str] | None = None, device: str = "cpu", **options: Any
+) -> nn.Module:
     """A network of the zoo, in evaluation mode.
 
     `model(pathways, boxes=None)` takes a list of (B, 3, T, H, W) float tensors (slow first; one for single-pathway
@@ -92,16 +94,17 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None, device:
         weights: A checkpoint file of any readable format; None takes the file that ships with the package, or
             the published one, downloaded into the cache on first use.
         device: "cpu", "cuda" or "cuda:N".
+        **options: Of the network's builder, for weights that were trained otherwise than the zoo says (`causal=False`).
 
     Raises:
         UnknownNameError: No such model.
         WeightsError: The file can't be read, fetched or does not fit, or there is none.
-        ConfigError: The device is not there.
+        ConfigError: The device is not there, or the network has no such option.
     """
     from sf_detect.weights.zoo import entry, load_network
 
     check_device(device)
-    return load_network(name, _weights_file(entry(name), weights), device)
+    return load_network(name, _weights_file(entry(name), weights), device, **options)
 
 
 def _weights_file(entry: ZooEntry, weights: str | os.PathLike[str] | None) -> Path:
@@ -169,8 +172,10 @@ def _predictor_parts(config: RunConfig) -> dict[str, Any]:
         )
     labels = label_set(chosen.labels) if own is None else own.labels
     check_device(config.device)
+    padding = {} if config.model.causal is None else {"causal": config.model.causal}
+    network = load_model(chosen.name, weights, config.device, **padding) if own is None else own.load(config.device)
     return {
-        "network": load_model(chosen.name, weights, config.device) if own is None else own.load(config.device),
+        "network": network,
         "clip_spec": chosen.clip_spec,
         "labels": labels.names,
         "preprocessing": _preprocessing(chosen),
@@ -269,12 +274,14 @@ def build_detector(config: RunConfig | None = None) -> PersonDetector | TimedDet
 
     Raises:
         UnknownNameError: No such detector.
+        ConfigError: The device is not there, or a value is out of range.
         WeightsError: Its weights can't be fetched or do not fit.
     """
     from sf_detect import detection
 
     config = config or RunConfig()
     chosen = config.detector
+    check_device(config.device)
     return detection.build_detector(
         chosen.name,
         device=config.device,
@@ -306,7 +313,6 @@ def build_pipeline(
     from sf_detect.video.clip_buffer import ClipBuffer
 
     config = config or RunConfig()
-    check_device(config.device)
     detector = build_detector(config)
     model: ActionModel | StreamingActionModel = predictor or build_action_model(config)
     preprocessing = getattr(model, "preprocessing", None)

@@ -50,10 +50,13 @@ class ModelConfig:
     Attributes:
         name: A name of `sf-detect weights list`.
         weights: A checkpoint file; None takes the shipped or cached one.
+        causal: For weights of one's own that were trained with temporal padding other than the model's: true (in front
+            only) or false (on both sides); null takes the model's.
     """
 
     name: str = "slowfast_tiny_jhmdb"
     weights: str | None = None
+    causal: bool | None = None
 
 
 @dataclass

@@ -67,6 +67,8 @@ def test_a_classifier_can_not_run():
 def test_devices_that_are_not_there(device, message):
     with pytest.raises(ConfigError, match=message):
         build.check_device(device)
+    with pytest.raises(ConfigError, match=message):
+        build.build_detector(RunConfig(device=device))
 
 
 def test_the_pipeline_takes_a_model_of_ones_own(monkeypatch):

@@ -3,6 +3,7 @@
     python tools/benchmark.py run                      # end to end, 60 s of the demo clip
     python tools/benchmark.py run --video v.mp4 --seconds 1800 --repeat 1
     python tools/benchmark.py stages                   # share of each stage, in CPU seconds of its thread
+    python tools/benchmark.py streaming --threads 2    # clip and streaming inference side by side, a slow step each
     python tools/benchmark.py ava                      # AVA evaluation beside a plain evaluator, which takes minutes
     python tools/benchmark.py ava --keyframes 2000     # a smaller case (--case FOLDER: your gt.csv, det.csv)
 
@@ -19,12 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import av
 import benchmark_ava
+import benchmark_stages
+import benchmark_streaming
 
 from sf_detect.assets import DEMO_VIDEO
 
@@ -93,87 +94,23 @@ def count_frames(video: Path) -> int:
         return sum(1 for packet in container.demux(video=0) if packet.size)
 
 
-class Timed:
-    """Adds up CPU and wall time of calls, by stage."""
-
-    def __init__(self) -> None:
-        self.cpu: dict[str, float] = defaultdict(float)
-        self.wall: dict[str, float] = defaultdict(float)
-        self.calls: dict[str, int] = defaultdict(int)
-
-    def wrap(self, owner: Any, method: str, stage: str) -> None:
-        """Replace `owner.method` by a timed one."""
-        original = getattr(owner, method)
-
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            cpu, wall = time.thread_time(), time.perf_counter()
-            try:
-                return original(*args, **kwargs)
-            finally:
-                self.cpu[stage] += time.thread_time() - cpu
-                self.wall[stage] += time.perf_counter() - wall
-                self.calls[stage] += 1
-
-        setattr(owner, method, timed)
-
-
-def measure_stages(video: Path, folder: Path) -> None:
-    """Print each stage's share. Stages overlap in threads, so shares of wall time can add up to more than 1."""
-    from sf_detect.annotate import annotate_video
-    from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
-    from sf_detect.models.predictor import ActionPredictor
-    from sf_detect.rendering import Renderer
-    from sf_detect.tracking import ByteTrack
-    from sf_detect.video import FileSource, VideoWriter
-    from sf_detect.video.clip_buffer import ClipBuffer
-
-    timed = Timed()
-    for owner, method, stage in (
-        (SSDLitePersonDetector, "__call__", "detect"),
-        (ByteTrack, "update", "track"),
-        (ClipBuffer, "push", "resize for clips"),
-        (ActionPredictor, "__call__", "act"),
-        (Renderer, "__call__", "draw"),
-        (VideoWriter, "write", "encode"),
-    ):
-        timed.wrap(owner, method, stage)
-    iterate = FileSource.__iter__
-
-    def timed_iterate(self: FileSource) -> Any:
-        frames = iterate(self)
-        while True:
-            cpu, wall = time.thread_time(), time.perf_counter()
-            frame = next(frames, None)
-            timed.cpu["decode"] += time.thread_time() - cpu
-            timed.wall["decode"] += time.perf_counter() - wall
-            if frame is None:
-                return
-            timed.calls["decode"] += 1
-            yield frame
-
-    FileSource.__iter__ = timed_iterate  # type: ignore[method-assign,assignment]
-    summary = annotate_video(video, out_video=folder / "out.mp4", out_jsonl=folder / "out.jsonl")
-    print(f"{summary.frames} frames in {summary.wall_seconds:.2f} s, {summary.fps:.1f} frames/s")
-    print(f"{'stage':<18}{'calls':>7}{'ms a call':>11}{'cpu ms':>9}{'ms a frame':>12}{'of wall':>9}")
-    for stage, wall in sorted(timed.wall.items(), key=lambda item: -item[1]):
-        calls = timed.calls[stage]
-        print(
-            f"{stage:<18}{calls:>7}{1e3 * wall / max(calls, 1):>11.2f}{1e3 * timed.cpu[stage] / max(calls, 1):>9.2f}"
-            f"{1e3 * wall / summary.frames:>12.2f}"
-            f"{wall / summary.wall_seconds:>9.0%}"
-        )
-
-
 def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "stages", "ava"))
+    parser.add_argument("what", choices=("run", "stages", "streaming", "ava"))
     parser.add_argument("--video", type=Path, default=DEMO_VIDEO)
     parser.add_argument("--seconds", type=float, default=60.0, help="the video is looped to this length")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--keyframes", type=int, default=benchmark_ava.FULL, help="of the made AVA case")
     parser.add_argument("--case", type=Path, help="folder with an AVA case to evaluate in place of a made one")
+    parser.add_argument("--model", help="streaming: of `sf-detect weights list` [the default model and the AVA R50]")
+    parser.add_argument("--size", default="256x344", help="streaming: HEIGHTxWIDTH of the input, with --model")
+    parser.add_argument("--threads", type=int, help="streaming: of torch; default: its own choice")
     arguments = parser.parse_args()
+    if arguments.what == "streaming":
+        chosen = benchmark_streaming.chosen_models(arguments.model, arguments.size)
+        benchmark_streaming.measure_time(chosen, arguments.repeat, arguments.threads)
+        return
     if arguments.what == "ava":
         benchmark_ava.measure(arguments.case, arguments.keyframes, arguments.repeat)
         return
@@ -182,7 +119,7 @@ def main() -> None:
         video = looped(arguments.video, arguments.seconds, folder / "looped.mp4")
         print(f"{arguments.video.name} looped to {arguments.seconds:.0f} s; {os.cpu_count()} cores")
         if arguments.what == "stages":
-            measure_stages(video, folder)
+            benchmark_stages.measure(video, folder)
             return
         runs = [measure_run(video, folder) for _ in range(arguments.repeat)]
         for key in runs[0]:

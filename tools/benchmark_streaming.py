@@ -1,11 +1,10 @@
-"""Compare streaming with clip inference: multiply-adds, time, and how far the scores agree.
+"""Compare what streaming and clip inference cost: multiply-adds and time.
 
     python tools/benchmark_streaming.py cost                                  # counts, computes nothing
     python tools/benchmark_streaming.py time --model ava_slowfast_8x8_r50 --size 256x344
-    python tools/benchmark_streaming.py agreement --video v.mp4               # default: the demo clip
 
-`cost` and `time` use made-up weights where none ship; both sides run the same network in the same precision. Timings
-depend on the machine and on what else runs there: compare numbers of one run only.
+Weights are made up; both sides run the same network in the same precision. Timings depend on the machine and on what
+else runs there: compare numbers of one run only. How far the scores agree: `streaming_agreement.py`.
 """
 
 from __future__ import annotations
@@ -13,21 +12,13 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sf_detect import build
-from sf_detect.assets import DEMO_VIDEO
-from sf_detect.config import ModelConfig, RunConfig
-from sf_detect.models.predictor import ActionPredictor
 from sf_detect.models.streaming import StreamingModel, step_frames
-from sf_detect.structures import Detections
-from sf_detect.video.clip_buffer import ClipBuffer
 from sf_detect.weights.zoo import ZooEntry, entry
 
 DEFAULT = [("slowfast_tiny_jhmdb", (112, 149)), ("ava_slowfast_8x8_r50", (256, 344))]
@@ -117,73 +108,38 @@ def print_time(name: str, size: tuple[int, int], repeat: int) -> None:
     print(f"  a slow step takes 1/{clip / step:.2f} of a clip; {model.state_bytes / 1e6:.1f} MB kept")
 
 
-def agreement(
-    clip_model: ActionPredictor, config: RunConfig, video: Path, stride: float
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Scores of the whole frame as one box, by clip and by streaming, `stride` seconds apart."""
-    streaming = build.build_streaming_predictor(config)
-    spec = clip_model.clip_spec
-    buffer = ClipBuffer(spec, clip_model.preprocessing.short_side, history=spec.duration + stride)
-    waiting: list[tuple[float, Tensor, Detections, tuple[int, int]]] = []
-    due = 0.0
-    with build.open_source(video) as source:
-        for frame in source:
-            buffer.push(frame)
-            streaming.push(frame)
-            if frame.pts >= due:
-                due = frame.pts + stride
-                height, width = frame.size
-                person = Detections(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32))
-                scores = torch.from_numpy(streaming.score(person, frame.pts, frame.size).scores)
-                waiting.append((frame.pts, scores, person, frame.size))
-            while waiting and buffer.ready(waiting[0][0]):
-                pts, scores, person, size = waiting.pop(0)
-                clip = buffer.clip(pts, person, size)
-                yield torch.from_numpy(clip_model([clip])[0].scores), scores
+def chosen_models(model: str | None, size: str) -> list[tuple[str, tuple[int, int]]]:
+    """Names with (height, width); the default pair where `model` is None."""
+    if model is None:
+        return DEFAULT
+    height, _, width = size.partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise SystemExit(f"--size {size}: expected HEIGHTxWIDTH, such as 256x344.")
+    return [(model, (int(height), int(width)))]
 
 
-def print_agreement(config: RunConfig, video: Path, stride: float) -> None:
-    """Print how far the scores of both forms differ at the same moments."""
-    clip_model = build.build_predictor(config)
-    pairs = list(agreement(clip_model, config, video, stride))
-    if not pairs:
-        raise SystemExit(f"{video} is shorter than a clip of {clip_model.name}; give a longer one as --video.")
-    clip, streaming = (torch.cat(side) for side in zip(*pairs, strict=True))
-    difference = (clip - streaming).abs()
-    same = (clip.argmax(1) == streaming.argmax(1)).float().mean()
-    print(
-        f"{config.model.name} on {video.name}: {len(pairs)} moments, "
-        f"keyframe {clip_model.clip_spec.keyframe} of its clip"
-    )
-    print(
-        f"  score difference: mean {difference.mean():.4f}, largest {difference.max():.4f}; same best action {same:.0%}"
-    )
+def measure_time(chosen: list[tuple[str, tuple[int, int]]], repeat: int, threads: int | None) -> None:
+    """Print the times of each model."""
+    if threads:
+        torch.set_num_threads(threads)
+    for name, size in chosen:
+        print_time(name, size, repeat)
 
 
 def main() -> None:
     """Parse and call."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["cost", "time", "agreement"])
+    parser.add_argument("what", choices=["cost", "time"])
     parser.add_argument("--model", help="of `sf-detect weights list`; default: the default model and the AVA R50")
-    parser.add_argument("--weights", help="checkpoint, for agreement")
     parser.add_argument("--size", default="256x344", help="HEIGHTxWIDTH of the network's input, with --model")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--threads", type=int, help="of torch; default: its own choice")
-    parser.add_argument("--video", type=Path, default=Path(str(DEMO_VIDEO)))
-    parser.add_argument("--stride", type=float, default=0.5, help="seconds between compared moments")
     arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    height, _, width = arguments.size.partition("x")
-    chosen = DEFAULT if arguments.model is None else [(arguments.model, (int(height), int(width)))]
-    if arguments.what == "agreement":
-        model = ModelConfig(name=arguments.model or build.DEFAULT_MODEL, weights=arguments.weights)
-        return print_agreement(RunConfig(model=model), arguments.video, arguments.stride)
+    chosen = chosen_models(arguments.model, arguments.size)
+    if arguments.what == "time":
+        return measure_time(chosen, arguments.repeat, arguments.threads)
     for name, size in chosen:
-        if arguments.what == "cost":
-            print_cost(name, size)
-        else:
-            print_time(name, size, arguments.repeat)
+        print_cost(name, size)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ import torch
 from sf_detect.detection import precomputed, tiling
 from sf_detect.detection.selection import Selection
 from sf_detect.detection.whole_frame import WholeFrameDetector
-from sf_detect.errors import ConfigError, UnknownNameError
+from sf_detect.errors import UnknownNameError
 from sf_detect.interfaces import PersonDetector, TimedDetector
 from sf_detect.weights.cache import Notify, print_to_terminal
 from sf_detect.weights.detector_table import DETECTRON2
@@ -57,7 +58,7 @@ def build_detector(
 
     Args:
         name: One of `detector_names()`.
-        device: Where the network runs, "cpu", "cuda", "cuda:1".
+        device: Where the network runs, "cpu", "cuda", "cuda:1"; one that is there (`build.check_device`).
         score_threshold: Least score of a person; None takes the detector's own default.
         min_size: Least length of a box's longer side in pixels.
         max_persons: At most this many per image, best first; None keeps all.
@@ -70,39 +71,48 @@ def build_detector(
 
     Raises:
         UnknownNameError: No such detector, or no such class.
-        ConfigError: A value out of range, a device that this machine lacks, or detectron2 is not installed.
+        ConfigError: A value out of range, or detectron2 is not installed.
         WeightsError: The weights cannot be fetched or read, or do not fit.
         DataError: The file of precomputed boxes is malformed.
     """
 
-    def adapted(default: Selection) -> Selection:
-        given = {"score_threshold": score_threshold, "nms_iou": nms_iou}
-        chosen = {key: value for key, value in given.items() if value is not None}
-        return replace(default, min_size=min_size, max_persons=max_persons, **chosen)
-
+    given = {"score_threshold": score_threshold, "nms_iou": nms_iou}
+    chosen = {key: value for key, value in given.items() if value is not None}
+    adapted = partial(replace, min_size=min_size, max_persons=max_persons, **chosen)
     if name == "whole_frame":
         return WholeFrameDetector()
     if name.startswith(_PRECOMPUTED):
         selection = adapted(precomputed.DEFAULT_SELECTION)
         return precomputed.PrecomputedDetector(name.removeprefix(_PRECOMPUTED), tolerance, selection)
-    where = _require_device(device)
     if name == DEFAULT:
         from sf_detect.detection import ssdlite_person as ssd
 
         selection = adapted(ssd.DEFAULT_SELECTION)
         tiling.require_mode(tile)  # before weights are fetched
-        return ssd.SSDLitePersonDetector(ssd.load_ssdlite_person(weights, notify), selection, tile, where)
+        return ssd.SSDLitePersonDetector(ssd.load_ssdlite_person(weights, notify), selection, tile, device)
     if name.startswith(_DETECTRON2):
         from sf_detect.detection import detectron2_adapter as adapter
 
         selection = adapted(adapter.DEFAULT_SELECTION)
-        return adapter.build_detectron2(name.removeprefix(_DETECTRON2), selection, classes, weights, where)
+        return adapter.build_detectron2(name.removeprefix(_DETECTRON2), selection, classes, weights, device)
+    return _coco_detector(name, adapted, classes, weights, device, notify)
+
+
+def _coco_detector(
+    name: str,
+    adapted: Callable[[Selection], Selection],
+    classes: Sequence[str],
+    weights: str | Path | None,
+    device: torch.device | str,
+    notify: Notify,
+) -> PersonDetector:
+    """One of torchvision's detectors, or of detectron2's in torchvision modules."""
     if name in {entry.name for entry in DETECTRON2}:
         from sf_detect.detection import detectron2_zoo as zoo
 
         selection = adapted(zoo.DEFAULT_SELECTION)
         return zoo.Detectron2ZooDetector(
-            zoo.load_network(name, weights, notify, selection.score_threshold), selection, classes, where
+            zoo.load_network(name, weights, notify, selection.score_threshold), selection, classes, device
         )
     from sf_detect.detection import coco  # torchvision takes a while to import
 
@@ -110,17 +120,4 @@ def build_detector(
         raise UnknownNameError("detector", name, detector_names())
     selection = adapted(coco.DEFAULT_SELECTION)
     network, categories = coco.load_coco_network(name, weights, notify)
-    return coco.CocoDetector(network, categories, selection, classes, where)
-
-
-def _require_device(device: torch.device | str) -> torch.device:
-    try:
-        where = torch.device(device)
-    except RuntimeError as error:
-        raise ConfigError(f"device {device!r} is not known, expected cpu, cuda or cuda:N.") from error
-    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device {str(device)!r} is not available: PyTorch sees {torch.cuda.device_count()} CUDA devices. "
-            "Use --device cpu, or install a CUDA build of PyTorch and a driver."
-        )
-    return where
+    return coco.CocoDetector(network, categories, selection, classes, device)

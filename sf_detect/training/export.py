@@ -40,7 +40,8 @@ def export(network: SlowFastTiny, path: Path, labels: list[str], facts: Mapping[
     """
     folded = copy.deepcopy(network).fold_batch_norm()
     state = {name: tensor.detach().half().contiguous() for name, tensor in folded.state_dict().items()}
-    metadata = {"format": "pt", "labels": json.dumps(labels), "input": json.dumps(INPUT)}
+    stated = {**INPUT, "causal": network.causal}
+    metadata = {"format": "pt", "labels": json.dumps(labels), "input": json.dumps(stated)}
     metadata |= {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
     partial = path.with_suffix(".partial")
     save_file(state, str(partial), metadata=metadata)

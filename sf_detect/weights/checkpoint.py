@@ -65,6 +65,15 @@ class Checkpoint:
         buffers = ("running_mean", "running_var", "num_batches_tracked")
         return sum(v.numel() for k, v in self.state.items() if not k.endswith(buffers))
 
+    @property
+    def stated_input(self) -> dict[str, Any]:
+        """What a safetensors header says about the input of the network ("input", a JSON object); else empty."""
+        try:
+            stated = json.loads(self.metadata.get("input", "{}"))
+        except ValueError:
+            return {}
+        return stated if isinstance(stated, dict) else {}
+
     def __repr__(self) -> str:
         return f"Checkpoint({self.format}, {len(self.state)} tensors, epoch={self.epoch}, source={self.source!r})"
 

@@ -280,15 +280,22 @@ def load_network(
         UnknownNameError: No such entry.
         WeightsFormatError: The file is no checkpoint.
         WeightsMismatchError: Its names or shapes do not fit; the error lists them.
+        ConfigError: The builder has no such option, or the file says that it was trained with another.
     """
     import torch
 
     from sf_detect.weights.checkpoint import load_into
 
-    builder = entry(name).builder
     if weights is None:
-        return builder(**options).to(device).eval()
+        return build_network(entry(name), **options).to(device).eval()
     with torch.device("meta"):  # no time or memory for values that are replaced anyway
-        network = builder(**options)
-    load_into(network, weights)
+        network = build_network(entry(name), **options)
+    checkpoint = load_into(network, weights)
+    trained = checkpoint.stated_input.get("causal")
+    if trained is not None and trained != getattr(network, "causal", trained):
+        raise ConfigError(
+            f"{checkpoint.source} states that it was trained with causal={trained}, but {name} is built with "
+            f"causal={network.causal}: the same names and shapes, another network. Use --set "
+            f"model.causal={str(trained).lower()} (load_model(..., causal={trained}))."
+        )
     return network.to(device).eval()

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from sf_detect import build
-from synthetic_video import write_video
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,13 +53,6 @@ def test_time_prints_both_forms(tool, monkeypatch, capsys):
     assert re.search(r"clip .*predictions/s.*\n +streaming .*predictions/s", printed)
 
 
-def test_agreement_compares_the_same_moments(tool, monkeypatch, capsys, tmp_path):
-    video = write_video(tmp_path / "v.mp4", num_frames=40, fps=25)
-    printed = call(tool, monkeypatch, capsys, "agreement", "--video", str(video))
-    assert re.search(r"[1-9]\d* moments.*\n.*mean 0\.\d+, largest 0\.\d+; same best action \d+%", printed)
-
-
-def test_agreement_needs_a_video_longer_than_a_clip(tool, monkeypatch, capsys, tmp_path):
-    video = write_video(tmp_path / "v.mp4", num_frames=3, fps=25)
-    with pytest.raises(SystemExit, match=r"v\.mp4 is shorter than a clip"):
-        call(tool, monkeypatch, capsys, "agreement", "--video", str(video))
+def test_a_size_that_is_none(tool, monkeypatch, capsys):
+    with pytest.raises(SystemExit, match="expected HEIGHTxWIDTH"):
+        call(tool, monkeypatch, capsys, "cost", "--model", build.DEFAULT_MODEL, "--size", "64")
