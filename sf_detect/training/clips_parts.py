@@ -51,8 +51,7 @@ class Parts:
                 f"network.num_classes={self.classes}, but {self.dataset.name} has {self.dataset.num_classes} classes"
             )
         self.spec = _clip_spec(self.entry.clip_spec, recipe)
-        given = {k: tuple(v) if isinstance(v, list) else v for k, v in recipe.network.options.items()}
-        self.network = build_network(self.entry, self.classes, **given)
+        self.network = build_network(self.entry, self.classes, **recipe.network.options)
         self.alpha: int | None = recipe.network.options.get("alpha", self.entry.alpha)
         self.rule = recipe.network.slow_index_rule or self.entry.slow_index_rule
         self.activation = recipe.loss.kind

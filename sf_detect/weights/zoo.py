@@ -256,8 +256,12 @@ def build_network(chosen: ZooEntry, num_classes: int | None = None, **options: A
     if num_classes not in (None, chosen.num_classes):
         assert isinstance(builder, partial)  # of `_build`: family, function, classes
         builder = partial(builder.func, *builder.args[:2], num_classes, **builder.keywords)
+    # Configuration files and metadata know lists only, and JSON text for keys.
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    if isinstance(blocks := given.get("nonlocal_blocks"), dict):
+        given["nonlocal_blocks"] = {int(stage): tuple(places) for stage, places in blocks.items()}
     try:
-        return builder(**options)
+        return builder(**given)
     except TypeError as error:
         raise ConfigError(
             f"{chosen.name} can't be built with the options {options}: {error}. Give those of its builder in "

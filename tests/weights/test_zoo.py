@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from sf_detect.errors import UnknownNameError, WeightsMismatchError
+from sf_detect.errors import ConfigError, UnknownNameError, WeightsMismatchError
 from sf_detect.labels import label_set
 from sf_detect.models.classifier import JOINING
 from sf_detect.models.video_views import Views
@@ -148,3 +148,13 @@ def test_without_weights_the_network_is_random(small_zoo):
 def test_listing_the_zoo_needs_no_torch():
     code = "import sys; from sf_detect.weights.zoo import ZOO; assert ZOO; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_builder_options_as_configuration_files_and_json_write_them():
+    network = zoo.build_network(
+        zoo.entry("k400_slow_8x8_r50"), 3, depth=[1, 2, 1, 1], width=8, nonlocal_blocks={"3": [1]}, slow_frames=2
+    )
+    assert "s3.pathway0_nonlocal1.conv_theta.weight" in network.state_dict()
+    assert network.head.projection.out_features == 3
+    with pytest.raises(ConfigError, match="can't be built with the options"):
+        zoo.build_network(zoo.entry("k400_slow_8x8_r50"), widht=8)
