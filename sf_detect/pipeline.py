@@ -4,7 +4,7 @@
           -> released in order, once its boxes and its actions are known
 
 A released frame carries the boxes at its own time (interpolated per track between two detections) and the actions of
-the keyframe nearest in time. With the keyframe in the middle of its clip this needs half a clip of look-ahead, which a
+the keyframe nearest in time; a track that is not on it takes those of the keyframe on the frame's other side. With the keyframe in the middle of its clip this needs half a clip of look-ahead, which a
 file gives for free.
 
 A streaming action model takes every frame instead of clips, and scores a keyframe when it comes, from the past alone.
@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from sf_detect.errors import ConfigError, SFDetectError, SourceError, StageError
 from sf_detect.interfaces import (
@@ -94,6 +96,7 @@ class _State:
     pending: deque[_Pending] = field(default_factory=deque)
     waiting: deque[_Keyframe] = field(default_factory=deque)
     keyframes: deque[_Keyframe] = field(default_factory=deque)
+    passed: _Keyframe | None = None
     detected: deque[tuple[float, Detections]] = field(default_factory=deque)
     scoring: Future[ActionDetections] | None = None
     unseen: list[Frame] = field(default_factory=list)
@@ -286,6 +289,11 @@ class Pipeline:
             persons = pending.persons if pending.persons is not None else self._between(state, pending.frame.pts)
             if persons is None:
                 return
+            if actions is not None and pending.keyframe is None and not _all_scored(persons, actions):
+                known, other = self._other_actions(state, pending.frame.pts)
+                if not known:
+                    return
+                actions = actions if other is None else _filled_up(actions, other)
             state.pending.popleft()
             yield FrameResult(pending.frame, persons, actions, is_keyframe=pending.keyframe is not None)
 
@@ -293,7 +301,7 @@ class Pipeline:
         """Whether the actions at `pts` are decided, and what they are: those of the nearest keyframe."""
         keyframes = state.keyframes
         while len(keyframes) > 1 and keyframes[1].frame.pts - pts < pts - keyframes[0].frame.pts:
-            keyframes.popleft()
+            state.passed = keyframes.popleft()
         if not keyframes:
             return state.ended, None
         nearest = keyframes[0]
@@ -302,6 +310,26 @@ class Pipeline:
             return False, None
         assert nearest.scoring is not None
         return True, nearest.scoring.result()
+
+    def _other_actions(self, state: _State, pts: float) -> tuple[bool, ActionDetections | None]:
+        """As `_actions_of`, of the keyframe on the other side of `pts` than the nearest.
+
+        A file is read on for it, by at most a stride; what is live is not held back.
+        """
+        if state.keyframes[0].frame.pts > pts:
+            other = state.passed
+        elif state.info.is_live:
+            other = None
+        elif len(state.keyframes) > 1:
+            other = state.keyframes[1]
+        else:
+            return state.ended, None
+        if other is None:
+            return True, None
+        if not other.known(wait=state.ended):
+            return False, None
+        assert other.scoring is not None
+        return True, other.scoring.result()
 
     def _between(self, state: _State, pts: float) -> Detections | None:
         """Boxes at `pts` between the two detections around it; None while the later one is not known."""
@@ -313,3 +341,24 @@ class Pipeline:
             after_pts, after = detected[1]
             return self._interpolate(before, before_pts, after, after_pts, pts)
         return before if state.ended else None
+
+
+def _all_scored(persons: Detections, actions: ActionDetections) -> bool:
+    """Whether every track of `persons` is among those of `actions`; without ids there is nothing to ask for."""
+    if persons.track_ids is None or actions.persons.track_ids is None:
+        return True
+    return bool(np.isin(persons.track_ids, actions.persons.track_ids).all())
+
+
+def _filled_up(actions: ActionDetections, other: ActionDetections) -> ActionDetections:
+    """`actions`, and of `other` the tracks that they lack."""
+    own, more = actions.persons, other.persons
+    if own.track_ids is None or more.track_ids is None:
+        return actions
+    lacking = ~np.isin(more.track_ids, own.track_ids)
+    persons = Detections(
+        np.concatenate([own.boxes, more.boxes[lacking]]),
+        np.concatenate([own.scores, more.scores[lacking]]),
+        np.concatenate([own.track_ids, more.track_ids[lacking]]),
+    )
+    return ActionDetections(actions.pts, persons, np.concatenate([actions.scores, other.scores[lacking]]))

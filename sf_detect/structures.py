@@ -225,7 +225,8 @@ class FrameResult:
         frame: The source frame.
         persons: Tracked persons on this frame (measured on keyframes, interpolated in between).
         actions: The actions that apply to this frame, or None before the first are known. On a keyframe
-            `actions.pts == frame.pts`; between keyframes they are those of the nearest keyframe.
+            `actions.pts == frame.pts`; between keyframes they are those of the nearest keyframe, and behind them those
+            of the keyframe on the other side for tracks that the nearest does not have.
         is_keyframe: True where the action model was run on this frame.
     """
 

@@ -6,10 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from fakes import FakeSource
 
 from sf_detect.errors import DecodeError, StageError
 from sf_detect.pipeline import Pipeline, Schedule
+from sf_detect.rendering.matching import match_actions
 from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, VideoInfo
+from sf_detect.tracking import interpolate
 from sf_detect.video.clip_buffer import ClipBuffer
 
 INFO = VideoInfo(64, 48, name="v")
@@ -77,7 +80,12 @@ def build(**options):
     parts = {"detector": OneMovingPerson(), "tracker": OneTrack(), "action_model": ClipTimes()}
     parts.update({k: options.pop(k) for k in list(options) if k in parts})
     pipeline = Pipeline(
-        parts["detector"], parts["tracker"], parts["action_model"], ClipBuffer(SPEC, 48), linear, **options
+        parts["detector"],
+        parts["tracker"],
+        parts["action_model"],
+        ClipBuffer(SPEC, 48),
+        options.pop("interpolate", linear),
+        **options,
     )
     return pipeline, parts
 
@@ -150,6 +158,26 @@ def test_frames_without_persons_have_empty_actions():
     pipeline, _ = build(detector=OneMovingPerson(absent=range(100)))
     results = list(pipeline.run(frames(np.arange(40) / 30), INFO))
     assert all(len(r.persons) == 0 and r.actions.scores.shape == (0, 3) for r in results)
+
+
+@pytest.mark.parametrize(
+    ("present", "live", "labelled"),
+    [
+        (range(13), False, {*range(11)}),  # gone at the keyframe 13: the box stays until the middle of the gap
+        (range(5, 40), False, {*range(4, 26)}),  # comes after the keyframe 0
+        (range(5, 40), True, {*range(7, 26)}),  # a camera does not wait for the keyframe 13
+        (range(5, 12), False, set()),  # on no keyframe
+    ],
+)
+def test_a_person_that_the_nearest_keyframe_lacks_takes_the_actions_of_the_other(present, live, labelled):
+    detector = OneMovingPerson(absent=set(range(26)) - set(present))
+    pipeline, _ = build(detector=detector, interpolate=interpolate)
+    source = FakeSource(26, fps=25, is_live=live)
+    results = list(pipeline.run(frames(source.pts), source.info))
+    named = {r.frame.index for r in results if (match_actions(r) >= 0).any()}
+    assert named == labelled
+    assert [r.frame.index for r in results] == list(range(26))
+    assert all(r.actions.pts == r.frame.pts for r in results if r.is_keyframe)
 
 
 def test_results_are_released_without_waiting_for_the_end():
