@@ -4,8 +4,8 @@
           -> released in order, once its boxes and its actions are known
 
 A released frame carries the boxes at its own time (interpolated per track between two detections) and the actions of
-the keyframe nearest in time; a track that is not on it takes those of the keyframe on the frame's other side. With the keyframe in the middle of its clip this needs half a clip of look-ahead, which a
-file gives for free.
+the keyframe nearest in time; a track that is not on it takes those of the keyframe on the frame's other side. With the
+keyframe in the middle of its clip this needs half a clip of look-ahead, which a file gives for free.
 
 A streaming action model takes every frame instead of clips, and scores a keyframe when it comes, from the past alone.
 """

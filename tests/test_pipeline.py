@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from fakes import FakeSource
 
+from fakes import FakeSource
 from sf_detect.errors import DecodeError, StageError
 from sf_detect.pipeline import Pipeline, Schedule
 from sf_detect.rendering.matching import match_actions
