@@ -45,7 +45,9 @@ def _write_json(path: str, content: dict[str, object]) -> None:
 @app.command("ava")
 def ava(
     groundtruth: Annotated[Path, typer.Option(help="Ground truth csv, plain or gzip.", metavar="G.csv")],
-    detections: Annotated[Path, typer.Option(help="Detections csv, plain or gzip.", metavar="D.csv")],
+    detections: Annotated[
+        Path, typer.Option(help="Detections: csv, plain or gzip, or .jsonl of `sf-detect run`.", metavar="D")
+    ],
     exclude: Annotated[
         Path | None, typer.Option(help="Csv of `video,timestamp` rows to leave out.", metavar="E.csv")
     ] = None,
@@ -60,6 +62,7 @@ def ava(
     """Frame-mAP at IoU 0.5, the AVA protocol.
 
     The csv files have no header: video,timestamp,x1,y1,x2,y2,label_id[,score]. `sf-detect run --out-csv` writes one.
+    JSON Lines are turned into such rows; they lack actions below 0.01, which a benchmark counts.
 
     Examples:
 
@@ -68,8 +71,9 @@ def ava(
         sf-detect evaluate ava --groundtruth g.csv --detections d.csv --exclude e.csv --json result.json --plots plots/
     """
     from sf_detect.evaluation.command import evaluate_ava
+    from sf_detect.sinks.json_lines import read_json_lines
 
-    result = evaluate_ava(groundtruth, detections, exclude, label_map, protocol)
+    result = evaluate_ava(groundtruth, detections, exclude, label_map, protocol, read_records=read_json_lines)
     _report(result, json_path, quiet)
     if plots is not None:
         from sf_detect.evaluation.plots import write_plots

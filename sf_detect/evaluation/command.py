@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from sf_detect.evaluation.ava import AvaResult, evaluate
 from sf_detect.evaluation.classification import ViewPool, multilabel_map, topk_accuracy
 from sf_detect.evaluation.clip_files import CHARADES_CLASSES, read_charades_csv, read_kinetics_csv, read_view_scores
 from sf_detect.evaluation.mean_ap import MeanAP
+from sf_detect.evaluation.records import Records, ava_rows_of_records
 from sf_detect.labels import LabelMap, label_set, load_labels
 
 
@@ -22,23 +24,32 @@ def evaluate_ava(
     label_map: str | Path | LabelMap | None = None,
     protocol: str = "activitynet",
     tie_bounds: bool = False,
+    read_records: Records | None = None,
 ) -> AvaResult:
     """Evaluates AVA (and AVA-Kinetics) detections.
 
     Args:
         groundtruth: Csv of ground truth, plain or gzip.
-        detections: Csv of detections, plain or gzip.
+        detections: Csv of detections, plain or gzip, or JSON Lines of `sf-detect run` (`.jsonl`).
         exclude: Csv of `video,timestamp` pairs to leave out.
         label_map: "ava60" (default), "ava80", a label file (`.pbtxt`, `.csv`, `.txt`) or a `LabelMap`.
         protocol: "activitynet" or "pyslowfast".
         tie_bounds: Also give the least and greatest result over all orders of equal scores.
+        read_records: Reads `.jsonl`.
 
     Raises:
         UnknownNameError: Another protocol, or neither a label set nor a file.
-        DataError: A file that cannot be read, or a malformed row, with its line.
+        DataError: A file that cannot be read, or a malformed row, or an unknown action in `.jsonl`, with its line.
     """
     labels = _labels("ava60" if label_map is None else label_map)
-    return evaluate(groundtruth, detections, labels, exclude, protocol, tie_bounds)
+    path = Path(detections)
+    if path.suffix != ".jsonl" or read_records is None:
+        return evaluate(groundtruth, path, labels, exclude, protocol, tie_bounds)
+    with TemporaryDirectory(prefix="sf_detect-") as folder:
+        rows = Path(folder) / f"{path.stem}.csv"
+        with rows.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(ava_rows_of_records(path, read_records(path), labels))
+        return evaluate(groundtruth, rows, labels, exclude, protocol, tie_bounds)
 
 
 def _labels(label_map: str | Path | LabelMap) -> LabelMap:

@@ -12,17 +12,15 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sf_detect.errors import ConfigError, DataError
 from sf_detect.evaluation.persons import coco_ap, xywh
+from sf_detect.evaluation.records import Records, record_at
 from sf_detect.evaluation.tube_files import read_lines
-
-Records = Callable[[Path], Iterable[Mapping[str, Any]]]
-"""Reads JSON Lines: `sf_detect.sinks.json_lines.read_json_lines`."""
 
 _BOX = ("x1", "y1", "x2", "y2")
 _RESULT = ("image_id", "category_id", "bbox", "score")
@@ -200,7 +198,7 @@ _Boxes = Iterator[tuple[int, list[float], float]]
 
 def _record_boxes(path: Path, records: Iterable[Mapping[str, Any]], truth: _Truth, seen: set[int]) -> _Boxes:
     for line, record in enumerate(records, start=1):
-        try:
+        with record_at(path, line):
             image = truth.names.get((str(record["video"]), int(record["frame"])))
             if image is None:
                 continue
@@ -208,8 +206,6 @@ def _record_boxes(path: Path, records: Iterable[Mapping[str, Any]], truth: _Trut
             for person in record["persons"]:
                 x1, y1, x2, y2 = (float(value) for value in person["box"])
                 yield image, [x1, y1, x2, y2], float(person["score"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(path, line, f"not a record of `sf-detect run`: {error}") from error
 
 
 def _csv_boxes(path: Path, truth: _Truth) -> _Boxes:

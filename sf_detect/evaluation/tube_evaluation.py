@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from sf_detect.errors import ConfigError, DataError, UnknownNameError
 from sf_detect.evaluation.conventions import Convention, convention
 from sf_detect.evaluation.linking import link_greedy, link_viterbi
 from sf_detect.evaluation.mean_ap import FrameBoxes, MeanAP, frame_map, video_map, video_map_over
+from sf_detect.evaluation.records import Records
 from sf_detect.evaluation.tube_files import FrameTable, frames_of_records, read_frame_csv, read_video_list
 from sf_detect.evaluation.tube_pickles import TubeAnnotations, read_annotation_pickle, read_detection_pickle
 from sf_detect.evaluation.tubes import Tube, tube_nms
@@ -20,9 +20,6 @@ from sf_detect.labels import LabelMap, load_labels
 
 LINKERS = ("greedy", "viterbi", "tracks")
 """How `evaluate_tubes` makes tubes of boxes: `link_greedy`, `link_viterbi`, or by the column `track`."""
-
-Records = Callable[[Path], Iterable[Mapping[str, Any]]]
-"""Reads JSON Lines: `sf_detect.sinks.json_lines.read_json_lines`."""
 
 _TUBE_NMS = 0.3
 

@@ -19,6 +19,7 @@ import numpy as np
 from sf_detect.errors import ConfigError, DataError, UnknownNameError
 from sf_detect.evaluation.linking import Scored
 from sf_detect.evaluation.mean_ap import FrameBoxes
+from sf_detect.evaluation.records import record_at
 from sf_detect.evaluation.tubes import Tube
 from sf_detect.labels import LabelMap
 
@@ -149,7 +150,7 @@ def frames_of_records(
     keyframes = set()
     columns = {name: column for column, name in enumerate(labels)}
     for line, record in enumerate(records, start=1):
-        try:
+        with record_at(path, line):
             video, frame = str(record["video"]), int(record["frame"]) + first_frame
             number = videos.setdefault(video, len(videos))
             keyframes.add((video, frame))
@@ -161,8 +162,6 @@ def frames_of_records(
                     x1, y1, x2, y2 = box
                     rows.append([number, frame, columns[action["label"]], x1, y1, x2, y2, float(action["score"])])
                     tracks.append(str(person["track_id"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(path, line, f"not a record of `sf-detect run`: {error}") from error
     table = _table(path, videos, rows, tracks)
     return FrameTable(path, table.videos, table.boxes, table.tracks, frozenset(keyframes))
 

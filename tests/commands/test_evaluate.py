@@ -46,6 +46,16 @@ def test_json_on_standard_output_is_alone_there(evaluate, capsys):
     assert json.loads(capsys.readouterr().out)["mAP"] == pytest.approx(0.25)
 
 
+def test_json_lines_are_detections_too(evaluate, tmp_path, capsys):
+    person = {"box": [10, 10, 50, 50], "score": 1, "track_id": 1, "actions": [{"label": "stand", "score": 0.9}]}
+    record = {"schema": "sf-detect/1", "video": "v", "frame": 0, "time": 902, "width": 100, "height": 100}
+    (tmp_path / "d.jsonl").write_text(json.dumps({**record, "persons": [person]}) + "\n")
+    assert evaluate("--detections", "d.jsonl", "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["per_class"]["stand"] == pytest.approx(0.5)
+    assert evaluate("--detections", "d.jsonl", "--label-map", "ucf24") == 1
+    assert "d.jsonl:1: not a record of `sf-detect run`: unknown label 'stand'" in capsys.readouterr().err
+
+
 def test_exclusion(evaluate, tmp_path, capsys):
     (tmp_path / "e.csv").write_text("v,0903\n")
     assert evaluate("--exclude", "e.csv", "--json", "-") == 0

@@ -1,0 +1,83 @@
+"""JSON Lines of `sf-detect run` as input of the evaluators.
+
+They are read by `sf_detect.sinks.json_lines.read_json_lines`, which the caller hands over: evaluation knows no sink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sf_detect import boxes as box_math
+from sf_detect.errors import DataError, UnknownNameError
+from sf_detect.labels import LabelMap, label_set
+
+Records = Callable[[Path], Iterable[Mapping[str, Any]]]
+"""Reads JSON Lines: `sf_detect.sinks.json_lines.read_json_lines`."""
+
+
+@contextmanager
+def record_at(path: Path, line: int) -> Iterator[None]:
+    """Turns what goes wrong inside, with the record of that line, into a DataError that names it."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(path, line, f"not a record of `sf-detect run`: {error}") from error
+
+
+def ava_rows_of_records(path: Path, records: Iterable[Mapping[str, Any]], labels: LabelMap) -> Iterator[str]:
+    """Rows of AVA's csv, `video,timestamp,x1,y1,x2,y2,label_id,score`, the best of each keyframe first.
+
+    Boxes are cut to the frame and left out where nothing of them lies in it, as `sf-detect run --out-csv` does.
+
+    Args:
+        path: Named in messages.
+        records: As `Records` gives them.
+        labels: The classes. Beside the 60 of AVA's benchmark the other 20 of AVA are known, though not scored.
+
+    Raises:
+        DataError: A malformed record, or an action that is not one of the classes; with its line.
+    """
+    ids = _ids(labels)
+    for line, record in enumerate(records, start=1):
+        with record_at(path, line):
+            rows = [_row(record, person, action, ids) for person in record["persons"] for action in person["actions"]]
+        for _, row in sorted(filter(None, rows), key=lambda scored: -scored[0]):
+            yield row
+
+
+def _ids(labels: LabelMap) -> dict[str, int]:
+    own, ava = (dict(zip(one.names, one.ids, strict=True)) for one in (labels, label_set("ava80")))
+    return ava if own.items() <= ava.items() else own
+
+
+def _row(
+    record: Mapping[str, Any], person: Mapping[str, Any], action: Mapping[str, Any], ids: Mapping[str, int]
+) -> tuple[float, str] | None:
+    if action["label"] not in ids:
+        raise ValueError(str(UnknownNameError("label", str(action["label"]), ids)))
+    width, height = int(record["width"]), int(record["height"])
+    score, seconds = float(action["score"]), float(record["time"])
+    box = np.array([person["box"]], np.float64)
+    if box.shape != (1, 4) or not np.isfinite([*box[0], score, seconds]).all() or min(width, height) < 1:
+        raise ValueError(f"expected finite numbers and a picture with an area, got {width}x{height}, {box.tolist()}")
+    part = box_math.clip(box, (height, width)) / np.array([width, height, width, height], np.float64)
+    if not box_math.area(part)[0] > 0:
+        return None
+    time = f"{seconds:.0f}" if seconds.is_integer() else f"{seconds:.6f}"
+    cells = [
+        _quoted(str(record["video"])),
+        time,
+        *(f"{v:.6f}" for v in part[0]),
+        str(ids[action["label"]]),
+        repr(score),
+    ]
+    return score, ",".join(cells) + "\n"
+
+
+def _quoted(cell: str) -> str:
+    return f'"{cell.replace(chr(34), chr(34) * 2)}"' if any(mark in cell for mark in ',"\r\n') else cell
