@@ -132,15 +132,22 @@ def tubes(
 
 @app.command("kinetics")
 def kinetics(
-    groundtruth: Annotated[Path, typer.Option(help="Rows of `path label`, no header.", metavar="G.csv")],
+    groundtruth: Annotated[
+        Path, typer.Option(help="Rows of `path label`, no header, or the published csv.", metavar="G.csv")
+    ],
     scores: _Scores,
     views: Annotated[int, typer.Option(min=1, help="Views of every video: 10 clips x 3 crops.")] = 30,
+    label_map: Annotated[
+        str | None,
+        typer.Option(help="Labels of the published csv [Kinetics-400's or -600's].", show_default=False),
+    ] = None,
     json_path: _Json = None,
     quiet: _Quiet = False,
 ) -> None:
     """Top-1 and top-5 accuracy, with the scores of all views of a video averaged.
 
-    Videos are matched by the file name without its folder and ending.
+    Videos are matched by the file name without its folder and ending. The published csv names clips by
+    ID_000010_000020 or ID, and its classes by name; clips of it without scores are left out and counted.
 
     Examples:
 
@@ -150,7 +157,7 @@ def kinetics(
     """
     from sf_detect.evaluation.command import evaluate_kinetics
 
-    _report(evaluate_kinetics(groundtruth, scores, views), json_path, quiet)
+    _report(evaluate_kinetics(groundtruth, scores, views, label_map=label_map), json_path, quiet)
 
 
 @app.command("charades")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import re
 import zipfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.errors import DataError
+from sf_detect.errors import ConfigError, DataError, UnknownNameError
+from sf_detect.labels import LabelMap, label_set
 
 CHARADES_CLASSES = 157
 """Classes c000 to c156."""
 
+_PUBLISHED_COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 _ACTION = re.compile(r"c(\d{3})(?: [\d.]+ [\d.]+)?")
 
 
@@ -71,24 +75,82 @@ def _lines(path: str | Path) -> list[str]:
         raise DataError(path, None, f"cannot be read as UTF-8 text: {error}") from error
 
 
-def read_kinetics_csv(path: str | Path) -> dict[str, int]:
-    """Reads `path label` or `path,label` rows without a header: class numbers by the stem of the file name.
+@dataclass(frozen=True)
+class KineticsTruth:
+    """Classes of clips.
+
+    Attributes:
+        labels: Class numbers by the stem of the file name; `ID_000010_000020` where the list is a published one.
+        published: Whether it is: such lists name clips that can't be fetched any more.
+    """
+
+    labels: dict[str, int]
+    published: bool
+
+    def named_as(self, videos: Collection[str]) -> dict[str, int]:
+        """The labels; of a published list by `ID` alone where `videos` are named so."""
+        if not self.published or not self.labels.keys().isdisjoint(videos):
+            return self.labels
+        return {name.rsplit("_", 2)[0]: label for name, label in self.labels.items()}
+
+
+def read_kinetics_csv(path: str | Path, labels: LabelMap | None = None) -> KineticsTruth:
+    """Reads classes: `path label` or `path,label` rows without a header, or a published list.
+
+    Args:
+        path: The file; a published one has the columns `label,youtube_id,time_start,time_end`.
+        labels: The class names of a published list, in the order of the scores; None takes Kinetics-400's or -600's
+            where all of the list's are among them.
 
     Raises:
-        DataError: Not readable, malformed, or a video occurs twice; with its line.
+        DataError: Not readable, malformed, an unknown class, or a video occurs twice; with its line.
+        ConfigError: The names of a published list are not those of a known label set.
     """
-    labels: dict[str, int] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    lines = _lines(path)
+    published = bool(lines) and set(_PUBLISHED_COLUMNS) <= {name.strip() for name in lines[0].split(",")}
+    rows = _published_rows(path, lines, labels) if published else _listed_rows(path, lines)
+    numbers: dict[str, int] = {}
+    for line, video, label in rows:
+        if video in numbers:
+            raise DataError(path, line, f"video {video!r} occurs a second time")
+        numbers[video] = label
+    if not numbers:
+        raise DataError(path, None, "is empty; expected rows of 'path label'")
+    return KineticsTruth(numbers, published)
+
+
+def _listed_rows(path: str | Path, lines: list[str]) -> Iterator[tuple[int, str, int]]:
+    for number, line in enumerate(lines, start=1):
         match = re.fullmatch(r"\s*(.+?)[ ,\t]+(\d+)\s*", line)
         if match is None:
             raise DataError(path, number, f"expected 'path label' with an integer label, got {line[:120]!r}")
-        video = Path(match[1]).stem
-        if video in labels:
-            raise DataError(path, number, f"video {video!r} occurs a second time")
-        labels[video] = int(match[2])
-    if not labels:
-        raise DataError(path, None, "is empty; expected rows of 'path label'")
-    return labels
+        yield number, Path(match[1]).stem, int(match[2])
+
+
+def _published_rows(path: str | Path, lines: list[str], labels: LabelMap | None) -> Iterator[tuple[int, str, int]]:
+    reader = csv.DictReader(lines, skipinitialspace=True)
+    rows = [(reader.line_num, row) for row in reader]
+    if labels is None:
+        labels = _fitting_labels(path, {row["label"] or "" for _, row in rows})
+    columns = {name: column for column, name in enumerate(labels)}
+    for line, row in rows:
+        if row["label"] not in columns:
+            raise DataError(path, line, str(UnknownNameError("label", row["label"] or "", columns)))
+        try:
+            start, end = (round(float(row[side])) for side in ("time_start", "time_end"))
+        except (TypeError, ValueError):
+            raise DataError(path, line, f"time_start and time_end are seconds, got {list(row.values())}") from None
+        yield line, f"{row['youtube_id']}_{start:06d}_{end:06d}", columns[row["label"]]
+
+
+def _fitting_labels(path: str | Path, names: set[str]) -> LabelMap:
+    for known in map(label_set, ("kinetics400", "kinetics600")):
+        if names <= set(known.names):
+            return known
+    odd = min(names - set(label_set("kinetics600").names))
+    raise ConfigError(
+        f"{path} has the label {odd!r}, which is neither Kinetics-400's nor -600's; name the file with --label-map"
+    )
 
 
 def read_charades_csv(path: str | Path) -> dict[str, list[int]]:

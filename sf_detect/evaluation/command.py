@@ -63,41 +63,52 @@ class AccuracyResult:
     Attributes:
         accuracy: In [0, 1], by k.
         videos: How many there were.
+        missing: Clips of a published list without scores; they are left out.
     """
 
     accuracy: dict[int, float]
     videos: int
+    missing: int = 0
 
     def to_json(self) -> dict[str, object]:
-        """`{"top1": .., "top5": .., "videos": N}`."""
-        return {**{f"top{k}": value for k, value in self.accuracy.items()}, "videos": self.videos}
+        """`{"top1": .., "top5": .., "videos": N, "missing": M}`."""
+        accuracy = {f"top{k}": value for k, value in self.accuracy.items()}
+        return {**accuracy, "videos": self.videos, "missing": self.missing}
 
     def table(self) -> str:
         """Plain text."""
         lines = [f"top-{k}  {100 * value:.2f}" for k, value in self.accuracy.items()]
-        return "\n".join([*lines, f"videos {self.videos}"])
+        missing = f", {self.missing} of the list have no scores and are left out" if self.missing else ""
+        return "\n".join([*lines, f"videos {self.videos}{missing}"])
 
 
 def evaluate_kinetics(
-    groundtruth: str | Path, scores: str | Path, views: int = 30, ks: tuple[int, ...] = (1, 5)
+    groundtruth: str | Path,
+    scores: str | Path,
+    views: int = 30,
+    ks: tuple[int, ...] = (1, 5),
+    label_map: str | Path | LabelMap | None = None,
 ) -> AccuracyResult:
     """Top-k accuracy with the scores of all views averaged (10 clips x 3 crops by default).
 
     Args:
-        groundtruth: Rows of `path label`.
+        groundtruth: Rows of `path label`, or the published csv with names of classes.
         scores: See `read_view_scores`.
         views: Views of every video.
         ks: Values of k.
+        label_map: Class names of the published csv, in the order of the scores; by default Kinetics-400's or -600's.
 
     Raises:
-        DataError: A malformed file, or videos that only one of them has.
+        DataError: A malformed file, or videos that only one of them has; a published csv may have more.
         ConfigError: Another number of views, or of classes.
     """
-    labels = read_kinetics_csv(groundtruth)
+    truth = read_kinetics_csv(groundtruth, None if label_map is None else _labels(label_map))
     videos, pooled = _pooled(scores, views, "mean")
-    _same_videos(scores, set(videos), set(labels))
-    truth = np.array([labels[video] for video in videos], np.int64)
-    return AccuracyResult(topk_accuracy(pooled, truth, ks), len(videos))
+    labels = truth.named_as(videos)
+    missing = labels.keys() - set(videos) if truth.published else set()
+    _same_videos(scores, set(videos), labels.keys() - missing)
+    targets = np.array([labels[video] for video in videos], np.int64)
+    return AccuracyResult(topk_accuracy(pooled, targets, ks), len(videos), len(missing))
 
 
 def evaluate_charades(

@@ -151,7 +151,7 @@ def test_kinetics(command, tmp_path, capsys):
     (tmp_path / "s.txt").write_text("a 9 1 2 3 4 5\nb 9 1 2 3 4 5\n")
     arguments = ("kinetics", "--groundtruth", "g.csv", "--scores", "s.txt")
     assert command(*arguments, "--views", "1", "--json", "-") == 0
-    assert json.loads(capsys.readouterr().out) == {"top1": 0.5, "top5": 1.0, "videos": 2}
+    assert json.loads(capsys.readouterr().out) == {"top1": 0.5, "top5": 1.0, "videos": 2, "missing": 0}
     assert command(*arguments) == 2
     assert "2 of 2 videos do not have 30 views: 'a' has 1" in capsys.readouterr().err
     (tmp_path / "s.txt").write_text("a 9 1 2 3 4 5\nb 9 1 x 3 4 5\n")

@@ -8,6 +8,7 @@ import pytest
 from sf_detect.errors import ConfigError, DataError
 from sf_detect.evaluation.clip_files import read_charades_csv, read_kinetics_csv, read_view_scores
 from sf_detect.evaluation.command import evaluate_charades, evaluate_kinetics
+from sf_detect.labels import LabelMap, label_set
 
 
 def _scores(path: Path, videos: list[str], scores: np.ndarray) -> Path:
@@ -19,10 +20,38 @@ def test_kinetics(tmp_path: Path) -> None:
     (tmp_path / "gt.csv").write_text("val/a.mp4 0\nval/b c.mp4,1\n")
     scores = _scores(tmp_path / "s.npz", ["a", "b c"] * 2, np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0, 1]]))
     result = evaluate_kinetics(tmp_path / "gt.csv", scores, views=2, ks=(1, 2))
-    assert result.to_json() == {"top1": 1.0, "top2": 1.0, "videos": 2}
+    assert result.to_json() == {"top1": 1.0, "top2": 1.0, "videos": 2, "missing": 0}
     assert result.table().splitlines() == ["top-1  100.00", "top-2  100.00", "videos 2"]
     with pytest.raises(ConfigError, match="2 of 2 videos do not have 30 views"):
         evaluate_kinetics(tmp_path / "gt.csv", scores)
+
+
+@pytest.mark.parametrize("names", [["a_b_000001_000011", "c_000002_000012"], ["a_b", "c"]])
+def test_published_kinetics_list(tmp_path: Path, names: list[str]) -> None:
+    rows = ["archery,a_b,1,11,val", "zumba,c,2,12,val", "yoga,gone,0,10,val"]
+    (tmp_path / "val.csv").write_text("\n".join(["label,youtube_id,time_start,time_end,split", *rows]))
+    scores = np.zeros((2, 400))
+    scores[0, 5] = scores[1, 7] = 1
+    result = evaluate_kinetics(tmp_path / "val.csv", _scores(tmp_path / "s.npz", names, scores), 1)
+    assert result.to_json() == {"top1": 0.5, "top5": 0.5, "videos": 2, "missing": 1}
+    assert result.table().endswith("videos 2, 1 of the list have no scores and are left out")
+    with pytest.raises(DataError, match="has, but the ground truth lacks, 1 videos"):
+        evaluate_kinetics(tmp_path / "val.csv", _scores(tmp_path / "s.npz", [names[0], "d"], scores), 1)
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "message"),
+    [
+        ("jumping rope,a,1,2", {}, "'jumping rope', which is neither Kinetics-400's nor -600's"),
+        ("arcery,a,1,2", {"labels": label_set("kinetics400")}, r":2: unknown label 'arcery'\. Did you mean 'archery'"),
+        ("archery,a,one,2", {}, ":2: time_start and time_end are seconds"),
+        ("archery,a,1,2\narchery,a,1,2", {}, ":3: video 'a_000001_000002' occurs a second time"),
+    ],
+)
+def test_bad_published_lists(tmp_path: Path, row: str, options: dict[str, LabelMap], message: str) -> None:
+    (tmp_path / "val.csv").write_text(f"label,youtube_id,time_start,time_end\n{row}\n")
+    with pytest.raises((ConfigError, DataError), match=message):
+        read_kinetics_csv(tmp_path / "val.csv", **options)
 
 
 def test_videos_must_agree(tmp_path: Path) -> None:
