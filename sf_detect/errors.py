@@ -120,8 +120,9 @@ class WeightsMismatchError(WeightsError):
             if names
         ]
         super().__init__(
-            f"the weights do not fit {what}: {'; '.join(parts)}. Expected exactly the network's parameters; "
-            "choose the model these weights were made for (`sf-detect weights list`)."
+            f"the weights do not fit {what}: {'; '.join(parts)}. Expected exactly the network's parameters. "
+            "`sf-detect weights info FILE` tells which model a file fits; only training can start without the head's "
+            "(initialise.part=backbone)."
         )
 
 

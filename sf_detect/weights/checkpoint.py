@@ -36,6 +36,8 @@ from sf_detect.weights import naming
 
 _COUNTER = ".num_batches_tracked"
 _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+#: Where PyTorch checkpoints keep their weights, best first.
+_PLACES = ("model_state", "state_dict", "model_state_dict", "model")
 _EXPECTED = "Expected a PyTorch checkpoint, a Caffe2 pickle or safetensors"
 
 
@@ -194,28 +196,52 @@ def _read_torch(path: Path) -> Checkpoint:
             else str(error).splitlines()[0]
         )
         raise WeightsFormatError(f"cannot read the PyTorch file {path}: {reason}. {_EXPECTED}.") from error
-    nested = next((k for k in ("model_state", "state_dict", "model") if _is_state(_get(content, k))), None)
-    state = content[nested] if nested else content
+    nested = _place_of_weights(content)
+    state = content if nested is None else content[nested]
     if not _is_state(state):
-        keys = list(content)[:8] if isinstance(content, dict) else type(content).__name__
         raise WeightsFormatError(
-            f"{path} is a PyTorch file without weights: expected a state dict, or one under 'model_state' or "
-            f"'state_dict'; got {keys}."
+            f"{path} is a PyTorch file without weights: expected a state dict, or one under 'model_state', "
+            f"'state_dict' or the like; got {_contents(content)}."
         )
-    epoch = _get(content, "epoch") if nested else None
+    epoch = None if nested is None else _get(content, "epoch")
     notes = []
-    ignored = [str(k) for k in content if k not in (nested, "epoch")] if nested else []
+    if nested is not None and nested not in _PLACES:
+        notes.append(f"took the weights from {nested!r}, the only ones there")
+    ignored = [str(k) for k in content if k not in (nested, "epoch")] if nested is not None else []
     if ignored:
         notes.append(f"ignored beside the weights: {', '.join(ignored)}")
-    if all(k.startswith("module.") for k in state):
-        state = {k[len("module.") :]: v for k, v in state.items()}
-        notes.append("removed the prefix 'module.' of data-parallel training")
-    kind = "pyslowfast" if nested == "model_state" else "state_dict"
+    state, scheme, unwrapped = _under_our_names(state)
+    notes += unwrapped
+    kind = scheme or ("pyslowfast" if nested == "model_state" else "state_dict")
+    return Checkpoint(state, kind, epoch if isinstance(epoch, int) else None, tuple(notes), {}, str(path))
+
+
+def _under_our_names(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str | None, list[str]]:
+    """The state renamed, whose naming it had (None for ours), and notes."""
+    state, notes = naming.without_wrappers(state)
     if naming.is_pytorchvideo(state):
-        kind, state = "pytorchvideo", naming.from_pytorchvideo(state)
-    elif naming.is_mmaction_c3d(state):
-        kind, state = "mmaction2", naming.from_mmaction_c3d(state)
-    return Checkpoint(dict(state), kind, epoch if isinstance(epoch, int) else None, tuple(notes), {}, str(path))
+        return naming.from_pytorchvideo(state), "pytorchvideo", notes
+    if naming.is_mmaction_c3d(state):
+        return naming.from_mmaction_c3d(state), "mmaction2", notes
+    return state, None, notes
+
+
+def _place_of_weights(content: object) -> Any:
+    """The key of a file's weights: a usual one, else the only one there is (averaged weights have many names)."""
+    if not isinstance(content, dict) or _is_state(content):
+        return None
+    found = [k for k, v in content.items() if _is_state(v)]
+    usual = next((k for k in _PLACES if k in found), None)
+    return usual if usual is not None or len(found) != 1 else found[0]
+
+
+def _contents(content: object) -> str:
+    if not isinstance(content, dict):
+        return type(content).__name__
+    states = [str(k) for k, v in content.items() if _is_state(v)]
+    if len(states) > 1:
+        return f"several, under {', '.join(states)}; save the one that is meant by itself"
+    return str([str(k) for k in list(content)[:8]])
 
 
 def _get(content: object, key: str) -> Any:
@@ -237,8 +263,9 @@ def _read_safetensors(path: Path) -> Checkpoint:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise WeightsFormatError(f"{path} is not readable as safetensors: {error}. {_EXPECTED}.") from error
+    state, _, notes = _under_our_names(state)
     epoch = metadata.get("epoch", "")
-    return Checkpoint(state, "safetensors", int(epoch) if epoch.isdigit() else None, (), metadata, str(path))
+    return Checkpoint(state, "safetensors", int(epoch) if epoch.isdigit() else None, tuple(notes), metadata, str(path))
 
 
 def _latin1(text: str, encoding: str) -> bytes:

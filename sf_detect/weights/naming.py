@@ -74,6 +74,46 @@ def from_caffe2(name: str) -> str:
     return name
 
 
+#: What training tools put in front of names, or between them.
+_WRAPPERS = {
+    "module.": "data-parallel training",
+    "_orig_mod.": "torch.compile",
+    "model.": "an enclosing module",
+}
+
+
+def without_wrappers(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """A state dict without the prefixes of training tools, and what was taken away, in words.
+
+    Two names that would become one stay as they are, so that strict loading lists them.
+    """
+    notes = []
+    renamed = dict(state)
+    if (count := renamed.pop("n_averaged", None)) is not None and count.ndim == 0:
+        notes.append(f"weights averaged over {int(count)} steps (torch.optim.swa_utils); left out their counter")
+    elif count is not None:
+        renamed["n_averaged"] = count
+    found = set()
+    while prefix := next((p for p in _WRAPPERS if any(_has(name, p) for name in renamed)), None):
+        shorter = {name: _without(name, prefix) for name in renamed}
+        if len(set(shorter.values())) < len(shorter):
+            break
+        renamed = {shorter[name]: value for name, value in renamed.items()}
+        found.add(prefix)
+    notes += [f"removed the prefix {p!r} of {_WRAPPERS[p]}" for p in _WRAPPERS if p in found]
+    return renamed, notes
+
+
+def _has(name: str, prefix: str) -> bool:
+    return name.startswith(prefix) or (prefix == "_orig_mod." and f".{prefix}" in name)
+
+
+def _without(name: str, prefix: str) -> str:
+    if prefix == "_orig_mod.":  # parts of a network can be compiled as well
+        return name.replace(prefix, "")
+    return name.removeprefix(prefix)
+
+
 def is_pytorchvideo(names: Iterable[str]) -> bool:
     """True if the names are those of PyTorchVideo's ResNets, SlowFast or X3D networks."""
     return any(".res_blocks." in n and re.match(r"(model\.)?blocks\.\d+\.", n) for n in names)

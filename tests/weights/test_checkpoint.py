@@ -67,6 +67,83 @@ def test_plain_and_nested_state_dicts(state, tmp_path):
         assert_same(loaded_from(tmp_path / "w"), state)
 
 
+def averaged(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What `torch.optim.swa_utils.AveragedModel` saves."""
+    network = torch.optim.swa_utils.AveragedModel(tiny())
+    network.module.load_state_dict(state)
+    network.n_averaged.fill_(5)
+    return network.state_dict()
+
+
+def prefixed(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {prefix + name: value for name, value in state.items()}
+
+
+WRAPPED = {
+    "ddp": (lambda s: prefixed("module.", s), "'module.' of data-parallel training"),
+    "compiled": (lambda s: prefixed("_orig_mod.", s), "'_orig_mod.' of torch.compile"),
+    "compiled in part": (
+        lambda s: {k.replace("s3.", "s3._orig_mod."): v for k, v in s.items()},
+        "'_orig_mod.' of torch.compile",
+    ),
+    "compiled ddp": (lambda s: prefixed("_orig_mod.module.", s), "'module.' of data-parallel"),
+    "lightning": (
+        lambda s: {"state_dict": prefixed("model.", s), "epoch": 3, "pytorch-lightning_version": "2", "loops": {}},
+        "'model.' of an enclosing module",
+    ),
+    "ema only": (lambda s: {"model_ema": s, "step": 4}, "took the weights from 'model_ema', the only ones there"),
+    "ema beside": (
+        lambda s: {"model": s, "ema": {k: v + 1 for k, v in s.items()}},
+        "ignored beside the weights: ema",
+    ),
+    "swa": (averaged, "averaged over 5 steps (torch.optim.swa_utils); left out their counter"),
+    "tutorial": (lambda s: {"model_state_dict": s, "optimizer_state_dict": {"state": {}}}, "optimizer_state_dict"),
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_what_training_tools_wrap_around_weights(state, tmp_path, kind):
+    wrap, note = WRAPPED[kind]
+    torch.save(wrap(state), tmp_path / "w")
+    assert note in "; ".join(read_checkpoint(tmp_path / "w").notes)
+    assert_same(loaded_from(tmp_path / "w"), state)
+
+
+def test_wrapped_safetensors(state, tmp_path):
+    save_file(prefixed("_orig_mod.", state), tmp_path / "w")
+    assert read_checkpoint(tmp_path / "w").notes == ("removed the prefix '_orig_mod.' of torch.compile",)
+    assert_same(loaded_from(tmp_path / "w"), state)
+
+
+def test_wrapped_parts_beside_the_network_are_listed(state, tmp_path):
+    content = {"state_dict": {**prefixed("model.", state), "ema.s1.w": torch.zeros(1), "metric.tp": torch.zeros(1)}}
+    torch.save(content, tmp_path / "w")
+    with pytest.raises(WeightsMismatchError, match=r"2 unexpected: ema\.s1\.w, metric\.tp"):
+        load_into(tiny(), tmp_path / "w")
+
+
+def test_names_that_would_fall_together_are_kept_apart(state, tmp_path):
+    torch.save({**state, **prefixed("module.", state)}, tmp_path / "w")
+    with pytest.raises(WeightsMismatchError, match=f"{len(state)} unexpected: module"):
+        load_into(tiny(), tmp_path / "w")
+
+
+def test_several_sets_of_weights_without_a_usual_name(state, tmp_path):
+    torch.save({"teacher": state, "student": state}, tmp_path / "w")
+    with pytest.raises(WeightsFormatError, match="got several, under teacher, student; save the one"):
+        read_checkpoint(tmp_path / "w")
+
+
+@pytest.mark.parametrize("task", ["roi", "clip"])
+def test_a_head_of_another_task_is_refused_with_advice(tmp_path, task):
+    small = {"depth": (1, 1, 1, 1), "width": 8}
+    kinds = {"roi": SlowFast(5, head="roi", **small), "clip": SlowFast(3, **small)}
+    other = kinds.pop("roi" if task == "clip" else "clip")
+    torch.save({"model_state": kinds[task].state_dict()}, tmp_path / "w")
+    with pytest.raises(WeightsMismatchError, match=r"head\.projection\.bias.*weights info FILE.*part=backbone"):
+        load_into(other, tmp_path / "w")
+
+
 def test_safetensors_keep_their_metadata(state, tmp_path):
     save_file(state, tmp_path / "w.pth", metadata={"epoch": "4", "note": "x"})
     checkpoint = read_checkpoint(tmp_path / "w.pth")
