@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,6 +33,9 @@ class _Row:
     figure: str
 
 
+_INDENT: dict[str, Any] = {"initial_indent": "  ", "subsequent_indent": "  ", "break_on_hyphens": False}
+
+
 @app.command("list")
 def list_weights(
     task: Annotated[str | None, typer.Option(help="Only this task: detection, classification or persons.")] = None,
@@ -50,11 +57,7 @@ def list_weights(
     if as_json:
         typer.echo(json.dumps([_record(row) for row in rows], indent=2))
         return
-    header = _Row("name", "task", "clip", "classes", "weights", "figure")
-    columns = [[getattr(row, field) for row in (header, *rows)] for field in _Row.__dataclass_fields__]
-    widths = [max(map(len, column)) for column in columns]
-    for cells in zip(*columns, strict=True):
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+    typer.echo("\n".join(_table(rows, _width())))
 
 
 @app.command()
@@ -150,6 +153,30 @@ def _lines(found: Inspection) -> list[str]:
     ]
     lines += [f"metadata    {key}: {value[:100]}" for key, value in found.metadata.items()]
     return lines + [f"odd         {note}" for note in found.notes or ["nothing"]]
+
+
+def _width() -> int | None:
+    """Columns to keep to: what COLUMNS says, else the terminal's; None where the output is piped."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return shutil.get_terminal_size().columns
+    return None
+
+
+def _table(rows: list[_Row], width: int | None) -> list[str]:
+    """One line a row where that fits; else names and where the weights are, with the rest below each."""
+    header = _Row("name", "task", "clip", "classes", "weights", "figure")
+    cells = [[getattr(row, field.name) for field in fields(_Row)] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+    if width is None or max(map(len, lines)) <= width:
+        return lines
+    lines = []
+    for row in rows:
+        kind = f"{row.task}: {row.classes}" + ("" if row.clip == "-" else f", clip {row.clip}")
+        lines.append(f"{row.name.ljust(widths[0])}  {row.available}")
+        for text in (kind, row.figure):
+            lines += wrap(text, max(width, 20), **_INDENT)
+    return lines
 
 
 def _rows() -> list[_Row]:

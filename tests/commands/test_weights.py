@@ -80,6 +80,21 @@ def test_the_list_tells_where_weights_are(weights, small_zoo):
     assert "cached" in column(weights("list")[1], "two")
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_the_list_keeps_to_a_narrow_terminal(weights, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, _ = weights("list")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= columns
+    assert (
+        "k400_slowfast_8x8_r50                  to fetch\n"
+        "  classification: 400 (kinetics400), clip 32x2 alpha 4\n"
+        "  top-1 77.0, top-5 92.6 (Kinetics-400 val, 30 views)\n"
+    ) in out
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "clip " in weights("list")[1].splitlines()[0]
+
+
 def test_the_list_as_json(weights):
     code, out, _ = weights("list", "--json", "--task", "detection")
     assert code == 0
