@@ -37,7 +37,7 @@ def test_unknown_model_suggests():
 def test_published_weights_are_fetched_from_their_address(monkeypatch):
     from sf_detect.weights import fetching
 
-    def offline(urls, name, sha256, notify):
+    def offline(urls, name, *_):
         raise WeightsDownloadError(f"{urls[0]} as {name}")
 
     monkeypatch.setattr(fetching, "fetch_url", offline)

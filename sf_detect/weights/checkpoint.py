@@ -193,7 +193,7 @@ def _read_torch(path: Path) -> Checkpoint:
         reason = (
             f"it asks for {found.group(1)}, which could run code; only tensors and plain values are read"
             if found
-            else str(error).splitlines()[0]
+            else _reason(path, error)
         )
         raise WeightsFormatError(f"cannot read the PyTorch file {path}: {reason}. {_EXPECTED}.") from error
     nested = _place_of_weights(content)
@@ -214,6 +214,12 @@ def _read_torch(path: Path) -> Checkpoint:
     notes += unwrapped
     kind = scheme or ("pyslowfast" if nested == "model_state" else "state_dict")
     return Checkpoint(state, kind, epoch if isinstance(epoch, int) else None, tuple(notes), {}, str(path))
+
+
+def _reason(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        cut = file.read(4) == b"PK\x03\x04" and not zipfile.is_zipfile(path)
+    return "it is cut short; fetch it again" if cut else str(error).splitlines()[0].rstrip(".")
 
 
 def _under_our_names(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str | None, list[str]]:

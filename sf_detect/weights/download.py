@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,13 +27,22 @@ from sf_detect.weights.cache import CACHE_VARIABLE, Notify, cache_directory, fin
 if TYPE_CHECKING:
     from sf_detect.weights.transfer import Report
 
+Check = Callable[[Path], None]
+"""Looks at a complete file under a temporary name."""
+
 MIRROR_VARIABLE = "SF_DETECT_MIRROR"
 
 _WAIT_SECONDS = 3600.0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def fetch_url(urls: Sequence[str], name: str, sha256: str | None = None, notify: Notify = print_to_terminal) -> Path:
+def fetch_url(
+    urls: Sequence[str],
+    name: str,
+    sha256: str | None = None,
+    notify: Notify = print_to_terminal,
+    check: Check | None = None,
+) -> Path:
     """The cached file of this name; fetched from the first address that has it where it is absent or damaged.
 
     Args:
@@ -41,6 +50,8 @@ def fetch_url(urls: Sequence[str], name: str, sha256: str | None = None, notify:
         name: File name in the cache.
         sha256: Hexadecimal SHA-256 of the file; None takes the one recorded at the first use.
         notify: Receives notices and progress; on a terminal, the default draws a bar instead of the latter.
+        check: Called with what was fetched before it is stored where no hash is known; raises a `WeightsError` if it
+            is of no use.
 
     Raises:
         WeightsHashError: What was fetched is not the published or the recorded file; nothing is stored.
@@ -54,7 +65,7 @@ def fetch_url(urls: Sequence[str], name: str, sha256: str | None = None, notify:
         folder.mkdir(parents=True, exist_ok=True)
         with _one_at_a_time(folder / f".{name}.lock", notify):
             # Another process may have fetched it meanwhile.
-            return _cached(folder / name, sha256, notify) or _fetch(urls, folder / name, sha256, notify)
+            return _cached(folder / name, sha256, notify) or _fetch(urls, folder / name, sha256, notify, check)
     except OSError as error:
         raise WeightsError(
             f"the weights cache {folder} cannot be used: {error.strerror or error}. Expected a folder that can be "
@@ -119,13 +130,13 @@ def _one_at_a_time(lock: Path, notify: Notify) -> Iterator[None]:
         waiting.release()
 
 
-def _fetch(urls: Sequence[str], path: Path, sha256: str | None, notify: Notify) -> Path:
+def _fetch(urls: Sequence[str], path: Path, sha256: str | None, notify: Notify, check: Check | None) -> Path:
     reasons: list[str] = []
     altered = False
     for url in _sources(urls):
         try:
-            return _fetch_one(url, path, sha256, notify)
-        except (WeightsDownloadError, WeightsHashError) as error:
+            return _fetch_one(url, path, sha256, notify, check)
+        except WeightsError as error:
             altered = altered or isinstance(error, WeightsHashError)
             reasons.append(f"{url}: {error}")
             notify(f"cannot use {reasons[-1]}")
@@ -148,7 +159,7 @@ def _is_remote(url: str) -> bool:
     return url.lower().startswith(("http://", "https://"))
 
 
-def _fetch_one(url: str, path: Path, sha256: str | None, notify: Notify) -> Path:
+def _fetch_one(url: str, path: Path, sha256: str | None, notify: Notify, check: Check | None) -> Path:
     from sf_detect.weights import transfer
 
     partial = path.with_name(f".{path.name}.part")
@@ -161,15 +172,15 @@ def _fetch_one(url: str, path: Path, sha256: str | None, notify: Notify) -> Path
             transfer.discard(partial)
             _copy(url, partial)
         try:
-            return _store(partial, path, sha256)
-        except WeightsHashError:
+            return _store(partial, path, sha256, check)
+        except WeightsError:
             transfer.discard(partial)
             if not continued:  # the two halves of a continued one may not belong together: once more, in one piece
                 raise
     raise AssertionError("unreachable: the second try starts without a partial file")
 
 
-def _store(partial: Path, path: Path, sha256: str | None) -> Path:
+def _store(partial: Path, path: Path, sha256: str | None, check: Check | None) -> Path:
     got, recorded = sha256_of(partial), _recorded(path)
     expected = sha256 or recorded or got
     if got != expected:
@@ -180,6 +191,8 @@ def _store(partial: Path, path: Path, sha256: str | None) -> Path:
         raise WeightsHashError(
             f"SHA-256 is {got}, expected {expected} ({known}). The file is another one, so it is not used.{accept}"
         )
+    if check is not None and not (sha256 or recorded):
+        check(partial)
     os.replace(partial, path)
     if sha256 is None and recorded is None:
         _record(path, got)

@@ -1,8 +1,12 @@
-"""From an entry of the tables to its file: shipped, cached, or fetched on first use. Needs no torch."""
+"""From an entry of the tables to its file: shipped, cached, or fetched on first use.
+
+Needs torch only to look at what was fetched without a published hash.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from sf_detect.errors import WeightsError
@@ -23,7 +27,7 @@ def fetch_model(entry: ZooEntry, notify: Notify = print_to_terminal, urls: Seque
         urls: Addresses or local files to take it from instead of the published ones.
 
     Raises:
-        WeightsDownloadError: It cannot be fetched.
+        WeightsDownloadError: It cannot be fetched, or what was fetched holds other weights.
         WeightsHashError: What was fetched is another file.
         WeightsError: None are published, or the cache cannot be used.
     """
@@ -41,7 +45,18 @@ def fetch_model(entry: ZooEntry, notify: Notify = print_to_terminal, urls: Seque
             f"no weights for {entry.name}: none ship with the package and no public checkpoint is known. Train or "
             "obtain it and give its path as --weights FILE (load_model(name, weights=FILE))."
         )
-    return fetch_url(tuple(urls) or entry.urls, _cache_name(entry), entry.sha256, notify)
+    return fetch_url(tuple(urls) or entry.urls, _cache_name(entry), entry.sha256, notify, partial(_require_fit, entry))
+
+
+def _require_fit(entry: ZooEntry, path: Path) -> None:
+    """Raises a `WeightsError` unless the file holds the entry's parameters."""
+    import torch
+
+    from sf_detect.weights.checkpoint import check_fit, read_checkpoint
+
+    with torch.device("meta"):
+        network = entry.builder()
+    check_fit(read_checkpoint(path).state, network, entry.name)
 
 
 def fetch_detector(entry: DetectorEntry, notify: Notify = print_to_terminal, urls: Sequence[str] = ()) -> Path:

@@ -32,6 +32,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _BLOCK = 1 << 16
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 _PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--", b"version https://git-lfs")
+_NO_FILES = {"text/html", "application/xhtml+xml", "application/json"}
 _HEADERS = {
     "User-Agent": f"sf_detect/{__version__}",
     "Accept-Encoding": "identity",  # lengths and ranges must count the file's own bytes
@@ -135,6 +136,9 @@ def _require_success(response: Response, target: Path) -> None:
         )
     if code not in (200, 206):
         raise WeightsDownloadError(f"the server answered {code} {response.reason}")
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind in _NO_FILES:  # an error or log-in page under the status of a success
+        raise WeightsDownloadError(f"the server sent {kind}, not weights")
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise WeightsDownloadError(f"the server sent the file encoded as {encoding}, which was not asked for")
@@ -189,11 +193,13 @@ def _receive(response: Response, target: Path, start: int, total: int | None, re
     with target.open("ab" if start else "wb") as file:
         for block in response.iter_content(_BLOCK):
             if done == 0 and block.lstrip()[:32].lower().startswith(_PAGES):
+                discard(target)
                 raise WeightsDownloadError("the server sent a web page or a pointer, not weights")
             file.write(block)
             done += len(block)
             report(done, total)
     if done == 0:
+        discard(target)
         raise WeightsDownloadError("the server sent an empty file")
     if total is not None and done < total:
         raise _InterruptedError(f"the connection ended after {done} of {total} bytes")

@@ -163,6 +163,17 @@ def test_weights_from_elsewhere(weights, small_zoo, weights_file, tmp_path):
     assert "cached" in column(weights("list")[1], "one")
 
 
+def test_weights_of_another_model_are_not_pulled(weights, small_zoo, weights_file):
+    code, _, err = weights("pull", "one", "--from", weights_file)
+    assert code == 1
+    assert "do not fit one: 2 of another shape: head.projection.bias (3,) instead of (2,)" in err
+    weights_file.write_bytes(weights_file.read_bytes()[:-100])
+    code, _, err = weights("pull", "three", "--from", weights_file)
+    assert code == 1
+    assert "it is cut short; fetch it again" in err
+    assert not [p for p in cache.cache_directory().iterdir() if p.suffix != ".lock"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from sf_detect.errors import WeightsDownloadError, WeightsError, WeightsHashError
+from sf_detect.errors import WeightsDownloadError, WeightsError, WeightsFormatError, WeightsHashError
 from sf_detect.weights import cache, download, transfer
 from sf_detect.weights.download import fetch_url
 
@@ -433,3 +433,28 @@ def test_a_bar_for_terminals_and_silence_for_pipes(
     assert ("fetching w.bin from" in printed.err) == terminal
     if not terminal:
         assert printed.err == ""
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/json"])
+def test_an_error_under_the_status_of_a_success_is_refused(site, kind):
+    site.data, site.headers = b'{"error": "denied"}', {"Content-Type": kind}
+    with pytest.raises(WeightsDownloadError, match=f"sent {kind.partition(';')[0]}, not weights"):
+        fetch(site)
+    assert files() == set()
+
+
+def test_what_is_of_no_use_is_not_stored(site, tmp_path):
+    seen = []
+
+    def check(path: Path) -> None:
+        seen.append(path.read_bytes())
+        if path.read_bytes() != DATA:
+            raise WeightsFormatError("no weights")
+
+    (tmp_path / "wrong").write_bytes(b"x")
+    with pytest.raises(WeightsDownloadError, match="no weights"):
+        fetch_url([str(tmp_path / "wrong")], "w.bin", check=check)
+    assert files() == set()
+    assert fetch_url([str(tmp_path / "wrong"), site.address + "/a"], "w.bin", check=check).read_bytes() == DATA
+    fetch_url([], "w.bin", check=check)
+    assert seen == [b"x", b"x", DATA]  # what is in the cache was looked at when it came
