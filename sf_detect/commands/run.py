@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,7 +84,7 @@ def run(
 ) -> None:
     """Annotate one video."""
     settings = load_config(RunConfig, config, set_ or [])
-    options: dict[str, Any] = {
+    given = {
         "model.name": model,
         "model.weights": weights,
         "detector.name": detector,
@@ -102,9 +103,7 @@ def run(
         "render.font_scale": font_scale,
         "render.anonymise": anonymise,
     }
-    for key, value in options.items():
-        if value is not None:
-            _assign(settings, key, value)
+    _assign(settings, given)
     if out_video is None and out_jsonl is None and out_csv is None:
         out_video = default_output(input)
     raise typer.Exit(_annotate(input, settings, _Outputs(out_video, out_jsonl, out_csv), quiet))
@@ -132,11 +131,13 @@ def default_output(source: str) -> str:
     return f"{stem or 'video'}_actions.mp4"
 
 
-def _assign(settings: Any, key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for parent in parents:
-        settings = getattr(settings, parent)
-    setattr(settings, last, value)
+def _assign(settings: RunConfig, given: dict[str, Any]) -> None:
+    """Sets by dotted key what was given, that is not None."""
+    for key, value in given.items():
+        if value is None:
+            continue
+        *parents, last = key.split(".")
+        setattr(reduce(getattr, parents, settings), last, value)
 
 
 @dataclass(frozen=True)

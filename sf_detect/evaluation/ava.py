@@ -198,18 +198,18 @@ def evaluate(
     truth, num_truth_rows = read.rows, read.lines
     _check_groundtruth(groundtruth, truth)
     with_truth = len(table.keys)
-    selection = Selection(not_excluded, columns)
-    if official:  # other keyframes are not scored
-        selection = Selection(
-            lambda i: i < with_truth and not_excluded(i), columns, partial(may_fit, capacity=CAPACITY)
-        )
-    read = read_ava_rows(detections, table, (2, 7, 8) if official else (8,), selection)
+
+    def scored(keyframe: int) -> bool:
+        return (keyframe < with_truth or not official) and not_excluded(keyframe)
+
+    limit = partial(may_fit, capacity=CAPACITY) if official else None
+    read = read_ava_rows(detections, table, (2, 7, 8) if official else (8,), Selection(scored, columns, limit))
     kept = _limited(read.rows, CAPACITY if official else None)
     solid = _with_area(kept)
     counts = AvaCounts(
         num_truth_rows,
         read.lines,
-        sum(map(not_excluded, range(with_truth if official else len(table.keys)))),
+        sum(map(scored, range(len(table.keys)))),
         read.lines - read.counting,
         read.counting - len(kept),
         len(kept) - len(solid),

@@ -123,6 +123,7 @@ def test_a_run_that_diverges_stops_and_keeps_its_checkpoint(recipe):
     assert checkpoint.read_bytes() == before
 
 
+@pytest.mark.timeout(600)  # three processes that load torch: slow where the machine is busy
 def test_two_processes_train_as_one(recipe, tmp_path):
     """The same loss curve, weights and result; persons are spread unevenly over the processes."""
     common = {"sync_batch_norm": True, "optimiser.rate": 0.02}
