@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,7 +71,9 @@ def classify(
     if json_path != _STDOUT and not (quiet and json_path):
         typer.echo(table(best))
     if json_path is not None:
-        _write_json(json_path, to_json(video, classifier.name, result, top_k))
+        from sf_detect.sinks.text_output import write_json
+
+        write_json(json_path, to_json(video, classifier.name, result, top_k), "the result of the classification")
     raise typer.Exit(_exit_code(video, result, source.decode_errors))
 
 
@@ -104,16 +105,6 @@ def _classify(classifier: ClipClassifier, source: Any, views: Views, quiet: bool
             progress.update(task, completed=done, total=total)
 
         return classifier(source, views, show)
-
-
-def _write_json(path: str, content: dict[str, Any]) -> None:
-    from sf_detect.sinks.text_output import TextOutput
-
-    output = TextOutput(path, "the result of the classification")
-    try:
-        output.write(json.dumps(content) + "\n")
-    finally:
-        output.close()
 
 
 def _exit_code(video: str, result: Classification, decode_errors: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -29,17 +28,9 @@ def _report(result: _Result, json_path: str | None, quiet: bool) -> None:
     if not quiet and json_path != "-":
         typer.echo(result.table())
     if json_path is not None:
-        _write_json(json_path, result.to_json())
+        from sf_detect.sinks.text_output import write_json
 
-
-def _write_json(path: str, content: dict[str, object]) -> None:
-    from sf_detect.sinks.text_output import TextOutput
-
-    output = TextOutput(path, "the result of the evaluation")
-    try:
-        output.write(json.dumps(content) + "\n")
-    finally:
-        output.close()
+        write_json(json_path, result.to_json(), "the result of the evaluation")
 
 
 @app.command("ava")

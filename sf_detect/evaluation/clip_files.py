@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sf_detect.errors import ConfigError, DataError, UnknownNameError
+from sf_detect.evaluation.text_lines import read_lines
 from sf_detect.labels import LabelMap, label_set
 
 CHARADES_CLASSES = 157
@@ -55,7 +56,7 @@ def _npz_scores(path: str | Path) -> tuple[list[str], npt.NDArray[np.floating]]:
 def _text_scores(path: str | Path) -> tuple[list[str], npt.NDArray[np.floating]]:
     videos: list[str] = []
     rows: list[npt.NDArray[np.float64]] = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         video, *values = (cell.strip() for cell in line.split(",")) if "," in line else line.split() or [""]
         try:
             rows.append(np.array([float(value) for value in values]))
@@ -66,13 +67,6 @@ def _text_scores(path: str | Path) -> tuple[list[str], npt.NDArray[np.floating]]
             raise DataError(path, number, f"{len(values)} scores behind the video, expected {expected}")
         videos.append(video)
     return videos, np.array(rows) if rows else np.zeros((0, 0))
-
-
-def _lines(path: str | Path) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(path, None, f"cannot be read as UTF-8 text: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -106,7 +100,7 @@ def read_kinetics_csv(path: str | Path, labels: LabelMap | None = None) -> Kinet
         DataError: Not readable, malformed, an unknown class, or a video occurs twice; with its line.
         ConfigError: The names of a published list are not those of a known label set.
     """
-    lines = _lines(path)
+    lines = read_lines(path)
     published = bool(lines) and set(_PUBLISHED_COLUMNS) <= {name.strip() for name in lines[0].split(",")}
     rows = _published_rows(path, lines, labels) if published else _listed_rows(path, lines)
     numbers: dict[str, int] = {}
@@ -159,7 +153,7 @@ def read_charades_csv(path: str | Path) -> dict[str, list[int]]:
     Raises:
         DataError: Not readable, or a malformed row; with its line.
     """
-    reader = csv.DictReader(_lines(path))
+    reader = csv.DictReader(read_lines(path))
     if not {"id", "actions"} <= set(reader.fieldnames or ()):
         raise DataError(path, 1, f"expected the columns id and actions, got {reader.fieldnames}")
     labels: dict[str, list[int]] = {}

@@ -20,7 +20,7 @@ from typing import Any
 from sf_detect.errors import ConfigError, DataError
 from sf_detect.evaluation.persons import coco_ap, xywh
 from sf_detect.evaluation.records import Records, record_at
-from sf_detect.evaluation.tube_files import read_lines
+from sf_detect.evaluation.text_lines import read_lines
 
 _BOX = ("x1", "y1", "x2", "y2")
 _RESULT = ("image_id", "category_id", "bbox", "score")

@@ -20,6 +20,7 @@ from sf_detect.errors import ConfigError, DataError, UnknownNameError
 from sf_detect.evaluation.linking import Scored
 from sf_detect.evaluation.mean_ap import FrameBoxes
 from sf_detect.evaluation.records import record_at
+from sf_detect.evaluation.text_lines import read_lines
 from sf_detect.evaluation.tubes import Tube
 from sf_detect.labels import LabelMap
 
@@ -108,18 +109,6 @@ def read_frame_csv(path: str | Path, labels: LabelMap) -> FrameTable:
         rows.append(_frame_row(path, reader.line_num, row, columns, columns_of_label, videos))
         tracks.append(row[columns["track"]] if "track" in columns else "")
     return _table(path, videos, rows, tracks)
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file.
-
-    Raises:
-        DataError: Not readable.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(path, None, f"cannot be read as UTF-8 text: {error}") from error
 
 
 def _table(path: Path, videos: Iterable[str], rows: list[list[float]], tracks: list[str]) -> FrameTable:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import json
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -107,6 +109,24 @@ class TextOutput:
     def _kept(self) -> str:
         where = f"kept in {str(self._part)!r}" if self._part is not None else "written before"
         return f"Complete lines {where}: {self.lines}."
+
+
+def write_json(path: Path | str, content: Mapping[str, object], what: str) -> None:
+    """Writes a JSON object as one line.
+
+    Args:
+        path: As of `TextOutput`.
+        content: The object.
+        what: Named in messages.
+
+    Raises:
+        SinkError: The file cannot be opened or written.
+    """
+    output = TextOutput(path, what)
+    try:
+        output.write(json.dumps(content) + "\n")
+    finally:
+        output.close()
 
 
 class _Stream(io.RawIOBase):
