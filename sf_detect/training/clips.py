@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -238,8 +239,11 @@ def test(recipe: ClipsRecipe, weights: Path | None, say: Say) -> Measured:
         parts.folder.mkdir(parents=True, exist_ok=True)
         evaluator = parts.evaluator(recipe.evaluation.test_views, processes)
         assert evaluator is not None
-        report = Report(parts.folder, say, silent=True)
-        measured = evaluator(parts.network.to(device), "test_detections", report.progress)
+        report = Report(parts.folder, say, None, silent=not processes.leads)
+        try:
+            measured = evaluator(parts.network.to(device), "test_detections", report.progress)
+        finally:
+            report.close()
         if processes.leads:
             _write_result(parts, file, measured, say)
         return measured
@@ -260,7 +264,7 @@ def _write_result(parts: Parts, file: Path, measured: Measured, say: Say) -> Non
         "samples": len(dataset),
         "missing_videos": list(dataset.missing),
         "undecoded": list(measured.problems),
-        "figures": measured.figures,
+        "figures": {name: value if math.isfinite(value) else None for name, value in measured.figures.items()},
         **measured.details,
     }
     path = parts.folder / "test.json"

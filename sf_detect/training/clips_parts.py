@@ -144,9 +144,22 @@ class Parts:
 
 
 def read_dataset(options: dict[str, Any]) -> ActionDataset:
+    """The dataset of a recipe's `data`.
+
+    Raises:
+        ConfigError: No name, a wrong option, or clips without an action, as published test lists are.
+        DataError: Data that can't be read.
+    """
     if "name" not in options:
         raise ConfigError("data.name is missing; name a dataset, such as data.name=ava")
-    return build_dataset(str(options["name"]), {k: v for k, v in options.items() if k != "name"})
+    dataset = build_dataset(str(options["name"]), {k: v for k, v in options.items() if k != "name"})
+    bare = sum(not sample.labels for sample in dataset.samples) if dataset.task == "classification" else 0
+    if bare:
+        raise ConfigError(
+            f"{bare} of {len(dataset)} clips of {dataset.name} have no action, so there is nothing to learn or to "
+            "measure; choose another split, such as val"
+        )
+    return dataset
 
 
 def _pair(values: list[float], name: str) -> tuple[float, float]:

@@ -22,7 +22,8 @@ class Report:
     Args:
         folder: Where log.jsonl and tensorboard/ are.
         say: Receives lines for the user.
-        step: Steps done already: later lines of an interrupted run are taken out of the log.
+        step: Steps done already: later lines of an interrupted run are taken out of the log. None for a test, which
+            leaves the log of the training alone.
         tensorboard: Write TensorBoard's files, too.
         silent: Tell nothing and write nothing.
 
@@ -31,13 +32,14 @@ class Report:
     """
 
     def __init__(
-        self, folder: Path, say: Say, step: int = 0, *, tensorboard: bool = False, silent: bool = False
+        self, folder: Path, say: Say, step: int | None = 0, *, tensorboard: bool = False, silent: bool = False
     ) -> None:
         self.silent, self._say, self._path = silent, say, folder / "log.jsonl"
         self._writer = _writer(folder / "tensorboard", step) if tensorboard and not silent else None
         self._bar: Progress | None = None
         if not silent:
-            self._forget_after(step)
+            if step is not None:
+                self._forget_after(step)
             if sys.stderr.isatty():
                 columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
                 self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
@@ -89,7 +91,7 @@ class Report:
             self._writer.close()
 
 
-def _writer(folder: Path, step: int) -> Any:
+def _writer(folder: Path, step: int | None) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

@@ -49,7 +49,9 @@ def test_learns_tests_and_describes_its_weights(recipe):
     assert weights.name == "best.safetensors"
     assert said[-2].startswith("epoch 3 of 3, loss 0.")
     assert log(chosen)[-1] < log(chosen)[0]
+    before = (Path(chosen.work) / "log.jsonl").read_bytes()
     measured = clips.test(chosen, None, said.append)
+    assert (Path(chosen.work) / "log.jsonl").read_bytes() == before
     assert measured.figures == {"frame_mAP": 1.0, "accuracy": 1.0}
     result = json.loads((weights.parent / "test.json").read_text())
     assert result["per_class"] == {"stand": 1.0, "wave": 1.0}
@@ -189,6 +191,16 @@ def test_a_checkpoint_of_another_network_is_refused(recipe):
 def test_settings_that_are_not_accepted(recipe, more, message):
     with pytest.raises(ConfigError, match=message):
         run(recipe(**more))
+
+
+def test_clips_without_an_action(recipe, data, tmp_path):
+    rows = ["youtube_id,time_start,time_end,split", "v0,0,1,test", "v1,0,1,test"]
+    (tmp_path / "test.csv").write_text("\n".join(rows))
+    chosen = recipe(**{"network.name": "k400_slowfast_8x8_r50"})
+    chosen.data = {"name": "kinetics", "root": str(tmp_path), "media": str(data), "split": "test"}
+    chosen.data["classes"] = str(data / "labels.txt")
+    with pytest.raises(ConfigError, match=r"2 of 2 clips of .* have no action"):
+        run(chosen)
 
 
 def test_data_without_a_name(recipe):
