@@ -15,6 +15,8 @@ import pytest
 import torch
 
 from sf_detect.models.classification_head import activate, clip_scores
+from sf_detect.weights.checkpoint import check_fit
+from sf_detect.weights.naming import from_caffe2
 from sf_detect.weights.zoo import entry, load_network
 
 QUICK = ["ava_slow_4x16_r50", "k400_slowfast_nl_4x16_r50", "k400_x3d_s"]
@@ -109,3 +111,58 @@ def test_every_reference_network_has_its_names_and_shapes(shared):
         with torch.device("meta"):
             network = entry(path.name.removesuffix(".json.gz")).builder()
         assert {k: list(v.shape) for k, v in network.state_dict().items()} == data["shapes"]
+
+
+# Networks whose reference values are kept back; each consists of parts of references that are there: the reference
+# that gives the names, the one that gives the slow pathway's non-local blocks, and the classes.
+KEPT_BACK = {
+    "ava_slowfast_16x8_r101_nl": ("ava_slowfast_8x8_r101_nl", "ava_slowfast_8x8_r101_nl", 80),
+    "k400_slowfast_8x8_r101": ("ava_slowfast_8x8_r101_nl", None, 400),
+    "k400_slowfast_16x8_r101": ("ava_slowfast_8x8_r101_nl", None, 400),
+    "k400_slowfast_nl_16x8_r101": ("ava_slowfast_8x8_r101_nl", "ava_slowfast_8x8_r101_nl", 400),
+    "k400_slow_4x16_r50": ("k400_slow_8x8_r50", None, 400),
+    "k400_slow_nl_8x8_r50": ("k400_slow_8x8_r50", "k400_slowfast_nl_4x16_r50", 400),
+    "k400_i3d_nl_8x8_r50": ("k400_i3d_8x8_r50", "k400_slowfast_nl_4x16_r50", 400),
+    "ssv2_slowfast_16x8_r50": ("charades_slowfast_16x8_r50", None, 174),
+}
+
+
+def assembled(shared: Path, name: str) -> tuple[dict[str, list[int]], dict[str, str]]:
+    """Shapes and Caffe2 names of a network that is kept back."""
+    base, attention, classes = KEPT_BACK[name]
+    shapes, blobs = {}, {}
+    for origin, nonlocal_part in ((base, False), (attention, True)):
+        if origin is None:
+            continue
+        data = reference(shared, origin)
+        chosen = {k: s for k, s in data["shapes"].items() if ("nonlocal" in k) == nonlocal_part}
+        shapes |= chosen
+        blobs |= {k: data["caffe2_names"][k] for k in chosen if k in data["caffe2_names"]}
+    for leaf in ("weight", "bias"):
+        shapes[f"head.projection.{leaf}"] = [classes, *shapes[f"head.projection.{leaf}"][1:]]
+    return shapes, blobs
+
+
+@pytest.mark.parametrize("name", KEPT_BACK)
+def test_networks_that_are_kept_back_load_both_namings(shared, name, tmp_path):
+    shapes, blobs = assembled(shared, name)
+    with torch.device("meta"):
+        network = entry(name).builder().eval()
+    assert {k: list(v.shape) for k, v in network.state_dict().items()} == shapes
+    check_fit(
+        {from_caffe2(blobs[k]): torch.empty(s, device="meta") for k, s in shapes.items() if k in blobs}, network, name
+    )
+    assert {k for k in shapes if k not in blobs} == {k for k in shapes if k.endswith("num_batches_tracked")}
+
+    frames, side = entry(name).clip_spec.num_frames, 64
+    index = entry(name).slow_index or range(frames)
+    counts = [len(index), frames] if entry(name).alpha else [frames]
+    clip = [torch.empty(1, 3, count, side, side, device="meta") for count in counts]
+    logits = network(clip, torch.zeros(2, 5, device="meta") if entry(name).task == "detection" else None)
+    assert logits.flatten(0, -2).shape == (2 if entry(name).task == "detection" else 1, entry(name).num_classes)
+
+    # One value stands for each tensor, so that no file of a quarter of a gigabyte is written.
+    values = {k: torch.ones((), dtype=v.dtype).expand(v.shape) for k, v in network.state_dict().items()}
+    torch.save({"model_state": values}, tmp_path / "w")
+    loaded = load_network(name, tmp_path / "w").state_dict()
+    assert all(v.shape == loaded[k].shape and v.flatten()[0] == 1 for k, v in values.items())
