@@ -14,6 +14,9 @@ from sf_detect.weights.sdist import SdistMember
 if TYPE_CHECKING:
     from torch import nn
 
+OWN_WEIGHTS = "no public checkpoint is known; sf-detect reads one of your own"
+"""The remark on a network without published weights."""
+
 
 @dataclass(frozen=True)
 class ZooEntry:
@@ -33,11 +36,12 @@ class ZooEntry:
         channel_order: "rgb" or "bgr", of the network's input.
         short_side: Pixels of the shorter side that the published figure was measured at.
         aligned: RoIAlign's half-pixel correction; None for a classifier.
-        detector_threshold: Person score below which boxes were left out in the published figure.
+        detector_threshold: Person score below which boxes were left out in the published figure; None for a
+            classifier, and where the figure was measured on true boxes.
         urls: Where the file is, mirrors after the first.
         sha256: Of the file, where published.
         file_format: "caffe2", "pyslowfast", "pytorchvideo", "flax", "safetensors". Information only: content decides.
-        licence: Of the weights, as far as their publisher says.
+        licence: Of the weights, as far as their publisher says; empty where none are published.
         metric: The published figure; empty where there is none.
         metric_source: Where it was published.
         remark: What else a user should know.

@@ -8,10 +8,9 @@ from typing import Any
 
 from sf_detect.structures import ClipSpec
 from sf_detect.weights.sdist import SdistMember
-from sf_detect.weights.zoo_entry import ZooEntry, build
+from sf_detect.weights.zoo_entry import OWN_WEIGHTS, ZooEntry, build
 
 _QUO_VADIS = "arXiv:1705.07750, table 2"
-_OWN_WEIGHTS = "no public checkpoint is known; sf-detect reads one of your own"
 _HALF = (0.5, 0.5, 0.5)
 
 _I3D_KINETICS400 = SdistMember(
@@ -67,7 +66,7 @@ def _quo_vadis(
         file_format="safetensors",
         metric=f"top-1 {top1} (Kinetics test, all frames)",
         metric_source=_QUO_VADIS,
-        remark=_OWN_WEIGHTS,
+        remark=OWN_WEIGHTS,
         crop=crop,
         short_side=short_side,
         short_video="loop",

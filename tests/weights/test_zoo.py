@@ -15,6 +15,7 @@ from sf_detect.labels import label_set
 from sf_detect.models.classifier import JOINING
 from sf_detect.models.video_views import Views
 from sf_detect.weights import zoo
+from sf_detect.weights.detector_table import DETECTORS, TORCHVISION, detector_entry
 from sf_detect.weights.zoo import ZOO, entry, load_network
 
 PARITY_NAMES = [
@@ -71,6 +72,41 @@ def test_entries_are_consistent(name):
         assert len(e.slow_index) * e.alpha == e.clip_spec.num_frames
     with pytest.raises(dataclasses.FrozenInstanceError):
         e.mean = (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_entries_are_complete(name):
+    e = entry(name)
+    published = bool(e.urls or e.shipped or e.sdist)
+    assert published == bool(e.licence)
+    assert not published or (e.metric and e.metric_source)
+    assert published or e.remark  # says that there are none, or which ones it is for
+    assert bool(e.metric) == bool(e.metric_source)
+    assert e.file_format in ("caffe2", "pyslowfast", "pytorchvideo", "mmaction2", "flax", "safetensors")
+    assert len(e.mean) == len(e.std) == 3
+    assert all(0 <= m < 1 for m in e.mean)
+    assert all(0 < s < 1 for s in e.std)
+    assert e.channel_order in ("rgb", "bgr")
+    assert e.short_side >= (e.crop or 0) > 0 or e.crop is None
+    if e.task == "detection":
+        assert e.aligned is not None
+        assert (e.detector_threshold is None) == ("true boxes" in e.metric)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_detector_entries_are_complete(name):
+    e = detector_entry(name)
+    assert e.licence
+    assert e.classes
+    assert bool(e.metric) == bool(e.metric_source)
+    assert e.metric or name == "ssdlite_person"  # nothing was published for it
+
+
+def test_figures_of_torchvisions_detectors():
+    from torchvision.models import get_model_weights
+
+    for name, box_ap in TORCHVISION.items():
+        assert get_model_weights(name).DEFAULT.meta["_metrics"]["COCO-val2017"]["box_map"] == box_ap
 
 
 @pytest.mark.parametrize("name", ZOO)
