@@ -1,4 +1,4 @@
-"""The guide "train on my own actions" names what exists, and its program runs."""
+"""The guides of training name what exists, and their program runs."""
 
 import re
 import subprocess
@@ -12,6 +12,7 @@ from synthetic_video import write_video
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = (ROOT / "docs" / "train_your_own.md").read_text(encoding="utf-8")
+TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 CVAT = """<annotations><meta><task><original_size><width>200</width><height>100</height></original_size></task></meta>
 <track id="4" label="person">
 <box frame="0" outside="0" xtl="20" ytl="10" xbr="100" ybr="90"><attribute name="action">wave</attribute></box>
@@ -37,6 +38,13 @@ def test_conversion_from_cvat(tmp_path):
     assert [sample.labels for sample in samples] == [((0,),), ((),)]
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:tools|docs)/[\w/]+\.\w+", GUIDE))))
-def test_files_that_it_names_exist(path):
-    assert (ROOT / path).is_file()
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"(?:tools|docs|configs|sf_detect)/[\w/.]*\w", GUIDE + TRAINING)))
+)
+def test_files_that_they_name_exist(path):
+    assert (ROOT / path).exists()
+
+
+def test_every_folder_of_recipes_is_named():
+    folders = {path.name for path in (ROOT / "configs").iterdir() if path.is_dir()}
+    assert set(re.findall(r"`configs/(\w+)/`", TRAINING)) == folders
