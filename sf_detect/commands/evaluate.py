@@ -66,6 +66,13 @@ def ava(
 
     result = evaluate_ava(groundtruth, detections, exclude, label_map, protocol, read_records=read_json_lines)
     _report(result, json_path, quiet)
+    counts = result.counts
+    if counts.detection_rows and not counts.scored:
+        typer.echo(
+            f"note: none of the {counts.detection_rows} detections is on a keyframe and of a class that is scored; "
+            "compare names of videos, times and ids of classes with those of the ground truth",
+            err=True,
+        )
     if plots is not None:
         from sf_detect.evaluation.plots import write_plots
 

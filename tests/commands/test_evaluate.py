@@ -56,6 +56,14 @@ def test_json_lines_are_detections_too(evaluate, tmp_path, capsys):
     assert "d.jsonl:1: not a record of `sf-detect run`: unknown label 'stand'" in capsys.readouterr().err
 
 
+def test_detections_of_other_videos_give_a_note(evaluate, tmp_path, capsys):
+    assert evaluate() == 0
+    assert "note" not in capsys.readouterr().err
+    (tmp_path / "d.csv").write_text(FOUND.replace("v,", "w,"))
+    assert evaluate() == 0
+    assert "none of the 2 detections is on a keyframe and of a class that is scored" in capsys.readouterr().err
+
+
 def test_exclusion(evaluate, tmp_path, capsys):
     (tmp_path / "e.csv").write_text("v,0903\n")
     assert evaluate("--exclude", "e.csv", "--json", "-") == 0
