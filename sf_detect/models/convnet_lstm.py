@@ -91,6 +91,7 @@ class ConvNetLSTM(nn.Module):
     """
 
     alpha = None
+    loss_at_every_position = True  #: Training takes the loss of each time step's logits, not of their mean.
 
     def __init__(
         self, num_classes: int = 400, *, hidden: int = 512, frames: int = FRAMES, dropout: float = 0.0

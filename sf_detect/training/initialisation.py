@@ -16,6 +16,8 @@ from sf_detect.weights.zoo import ZOO
 PARTS = ("all", "backbone", "image")
 #: Where the networks keep what depends on the classes.
 HEADS = ("head", "classifier", "fc8", "new_fc")
+#: Parts of networks of two modalities that can be networks with a head of their own.
+STREAMS = ("rgb", "flow")
 
 
 def initialise(network: nn.Module, weights: str, part: str, say: Callable[[str], None]) -> None:
@@ -42,7 +44,7 @@ def initialise(network: nn.Module, weights: str, part: str, say: Callable[[str],
         return
     checkpoint = _read(weights)
     heads = _head_names(network) if part == "backbone" else set[str]()
-    dropped = {name for name in checkpoint.state if name.split(".")[0] in HEADS} if heads else set[str]()
+    dropped = {name for name in checkpoint.state if _of_head(name)} if heads else set[str]()
     own = network.state_dict()
     state = {name: value for name, value in checkpoint.state.items() if name not in dropped}
     fresh = {name: own[name] for name in heads}
@@ -53,8 +55,13 @@ def initialise(network: nn.Module, weights: str, part: str, say: Callable[[str],
         say(f"left out {', '.join(sorted(dropped)) or 'nothing'}; fresh: {', '.join(sorted(heads))}")
 
 
+def _of_head(name: str) -> bool:
+    first, *rest = name.split(".")
+    return (rest[0] if first in STREAMS else first) in HEADS
+
+
 def _head_names(network: nn.Module) -> set[str]:
-    names = {name for name in network.state_dict() if name.split(".")[0] in HEADS}
+    names = {name for name in network.state_dict() if _of_head(name)}
     if not names:
         raise ConfigError(f"{type(network).__name__} has no part called {' or '.join(HEADS)}; use initialise.part=all")
     return names

@@ -14,13 +14,20 @@ LOSSES = ("softmax", "sigmoid")
 
 
 def scores_of(network: nn.Module, preprocessing: Preprocessing, batch: ClipBatch, detection: bool) -> Tensor:
-    """Logits (N, C) of a batch's boxes, or (B, C) of its clips: positions of a classifier are averaged."""
+    """Logits (N, C) of a batch's boxes, or (B, C) of its clips: positions of a classifier are averaged.
+
+    (B, positions, C) of a network whose loss is taken at each of them (`loss_at_every_position`).
+    """
     device = next(network.parameters()).device
     pathways = preprocessing.pack(batch.frames.to(device, non_blocking=True))
     if detection:
         return network(pathways, batch.boxes.to(device))
     logits = network(pathways)
-    return logits if logits.ndim == 2 else logits.flatten(1, -2).mean(1)
+    if logits.ndim == 2:
+        return logits
+    logits = logits.flatten(1, -2)
+    inner = getattr(network, "module", network)  # of a network that is trained by several processes
+    return logits if getattr(inner, "loss_at_every_position", False) else logits.mean(1)
 
 
 class ActionLoss:
@@ -53,16 +60,24 @@ class ActionLoss:
         return torch.where(batch.kept < 0, self.background, 1.0)
 
     def __call__(self, logits: Tensor, batch: ClipBatch) -> tuple[Tensor, dict[str, float]]:
-        """The weighted mean over the rows, and figures for the log; zero (with a gradient) without rows."""
+        """The weighted mean over the rows, and figures for the log; zero (with a gradient) without rows.
+
+        Args:
+            logits: (rows, C), or (rows, positions, C): a row's loss is then the mean over its positions.
+            batch: With the rows' targets.
+        """
         targets, weights = batch.targets.to(logits.device), self.weights(batch).to(logits.device)
-        logits = logits.float()
-        total = weights.sum()
-        if self.kind == "sigmoid":
-            rows = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
-        else:
-            goals = targets / targets.sum(1, keepdim=True).clamp(min=1)
-            rows = functional.cross_entropy(logits, goals, reduction="none", label_smoothing=self.smoothing)
-        loss = (rows * weights).sum() / total.clamp(min=1e-6)
-        hits = targets.gather(1, logits.argmax(1, keepdim=True))[:, 0]
+        positions = logits.float() if logits.ndim == 3 else logits.float()[:, None]
+        loss = (self._rows(positions, targets) * weights).sum() / weights.sum().clamp(min=1e-6)
+        hits = targets.gather(1, positions.mean(1).argmax(1, keepdim=True))[:, 0]
         named = targets.sum(1) > 0
         return loss, {"accuracy": (hits[named].mean() if named.any() else hits.sum()).item()}
+
+    def _rows(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """(rows,) losses of logits (rows, positions, C)."""
+        goals = targets[:, None].expand_as(logits)
+        if self.kind == "sigmoid":
+            return functional.binary_cross_entropy_with_logits(logits, goals, reduction="none").mean((1, 2))
+        goals = goals / goals.sum(-1, keepdim=True).clamp(min=1)
+        columns = logits.transpose(1, 2), goals.transpose(1, 2)
+        return functional.cross_entropy(*columns, reduction="none", label_smoothing=self.smoothing).mean(1)

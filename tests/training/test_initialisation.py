@@ -3,6 +3,7 @@ import torch
 
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsMismatchError
 from sf_detect.models.slowfast import slowfast_r50
+from sf_detect.models.two_stream import LateFusion
 from sf_detect.training.initialisation import initialise
 from sf_detect.weights.checkpoint import write_safetensors
 
@@ -46,3 +47,19 @@ def test_names_and_parts(kinetics):
         initialise(network, "none", "all", print)
     with pytest.raises(ConfigError, match="has no part called head"):
         initialise(torch.nn.Linear(2, 2), path, "backbone", print)
+
+
+def test_each_stream_of_two_modalities_has_a_head(tmp_path):
+    def streams(classes):
+        return LateFusion(
+            *(
+                torch.nn.ModuleDict({"trunk": torch.nn.Linear(2, 2), "classifier": torch.nn.Linear(2, classes)})
+                for _ in "12"
+            )
+        )
+
+    pretrained, network, said = streams(4), streams(3), []
+    write_safetensors(pretrained.state_dict(), tmp_path / "w.safetensors", {})
+    initialise(network, str(tmp_path / "w.safetensors"), "backbone", said.append)
+    assert torch.equal(network.flow["trunk"].weight, pretrained.flow["trunk"].weight)
+    assert said[1].startswith("left out flow.classifier.bias, flow.classifier.weight, rgb.classifier.bias")
