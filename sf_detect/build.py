@@ -167,8 +167,8 @@ def _predictor_parts(config: RunConfig) -> dict[str, Any]:
     chosen = entry(config.model.name) if own is None else own.entry
     if chosen.task != "detection":
         raise ConfigError(
-            f"model {chosen.name} classifies whole clips; `run` needs one that scores persons, "
-            f"such as {DEFAULT_MODEL} (`sf-detect weights list` shows the task of each)."
+            f"model {chosen.name} classifies whole clips: use it with `sf-detect classify`. `run` needs one that "
+            f"scores persons, such as {DEFAULT_MODEL} (`sf-detect weights list` shows the task of each)."
         )
     labels = label_set(chosen.labels) if own is None else own.labels
     check_device(config.device)
@@ -201,24 +201,28 @@ def _preprocessing(entry: ZooEntry) -> Preprocessing:
     )
 
 
-def classifier_views(name: str, views: str) -> Views:
+def classifier_views(name: str, views: str, weights: str | os.PathLike[str] | None = None) -> Views:
     """How many clips and crops of a video are looked at.
 
     Args:
         name: Of the zoo.
         views: Such as "4x1", or "published": those of the classifier's published figure.
+        weights: A file that is used in place of the published one.
 
     Raises:
         ConfigError: Other text, or the figure was not measured on clips and crops.
     """
     from sf_detect.models.video_views import Views
+    from sf_detect.weights.trained import read_trained
     from sf_detect.weights.zoo import entry
 
     if views != "published":
         return Views.parse(views)
-    if not (published := entry(name).views):
+    own = weights is not None and read_trained(weights) is not None
+    if not (published := "" if own else entry(name).views):
         raise ConfigError(
-            f"views 'published': no figure of {name} was measured on clips and crops. Give numbers, such as 10x3."
+            f"views 'published': no figure of {weights if own else name} was measured on clips and crops. Give "
+            "numbers, such as 10x3."
         )
     return Views.parse(published)
 
@@ -232,7 +236,7 @@ def build_classifier(
     """A classifier of whole videos with its preprocessing and labels.
 
     Args:
-        name: Of the zoo.
+        name: Of the zoo; not used where `weights` are of one's own training, which bring network, input and labels.
         weights: A checkpoint file; None takes the published one.
         device: "cpu", "cuda" or "cuda:N".
         labels: A label set or label file in place of the model's.
@@ -243,19 +247,25 @@ def build_classifier(
     """
     from sf_detect.labels import load_labels
     from sf_detect.models.classifier import ClipClassifier
+    from sf_detect.weights.trained import read_trained
     from sf_detect.weights.zoo import entry
 
-    chosen = entry(name)
+    own = None if weights is None else read_trained(weights)
+    chosen = entry(name) if own is None else own.entry
     if chosen.task != "classification":
         raise ConfigError(
-            f"model {name} scores persons, not whole videos: use it with `sf-detect run`. `classify` needs one such "
-            f"as {DEFAULT_CLASSIFIER} (`sf-detect weights list --task classification`)."
+            f"model {chosen.name} scores persons, not whole videos: use it with `sf-detect run`. `classify` needs one "
+            f"such as {DEFAULT_CLASSIFIER} (`sf-detect weights list --task classification`)."
         )
-    names = load_labels(labels or chosen.labels).names
-    if len(names) != chosen.num_classes:
-        raise ConfigError(f"{labels} holds {len(names)} labels; {name} has {chosen.num_classes} classes. Give as many.")
+    trained = load_labels(chosen.labels) if own is None else own.labels
+    names = load_labels(labels).names if labels else trained.names
+    if len(names) != len(trained):
+        raise ConfigError(
+            f"{labels} holds {len(names)} labels; {chosen.name} has {len(trained)} classes. Give as many."
+        )
+    check_device(device)
     return ClipClassifier(
-        load_model(name, weights, device),
+        load_model(name, weights, device) if own is None else own.load(device),
         chosen.clip_spec,
         names,
         _preprocessing(chosen),
@@ -265,7 +275,7 @@ def build_classifier(
         view_scores=chosen.view_scores,
         activation=chosen.activation,
         device=device,
-        name=name,
+        name=name if own is None else Path(own.path).stem,
     )
 
 

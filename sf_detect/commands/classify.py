@@ -24,6 +24,8 @@ Examples:
     sf-detect classify video.mp4 --model charades_slowfast_16x8_r50 --views published
 
     sf-detect classify video.mp4 --model k400_slowfast_8x8_r50 --weights SLOWFAST_8x8_R50.pkl
+
+    sf-detect classify video.mp4 --weights work/mine/best.safetensors
 """
 SCHEMA = "sf-detect-classify/1"
 _STDOUT = "-"
@@ -37,7 +39,9 @@ def classify(
         str | None,
         typer.Option(help="Classifier (`sf-detect weights list --task classification`) [k400_inception_i3d]."),
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="Checkpoint file for the model.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Checkpoint file for the model; of your own training, it brings the model.")
+    ] = None,
     views: Annotated[
         str,
         typer.Option(help="Clips x crops that are looked at, or 'published': those of the figure.", metavar="CxS"),
@@ -59,7 +63,7 @@ def classify(
     from sf_detect.config import RunConfig
 
     chosen = model or build.DEFAULT_CLASSIFIER
-    wanted = build.classifier_views(chosen, views)
+    wanted = build.classifier_views(chosen, views, weights)
     settings = RunConfig(device=device, fps=fps)
     check_times(settings)
     if json_path is not None:

@@ -64,6 +64,11 @@ class Parts:
         return self.recipe.views.short_side or self.entry.short_side
 
     @property
+    def test_crop(self) -> int:
+        """Side of a classifier's test squares, in pixels."""
+        return self.recipe.views.test_crop or min(self.entry.crop or self.short_side, self.short_side)
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """The network's."""
         index = None if self.alpha is None else tuple(slow_index(self.spec.num_frames, self.alpha, self.rule))
@@ -84,7 +89,7 @@ class Parts:
             v.erase,
             v.background,
             self.short_side,
-            v.test_crop or min(self.entry.crop or self.short_side, self.short_side),
+            self.test_crop,
             Views.parse(test_views),
             self.entry.short_video == "loop",
         )
@@ -132,6 +137,12 @@ class Parts:
             "channel_order": self.entry.channel_order,
             "activation": self.activation,
         }
+        if self.dataset.task == "classification":
+            described |= {
+                "crop": self.test_crop,
+                "whole_video": self.recipe.views.sampling == "segments",
+                "view_scores": self.recipe.evaluation.pooling,
+            }
         metadata = {
             "model": self.entry.name,
             "options": json.dumps(self.recipe.network.options),

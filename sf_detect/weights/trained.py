@@ -81,6 +81,9 @@ def read_trained(path: str | os.PathLike[str]) -> TrainedModel | None:
             std=tuple(described["std"]),
             channel_order=described["channel_order"],
             activation=described["activation"],
+            crop=_crop(base, described),
+            whole_video=bool(described.get("whole_video", base.whole_video)),
+            view_scores=str(described.get("view_scores", base.view_scores)),
         )
         given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     except (ValueError, TypeError, KeyError, AttributeError, ConfigError, UnknownNameError) as error:
@@ -89,6 +92,13 @@ def read_trained(path: str | os.PathLike[str]) -> TrainedModel | None:
             "this version of `sf-detect train` wrote."
         ) from error
     return TrainedModel(os.fspath(path), own, labels, given)
+
+
+def _crop(base: ZooEntry, described: dict[str, Any]) -> int | None:
+    """Side of a classifier's squares, which can't be larger than the pictures that they are cut out of."""
+    if "crop" in described:
+        return int(described["crop"])
+    return None if base.crop is None else min(base.crop, int(described["short_side"]))
 
 
 def _metadata(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -79,3 +79,50 @@ def test_what_cannot_be_understood_is_told(weights, changes):
 def test_a_trained_classifier_is_refused_for_persons(weights):
     with pytest.raises(ConfigError, match="classifies whole clips"):
         build.build_predictor(RunConfig(model=ModelConfig(weights=str(weights(model="k400_slowfast_4x16_r50")))))
+
+
+@pytest.fixture
+def classifier(tmp_path):
+    """Weights of a small classifier of two classes, with more or other statements about its input."""
+
+    def write(**more):
+        options = {"depth": [1, 1, 1, 1], "width": 8, "slow_frames": 4}
+        network = build_network(entry("k400_slow_4x16_r50"), 2, **options)
+        said = metadata(model="k400_slow_4x16_r50", options=json.dumps(options))
+        said["input"] = json.dumps({**json.loads(said["input"]), "num_frames": 4, "alpha": None, **more})
+        write_safetensors(network.state_dict(), tmp_path / "own.safetensors", said)
+        return str(tmp_path / "own.safetensors")
+
+    return write
+
+
+def test_a_trained_classifier_brings_labels_and_input(classifier):
+    built = build.build_classifier(weights=classifier(crop=96, whole_video=True, view_scores="max"))
+    assert (built.labels, built.name) == (("clap", "wave"), "own")
+    assert (built.clip_spec.num_frames, built.clip_spec.sampling_rate) == (4, 2)
+    assert (built.whole_video, built.view_scores) == (True, "max")
+    own = read_trained(classifier(crop=96)).entry
+    assert (own.crop, own.short_side, own.whole_video) == (96, 128, False)
+
+
+def test_squares_are_no_larger_than_the_pictures(classifier, weights):
+    assert read_trained(classifier()).entry.crop is None  # the whole shorter side
+    assert read_trained(weights(model="k400_tsn_bninception")).entry.crop == 128  # 224 otherwise
+
+
+def test_other_labels_for_a_trained_classifier(classifier, tmp_path):
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    assert build.build_classifier(weights=classifier(), labels=tmp_path / "names.txt").labels == ("a", "b")
+    (tmp_path / "names.txt").write_text("a\nb\nc\n")
+    with pytest.raises(ConfigError, match=r"names\.txt holds 3 labels; k400_slow_4x16_r50 has 2 classes"):
+        build.build_classifier(weights=classifier(), labels=tmp_path / "names.txt")
+
+
+def test_nobody_published_a_figure_of_trained_weights(classifier):
+    with pytest.raises(ConfigError, match=r"no figure of .*own\.safetensors was measured"):
+        build.classifier_views("k400_slow_4x16_r50", "published", classifier())
+
+
+def test_trained_weights_that_score_persons_are_refused_for_whole_videos(weights):
+    with pytest.raises(ConfigError, match="scores persons, not whole videos"):
+        build.build_classifier(weights=weights())
