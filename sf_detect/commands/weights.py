@@ -148,11 +148,23 @@ def _lines(found: Inspection) -> list[str]:
         f"sha256      {found.sha256}",
         f"fits        {', '.join(found.fits) or 'no model of the zoo'}",
         *([f"nearest     {found.nearest}"] if found.nearest else []),
+        *_choice(found),
         f"parameters  {found.parameters:,} in {found.tensors} tensors with buffers ({dtypes})",
         f"epoch       {'not stated' if found.epoch is None else found.epoch}",
     ]
     lines += [f"metadata    {key}: {value[:100]}" for key, value in found.metadata.items()]
     return lines + [f"odd         {note}" for note in found.notes or ["nothing"]]
+
+
+def _choice(found: Inspection) -> list[str]:
+    """Help where several models have the same parameters."""
+    if len(found.fits) < 2:
+        return []
+    if found.same_clip:
+        return [f"clips       as the file states them: {', '.join(found.same_clip)}"]
+    return [
+        "clips       the models differ in clips or pooling only, which weights do not tell; ask where they come from"
+    ]
 
 
 def _width() -> int | None:

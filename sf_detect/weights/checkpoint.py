@@ -50,7 +50,7 @@ class Checkpoint:
         format: "pyslowfast", "pytorchvideo", "mmaction2", "state_dict", "caffe2", "flax" or "safetensors".
         epoch: Training epoch, where the file says.
         notes: What a user might want to know: what was ignored or filled in, values that are not finite.
-        metadata: Free text of a safetensors header.
+        metadata: Free text of a safetensors header; "clip" (frames x rate), where a PySlowFast file states it.
         source: The file.
     """
 
@@ -213,7 +213,16 @@ def _read_torch(path: Path) -> Checkpoint:
     state, scheme, unwrapped = _under_our_names(state)
     notes += unwrapped
     kind = scheme or ("pyslowfast" if nested == "model_state" else "state_dict")
-    return Checkpoint(state, kind, epoch if isinstance(epoch, int) else None, tuple(notes), {}, str(path))
+    stated = None if nested is None else _stated_clip(_get(content, "cfg"))
+    metadata = {} if stated is None else {"clip": stated}
+    return Checkpoint(state, kind, epoch if isinstance(epoch, int) else None, tuple(notes), metadata, str(path))
+
+
+def _stated_clip(settings: object) -> str | None:
+    """Frames x rate of the clips, out of the settings that PySlowFast stores beside its weights as text."""
+    keys = ("NUM_FRAMES", "SAMPLING_RATE")
+    found = [re.search(rf"^ *{key}: (\d+)$", settings, re.M) if isinstance(settings, str) else None for key in keys]
+    return None if None in found else "x".join(match[1] for match in found if match)
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -336,6 +345,11 @@ def _read_caffe2(path: Path, head: bytes) -> Checkpoint:
     if _get(content, "params") and _get(content, "batch_stats"):
         return _read_flax(path, content)
     blobs = _get(content, "blobs")
+    if _get(content, "model") is not None and _get(content, "__author__") is not None:
+        raise WeightsFormatError(
+            f"{path} is a file of detectron2's model zoo: a person detector, not an action model. Give it as "
+            "--set detector.weights=FILE, with the detector's name (`sf-detect weights list --task persons`)."
+        )
     if not isinstance(blobs, dict) or not blobs:
         got = [str(k) for k in list(content)[:8]] if isinstance(content, dict) else type(content).__name__
         raise WeightsFormatError(f"{path} is a pickle without 'blobs' (got {got}). {_EXPECTED}.")

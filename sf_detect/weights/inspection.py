@@ -26,6 +26,7 @@ class Inspection:
         format: See `Checkpoint.format`.
         fits: Names of the zoo's models whose parameters it has exactly; clip length and pooling leave no trace in
             the parameters, so there can be several.
+        same_clip: Those of them whose clips are sampled as the file states; empty where it does not.
         nearest: Where none fits, how the nearest differs.
         parameters: Values, without the buffers of batch normalisation.
         tensors: Number of tensors.
@@ -40,6 +41,7 @@ class Inspection:
     sha256: str
     format: str
     fits: list[str]
+    same_clip: list[str]
     nearest: str | None
     parameters: int
     tensors: int
@@ -71,8 +73,14 @@ def inspect_checkpoint(path: str | os.PathLike[str]) -> Inspection:
         dtypes=dict(dtypes),
         epoch=checkpoint.epoch,
         metadata=checkpoint.metadata,
+        same_clip=[name for name in fits if _clip(name) == checkpoint.metadata.get("clip")],
         notes=[*checkpoint.notes, *_odd(checkpoint, dtypes)],
     )
+
+
+def _clip(name: str) -> str:
+    spec = zoo.ZOO[name].clip_spec
+    return f"{spec.num_frames}x{spec.sampling_rate}"
 
 
 def _difference(checkpoint: Checkpoint, name: str) -> WeightsMismatchError | None:

@@ -266,6 +266,15 @@ def test_info_tells_what_is_odd(weights, small_zoo, weights_file, tmp_path):
     assert "epoch       not stated" in out
 
 
+def test_which_of_several_models_a_file_is_for(weights, small_zoo, monkeypatch, weights_file):
+    assert "clips       the models differ in clips or pooling only" in weights("info", weights_file)[1]
+    monkeypatch.setitem(small_zoo, "three", dataclasses.replace(small_zoo["three"], clip_spec=ClipSpec(64, 2)))
+    state = small_zoo["two"].builder().state_dict()
+    settings = "DATA:\n  NUM_FRAMES: 64\n  SAMPLING_RATE: 2\n"
+    torch.save({"model_state": state, "cfg": settings}, weights_file)
+    assert "clips       as the file states them: three\n" in weights("info", weights_file)[1]
+
+
 def test_a_known_hash_is_passed_on(small_zoo, monkeypatch):
     altered = dataclasses.replace(small_zoo["two"], sha256="0" * 64)
     monkeypatch.setitem(small_zoo, "two", altered)

@@ -430,6 +430,10 @@ def test_only_latin1_bytes_are_decoded():
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
         (b"hello world, this is text", "starts with .*hello"),
         (pickle.dumps({"weights": 1}), r"pickle without 'blobs' \(got \['weights'\]\)"),
+        (
+            pickle.dumps({"model": {}, "__author__": "x"}),
+            "detectron2's model zoo.*--set detector.weights=FILE",
+        ),
         (pickle.dumps([1, 2]), r"pickle without 'blobs' \(got list\)"),
         (pickle.dumps({"blobs": {"conv1_w": "text"}}), "blob 'conv1_w' .* not an array of numbers"),
         (pickle.dumps({"blobs": {"conv1_w": np.zeros(9)}}, protocol=2)[:-40], "not a readable pickle"),
