@@ -41,9 +41,21 @@ def teacher_file(folder: Path, stage: str) -> Path:
 
 @torch.inference_mode()
 def prepare_teacher(
-    teacher: InceptionI3D, clips: Sequence[JHMDBClip], folder: Path, progress: Callable[[int, int], None]
+    teacher: InceptionI3D,
+    clips: Sequence[JHMDBClip],
+    folder: Path,
+    progress: Callable[[int, int], None],
+    rows: Sequence[int] | None = None,
 ) -> None:
-    """Stores the teacher's maps of `clips`; continues where an interrupted run stopped."""
+    """Stores the teacher's maps of clips; continues where an interrupted run stopped.
+
+    Args:
+        teacher: With its Kinetics weights.
+        clips: All clips of the data set; each has a row in the files.
+        folder: Where the files lie.
+        progress: Told how many of how many rows are done.
+        rows: Which clips are computed; None computes all.
+    """
     teacher = _fused(teacher)
     files = {}
     for stage, (frames, pixels) in TEACHER_STAGES.items():
@@ -52,29 +64,42 @@ def prepare_teacher(
         path = teacher_file(folder, stage)
         mode = "r+" if path.exists() else "w+"
         files[stage] = np.lib.format.open_memmap(path, mode=mode, dtype=np.float16, shape=shape)
-    for number, clip in enumerate(clips):
-        if not files["mixed_5c"][number].any():
-            maps = teacher.features(_teacher_input(clip), tuple(TEACHER_STAGES))
+    wanted = range(len(clips)) if rows is None else rows
+    for done, row in enumerate(wanted):
+        if not files["mixed_5c"][row].any():
+            maps = teacher.features(teacher_input(clips[row]), tuple(TEACHER_STAGES))
             for stage, found in maps.items():
-                files[stage][number, : found.shape[2]] = found[0].permute(1, 2, 3, 0).numpy()
-        progress(number + 1, len(clips))
+                files[stage][row, : found.shape[2]] = found[0].permute(1, 2, 3, 0).numpy()
+        progress(done + 1, len(wanted))
     for file in files.values():
         file.flush()
 
 
-def _teacher_input(clip: JHMDBClip) -> Tensor:
+def whole_cells(frames: int) -> int:
+    """The number of frames, rounded up to whole cells of the last stage."""
+    return -(-frames // 8) * 8
+
+
+def teacher_input(clip: JHMDBClip) -> Tensor:
+    """(1, 3, T, H, W) in [-1, 1]: the whole clip, its last frame repeated up to whole cells."""
     height, width = TEACHER_SIZE
     frames = read_frames(clip, width, height)
-    missing = -len(frames) % 8  # whole cells only
+    missing = whole_cells(len(frames)) - len(frames)
     frames = np.concatenate([frames, np.repeat(frames[-1:], missing, 0)])
     video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float().div_(127.5).sub_(1)
     return video.contiguous(memory_format=torch.channels_last_3d)
 
 
 class TeacherMaps:
-    """The stored maps, cut to a batch's views."""
+    """The stored maps, cut to a batch's views.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where `prepare_teacher` stored them.
+        rows: The row of each training clip in the files; None where they are the same.
+    """
+
+    def __init__(self, folder: Path, rows: Sequence[int] | None = None) -> None:
+        self.rows = rows
         self.maps = {stage: np.load(teacher_file(folder, stage), mmap_mode="r") for stage in TEACHER_STAGES}
 
     def __call__(self, batch: Batch, stage: str, resolution: int, stride: int) -> Tensor:
@@ -88,7 +113,8 @@ class TeacherMaps:
         for number, indices in zip(batch.clips.tolist(), batch.indices.numpy(), strict=True):
             cells, counts = np.unique(indices // period, return_counts=True)
             weights = (counts / counts.sum()).astype(np.float32)
-            pooled.append(np.tensordot(weights, self.maps[stage][number][cells].astype(np.float32), 1))
+            row = number if self.rows is None else self.rows[number]
+            pooled.append(np.tensordot(weights, self.maps[stage][row][cells].astype(np.float32), 1))
         maps = torch.from_numpy(np.stack(pooled)).permute(0, 3, 1, 2)
         height, width = TEACHER_SIZE
         regions = _cell_regions(batch, resolution * stride) * torch.tensor([width, height, width, height])

@@ -14,7 +14,7 @@ from sf_detect.data.augmentation import background_box
 from sf_detect.data.jhmdb import JHMDBClip
 from sf_detect.models.slowfast_tiny import ALPHA, SlowFastTiny
 from sf_detect.training.distillation import DistillationLoss, TeacherMaps
-from sf_detect.training.views import Batch, FrameStore, TrainingViews, evaluation_view
+from sf_detect.training.views import Batch, FrameStore, TrainingViews, Window, evaluation_view
 
 FROZEN = ("slow_1a", "slow_2b", "slow_2c")
 
@@ -28,6 +28,8 @@ class Student(nn.Module):
         distillation: weight of the teacher's terms.
         softmax: weight of the cross-entropy over the actors, beside the sigmoid loss.
         background: weight of background boxes, whose targets are all zero.
+        soft: share of the target that `soft_labels` has; the rest is the smoothed label.
+        soft_labels: (training clips, classes) probabilities; needed where `soft` is not 0.
     """
 
     def __init__(
@@ -37,11 +39,14 @@ class Student(nn.Module):
         distillation: float = 1.0,
         softmax: float = 0.5,
         background: float = 0.5,
+        soft: float = 0.0,
+        soft_labels: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.network, self.teacher = network, teacher
         self.distillation = DistillationLoss(network.classifier.in_features)
         self.weights = (distillation, softmax, background)
+        self.soft, self.soft_labels = soft, soft_labels
         for name in FROZEN:
             getattr(network, name).requires_grad_(False)
 
@@ -59,11 +64,11 @@ class Student(nn.Module):
         maps = network.features(batch.pathways(ALPHA), ("mixed_4f",))
         logits = network.classifier(network.dropout(network.pool(maps, batch.boxes)))
         actors = batch.labels >= 0
-        targets = functional.one_hot(batch.labels.clamp(min=0), logits.shape[1]) * actors[:, None]
-        smooth = targets * 0.9 + 0.005
-        binary = functional.binary_cross_entropy_with_logits(logits, smooth, reduction="none").sum(1)
+        targets = self._targets(batch, actors, logits.shape[1])
+        binary = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1)
         loss = (binary * torch.where(actors, 1.0, background)).sum() / actors.sum()
-        loss = loss + softmax * functional.cross_entropy(logits[actors], batch.labels[actors], label_smoothing=0.1)
+        likely = targets[actors] / targets[actors].sum(1, keepdim=True)
+        loss = loss + softmax * functional.cross_entropy(logits[actors], likely)
         hits = (logits[actors].argmax(1) == batch.labels[actors]).float().mean()
         figures = {"label loss": loss.item(), "accuracy": hits.item()}
         if self.teacher is not None:
@@ -71,6 +76,16 @@ class Student(nn.Module):
             figures["teacher loss"] = extra.item()
             loss = loss + distillation * extra
         return loss, figures
+
+    def _targets(self, batch: Batch, actors: Tensor, classes: int) -> Tensor:
+        """(boxes, classes): smoothed labels, mixed with the soft ones; all low for background."""
+        hot = functional.one_hot(batch.labels.clamp(min=0), classes) * actors[:, None]
+        targets = hot * 0.9 + 0.005
+        if self.soft and self.soft_labels is not None:
+            clips = batch.clips[batch.boxes[:, 0].long()]
+            mixed = torch.lerp(targets, self.soft_labels[clips], self.soft)
+            targets = torch.where(actors[:, None], mixed, targets)
+        return targets
 
     def groups(self, slow: float, new: float, decay: float) -> list[dict[str, object]]:
         """Optimiser groups: layers that start from Kinetics learn at rate `slow`, fresh ones at `new`."""
@@ -115,7 +130,7 @@ def scores(
     network: SlowFastTiny,
     store: FrameStore,
     clips: Sequence[JHMDBClip],
-    frames: int,
+    window: Window,
     size: tuple[int, int],
     trailing: bool = False,
 ) -> Tensor:
@@ -123,20 +138,20 @@ def scores(
     network.eval()
     found = []
     for clip in clips:
-        fast, box = evaluation_view(store, clip, frames, size, trailing)
+        fast, box = evaluation_view(store, clip, window, size, trailing)
         found.append(_score(network, fast, box))
     return torch.cat(found)
 
 
 @torch.inference_mode()
 def background_scores(
-    network: SlowFastTiny, store: FrameStore, clips: Sequence[JHMDBClip], frames: int, size: tuple[int, int]
+    network: SlowFastTiny, store: FrameStore, clips: Sequence[JHMDBClip], window: Window, size: tuple[int, int]
 ) -> Tensor:
     """Logits (n, C) of one random box per clip that hardly meets the actor; clips without room are left out."""
     network.eval()
     found = []
     for number, clip in enumerate(clips):
-        fast, actor = evaluation_view(store, clip, frames, size)
+        fast, actor = evaluation_view(store, clip, window, size)
         box = background_box(np.random.default_rng(number), actor.numpy(), min(size))
         if box is not None:
             found.append(_score(network, fast, torch.from_numpy(box)))

@@ -18,8 +18,9 @@ from sf_detect.models.slowfast_tiny import SlowFastTiny, initialise_from_i3d, sl
 from sf_detect.training.distillation import TEACHER_STAGES, TeacherMaps, prepare_teacher, teacher_file
 from sf_detect.training.export import export, load_shipped
 from sf_detect.training.jhmdb_tiny import Student, accuracy, background_scores, prefetch, recalibrate, scores
+from sf_detect.training.linear_head import soft_labels
 from sf_detect.training.loop import Schedule, Trainer
-from sf_detect.training.views import Augmentation, FrameStore, TrainingViews
+from sf_detect.training.views import Augmentation, FrameStore, TrainingViews, Window
 
 Say = Callable[[str], None]
 
@@ -50,13 +51,14 @@ class LossRecipe:
     distillation: float = 1.0
     softmax: float = 0.5
     background: float = 0.5
+    soft: float = 0.5
 
 
 @dataclass
 class AugmentationRecipe:
     """See `views.Augmentation`."""
 
-    size: int = 96
+    size: int = 128
     scale: list[float] = field(default_factory=lambda: [0.7, 1.0])
     speed: list[float] = field(default_factory=lambda: [0.8, 1.25])
     centred: float = 0.5
@@ -77,8 +79,9 @@ class Recipe:
         held_out: Fold (0 to 5) of the training clips to validate on, grouped by source; None trains on all.
         epochs: Length of the learning rate's schedule.
         stop_after: Epochs really run: early stopping.
-        frames: Fast frames of a training window, at the video's own rate of about 25 a second.
-        test_frames: Fast frames that the shipped model runs on: fewer, for speed.
+        frames: Fast frames of a training window.
+        test_frames: Fast frames that the shipped model runs on.
+        step: Video frames, of about 25 a second, from one fast frame to the next.
         short_side: Of test frames, in pixels.
     """
 
@@ -88,12 +91,13 @@ class Recipe:
     split: int = 1
     held_out: int | None = None
     seed: int = 0
-    epochs: int = 22
-    stop_after: int = 10
+    epochs: int = 12
+    stop_after: int = 12
     batch: int = 12
-    frames: int = 32
-    test_frames: int = 24
-    short_side: int = 112
+    frames: int = 12
+    test_frames: int = 12
+    step: int = 2
+    short_side: int = 160
     dropout: float = 0.4
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
     loss: LossRecipe = field(default_factory=LossRecipe)
@@ -114,6 +118,17 @@ class Work:
             folds = grouped_folds(self.train, 6)
             self.chosen = np.flatnonzero(folds != recipe.held_out)
             self.validation = [self.train[i] for i in np.flatnonzero(folds == recipe.held_out)]
+
+    @property
+    def rows(self) -> list[int]:
+        """Of each training clip among all clips of the data set."""
+        numbers = {clip.video_id: row for row, clip in enumerate(self.data.clips)}
+        return [numbers[clip.video_id] for clip in self.train]
+
+    @property
+    def window(self) -> Window:
+        """How test clips are sampled."""
+        return Window(self.recipe.test_frames, self.recipe.step)
 
     @property
     def checkpoint(self) -> Path:
@@ -153,7 +168,7 @@ def prepare(recipe: Recipe, say: Say) -> None:
         if done % 20 == 0 or done == total:
             say(f"teacher maps of {done} of {total} clips")
 
-    prepare_teacher(work.load_teacher(), work.train, work.folder, progress)
+    prepare_teacher(work.load_teacher(), work.data.clips, work.folder, progress, work.rows)
 
 
 def build(work: Work, views: TrainingViews) -> tuple[Student, Trainer]:
@@ -163,17 +178,20 @@ def build(work: Work, views: TrainingViews) -> tuple[Student, Trainer]:
         ConfigError: The teacher's maps are not there.
     """
     recipe = work.recipe
-    maps = None
+    maps, labels = None, None
     if recipe.loss.distillation:
         if not all(teacher_file(work.folder, stage).exists() for stage in TEACHER_STAGES):
             raise ConfigError(f"no teacher maps in {work.folder}; run `prepare` first, or set loss.distillation=0")
-        maps = TeacherMaps(work.folder)
+        maps = TeacherMaps(work.folder, work.rows)
+        labels = soft_labels(maps.maps["mixed_5c"], work.train, work.rows) if recipe.loss.soft else None
     torch.manual_seed(recipe.seed)
     network = slowfast_tiny(len(work.data.labels), folded=False, dropout=recipe.dropout)
     initialise_from_i3d(network, work.load_teacher())
     groups = [work.chosen[first::40][: recipe.batch].tolist() for first in range(10)]
     recalibrate(network, [views.batch(group, [recipe.seed, 99]) for group in groups if group])
-    student = Student(network, maps, recipe.loss.distillation, recipe.loss.softmax, recipe.loss.background)
+    student = Student(
+        network, maps, recipe.loss.distillation, recipe.loss.softmax, recipe.loss.background, recipe.loss.soft, labels
+    )
     o = recipe.optimiser
     optimiser = torch.optim.AdamW(student.groups(o.slow, o.new, o.weight_decay))
     steps = len(work.chosen) // recipe.batch
@@ -189,7 +207,7 @@ def train(recipe: Recipe, say: Say) -> Path:
     options = Augmentation(
         a.size, (a.scale[0], a.scale[1]), (a.speed[0], a.speed[1]), a.centred, a.colour, a.erase, a.box
     )
-    views = TrainingViews(store, work.train, recipe.frames, options)
+    views = TrainingViews(store, work.train, recipe.frames, recipe.step, options)
     student, trainer = build(work, views)
     network = trainer.average.model
     epochs = min(recipe.epochs, recipe.stop_after)
@@ -200,7 +218,7 @@ def train(recipe: Recipe, say: Say) -> Path:
         figures = trainer.epoch(prefetch(views, order, recipe.batch, [recipe.seed, epoch]))
         trainer.save(work.checkpoint, epoch + 1)
         if work.validation:
-            logits = scores(_network(network), store, work.validation, recipe.test_frames, work.size)
+            logits = scores(_network(network), store, work.validation, work.window, work.size)
             figures["validation"] = accuracy(logits, work.validation)
         text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
         say(f"epoch {epoch + 1} of {epochs}, {time.monotonic() - started:.0f} s: {text}")
@@ -220,12 +238,12 @@ def test(recipe: Recipe, weights: Path, say: Say) -> dict[str, float]:
     store, network = work.store(), load_shipped(weights, len(work.data.labels))
     found = {}
     for name, trailing in (("centred", False), ("trailing", True)):
-        logits = scores(network, store, work.test, recipe.test_frames, work.size, trailing)
+        logits = scores(network, store, work.test, work.window, work.size, trailing)
         found[name] = accuracy(logits, work.test)
         say(f"{name}: {found[name]:.4f} of {len(work.test)} clips")
         if not trailing:
             _per_class(work, logits, say)
-    background = background_scores(network, store, work.test, recipe.test_frames, work.size).sigmoid().amax(1)
+    background = background_scores(network, store, work.test, work.window, work.size).sigmoid().amax(1)
     say(f"boxes without actor: highest score above 0.5 in {(background > 0.5).float().mean():.3f} of {len(background)}")
     return found
 

@@ -23,7 +23,7 @@ class FrameStore:
         height: stored short side; J-HMDB is 4:3 throughout.
     """
 
-    def __init__(self, path: Path, clips: Sequence[JHMDBClip], height: int = 160) -> None:
+    def __init__(self, path: Path, clips: Sequence[JHMDBClip], height: int = 192) -> None:
         self.height, self.width = height, round(height * 4 / 3 / 2) * 2
         counts = [clip.num_frames for clip in clips]
         starts = np.concatenate([[0], np.cumsum(counts)])
@@ -58,7 +58,7 @@ class FrameStore:
 class Augmentation:
     """How training views differ from test views; see `data.augmentation`."""
 
-    size: int = 112
+    size: int = 128
     scale: tuple[float, float] = (0.7, 1.0)
     speed: tuple[float, float] = (0.8, 1.25)
     centred: float = 0.5
@@ -94,16 +94,34 @@ class Batch:
         return [self.fast[:, :, alpha - 1 :: alpha], self.fast]
 
 
+@dataclass(frozen=True)
+class Window:
+    """How a test clip is sampled: fast frames, and video frames from one to the next."""
+
+    frames: int
+    step: int = 1
+
+
 def to_input(images: np.ndarray) -> Tensor:
     """(..., T, H, W, 3) uint8 -> (..., 3, T, H, W) float in [-1, 1]; memory stays channels-last."""
     return torch.from_numpy(images).movedim(-1, -4).float().div_(127.5).sub_(1)
 
 
 class TrainingViews:
-    """Draws augmented views; view i of epoch e is the same in every run with the same seed."""
+    """Draws augmented views; view i of epoch e is the same in every run with the same seed.
 
-    def __init__(self, store: FrameStore, clips: Sequence[JHMDBClip], frames: int, options: Augmentation) -> None:
-        self.store, self.clips, self.frames, self.options = store, clips, frames, options
+    Args:
+        store: Decoded frames of at least `clips`.
+        clips: What views are drawn of.
+        frames: Fast frames of a view.
+        step: Video frames from one fast frame to the next.
+        options: How views differ.
+    """
+
+    def __init__(
+        self, store: FrameStore, clips: Sequence[JHMDBClip], frames: int, step: int, options: Augmentation
+    ) -> None:
+        self.store, self.clips, self.frames, self.step, self.options = store, clips, frames, step, options
 
     def batch(self, numbers: Sequence[int], seed: Sequence[int]) -> Batch:
         """The views of the clips called `numbers`."""
@@ -127,7 +145,9 @@ class TrainingViews:
         clip, o = self.clips[number], self.options
         keyframe = int(rng.integers(clip.num_frames))
         position = self.frames // 2 if rng.random() < o.centred else int(rng.integers(self.frames // 4, self.frames))
-        indices = aug.window_indices(clip.num_frames, keyframe, self.frames, position, rng.uniform(*o.speed))
+        indices = aug.window_indices(
+            clip.num_frames, keyframe, self.frames, position, self.step * rng.uniform(*o.speed)
+        )
         actor = self.store.scale_boxes(clip)[keyframe]
         view = aug.random_view(rng, self.store.width, self.store.height, actor, o.scale)
         images = view.images(self.store.clip(clip)[indices], o.size)
@@ -144,7 +164,7 @@ class TrainingViews:
 
 
 def evaluation_view(
-    store: FrameStore, clip: JHMDBClip, frames: int, size: tuple[int, int], trailing: bool = False
+    store: FrameStore, clip: JHMDBClip, window: Window, size: tuple[int, int], trailing: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The whole frame around the middle frame, or the window that ends with the last frame.
 
@@ -152,8 +172,8 @@ def evaluation_view(
         Fast input (3, T, H, W) and the box (4,) in its pixels.
     """
     keyframe = clip.num_frames - 1 if trailing else clip.num_frames // 2
-    position = frames - 1 if trailing else frames // 2
-    indices = aug.window_indices(clip.num_frames, keyframe, frames, position)
+    position = window.frames - 1 if trailing else window.frames // 2
+    indices = aug.window_indices(clip.num_frames, keyframe, window.frames, position, window.step)
     height, width = size
     images = aug.resize(store.clip(clip)[indices], width, height)
     box = clip.boxes[keyframe] * np.array([width / clip.width, height / clip.height] * 2)

@@ -1,0 +1,67 @@
+"""Inception-I3D as a detection backbone: RoIAlign on its last stage, one linear layer.
+
+Gu et al., "AVA", CVPR 2018, section 5, put boxes on I3D's features the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+from sf_detect.errors import ConfigError
+from sf_detect.models.inception_i3d import InceptionI3D, block_channels
+
+#: How regions are cut out of the last stage.
+ROI_OPTIONS: Mapping[str, Any] = {"output_size": 7, "sampling_ratio": 2, "aligned": True}
+STRIDE = 32
+
+
+class InceptionI3DDetector(nn.Module):
+    """Scores boxes on the features of Inception-I3D.
+
+    Args:
+        num_classes: C.
+        dropout: Probability of dropping a pooled feature before the classifier, in training.
+    """
+
+    def __init__(self, num_classes: int, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.backbone = InceptionI3D(0)
+        del self.backbone.classifier, self.backbone.dropout
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Linear(block_channels("mixed_5c"), num_classes)
+
+    def forward(self, pathways: Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
+        """Logits, before the activation.
+
+        Args:
+            pathways: One tensor (B, 3, T, H, W), float in [-1, 1]; T of 8 or more.
+            boxes: (N, 5) index into the batch and xyxy in input pixels, or None for the whole frame.
+
+        Returns:
+            (N, num_classes), or (B, num_classes) without boxes.
+
+        Raises:
+            ConfigError: More than one pathway.
+        """
+        if len(pathways) != 1:
+            raise ConfigError(f"Inception-I3D takes one pathway (B, 3, T, H, W), got {len(pathways)}")
+        maps = self.backbone.features(pathways[0])["mixed_5c"].mean(2)
+        if boxes is None:
+            pooled = maps.mean((2, 3))
+        else:
+            pooled = roi_align(maps, boxes.to(maps), spatial_scale=1 / STRIDE, **ROI_OPTIONS).mean((2, 3))
+        return self.projection(self.dropout(pooled))
+
+
+def i3d_detector(num_classes: int, **options: Any) -> InceptionI3DDetector:
+    """Inception-I3D with a RoI head."""
+    return InceptionI3DDetector(num_classes, **options)
+
+
+def backbone_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A classifier's state dict as the detector's, without the classifier's own head."""
+    return {f"backbone.{name}": tensor for name, tensor in state.items() if not name.startswith("classifier.")}
