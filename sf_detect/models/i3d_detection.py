@@ -1,4 +1,4 @@
-"""Inception-I3D as a detection backbone: RoIAlign on its last stage, one linear layer.
+"""Inception-I3D as a detection backbone: RoIAlign on its last two stages, one linear layer.
 
 Gu et al., "AVA", CVPR 2018, section 5, put boxes on I3D's features the same way.
 """
@@ -8,15 +8,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from sf_detect.errors import ConfigError
 from sf_detect.models.inception_i3d import InceptionI3D, block_channels
 
-#: How regions are cut out of the last stage.
-ROI_OPTIONS: Mapping[str, Any] = {"output_size": 7, "sampling_ratio": 2, "aligned": True}
-STRIDE = 32
+#: Stage -> pixels per cell. The last stage knows most, stage 4 sees finer.
+STRIDES: Mapping[str, int] = {"mixed_4f": 16, "mixed_5c": 32}
+NUM_FEATURES = 2 * block_channels("mixed_4f") + block_channels("mixed_5c")
+
+
+def pool_boxes(maps: Mapping[str, Tensor], boxes: Tensor | None) -> Tensor:
+    """Features (N, `NUM_FEATURES`) of boxes; of the whole frame (B, ...) without boxes.
+
+    Both stages' means over time, and the trend of stage 4: its second half's mean minus its first half's, which tells
+    an action from its reverse.
+
+    Args:
+        maps: By stage, (B, C, t, h, w).
+        boxes: (N, 5) index into the batch and xyxy in input pixels.
+    """
+    middle, last = maps["mixed_4f"], maps["mixed_5c"]
+    half = max(1, middle.shape[2] // 2)
+    trend = middle[:, :, -half:].mean(2) - middle[:, :, :half].mean(2)
+    pooled = []
+    for stage, x in (("mixed_4f", torch.cat([middle.mean(2), trend], 1)), ("mixed_5c", last.mean(2))):
+        if boxes is not None:
+            x = roi_align(x, boxes.to(x), 7, 1 / STRIDES[stage], sampling_ratio=2, aligned=True)
+        pooled.append(x.mean((2, 3)))
+    return torch.cat(pooled, 1)
 
 
 class InceptionI3DDetector(nn.Module):
@@ -32,7 +54,7 @@ class InceptionI3DDetector(nn.Module):
         self.backbone = InceptionI3D(0)
         del self.backbone.classifier, self.backbone.dropout
         self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(block_channels("mixed_5c"), num_classes)
+        self.projection = nn.Linear(NUM_FEATURES, num_classes)
 
     def forward(self, pathways: Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
         """Logits, before the activation.
@@ -49,12 +71,8 @@ class InceptionI3DDetector(nn.Module):
         """
         if len(pathways) != 1:
             raise ConfigError(f"Inception-I3D takes one pathway (B, 3, T, H, W), got {len(pathways)}")
-        maps = self.backbone.features(pathways[0])["mixed_5c"].mean(2)
-        if boxes is None:
-            pooled = maps.mean((2, 3))
-        else:
-            pooled = roi_align(maps, boxes.to(maps), spatial_scale=1 / STRIDE, **ROI_OPTIONS).mean((2, 3))
-        return self.projection(self.dropout(pooled))
+        maps = self.backbone.features(pathways[0], tuple(STRIDES))
+        return self.projection(self.dropout(pool_boxes(maps, boxes)))
 
 
 def i3d_detector(num_classes: int, **options: Any) -> InceptionI3DDetector:

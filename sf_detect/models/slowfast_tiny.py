@@ -3,8 +3,9 @@
 SlowFast (Feichtenhofer et al., ICCV 2019) leaves the backbone of its pathways open (section 3).  Here the Slow pathway
 is an Inception network, so that it can start from the public Kinetics weights of Inception-I3D, and the Fast pathway is
 a thin stack of convolutions at alpha times the frame rate, tied to the Slow pathway by time-strided convolutions that
-are concatenated before stages 3, 4 and 5.  No pathway downsamples time.  The head is the paper's: mean over time,
-RoIAlign, one linear layer, one sigmoid per action.
+are concatenated before stages 3, 4 and 5.  No pathway downsamples time.  The head is the paper's (RoIAlign, one linear
+layer, one sigmoid per action) with two additions: it sees the Slow pathway's stage 4 beside the last maps, and beside
+their mean over time their trend, newer minus older, which tells standing up from sitting down.
 
 Time.  Slow frame k is Fast frame alpha * k + alpha - 1: the newest of its group.  With `causal` every temporal
 convolution looks back only, so what the network says about a frame never changes when later frames arrive.
@@ -33,6 +34,9 @@ SLOW_BLOCKS = tuple(name for name in INCEPTION_BLOCKS if name != "mixed_5c")
 FAST_WIDTHS = (24, 32, 48, 64)
 LATERAL_WIDTHS = (64, 96, 88)
 LATERAL_BEFORE = ("mixed_3b", "mixed_4b", "mixed_5b")
+MIDDLE = "mixed_4f"
+#: Pixels per cell of the maps that the head sees.
+STRIDES: Mapping[str, int] = {"slow": 32, "fast": 32, "middle": 16}
 
 
 def stack_delayed(x: Tensor, frames: int, taps: int, causal: bool) -> Tensor:
@@ -212,25 +216,25 @@ class SlowFastTiny(nn.Module):
             ]
         )
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(channels + FAST_WIDTHS[-1], num_classes)
+        self.classifier = nn.Linear(2 * (channels + FAST_WIDTHS[-1] + block_channels(MIDDLE)), num_classes)
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.constant_(self.classifier.bias, -3.0)
 
-    def features(self, pathways: Sequence[Tensor], endpoints: Sequence[str] = ()) -> dict[str, Tensor]:
-        """Maps of the last stage, pooled over time, and of named Slow blocks, frame by frame.
+    def features(self, pathways: Sequence[Tensor]) -> dict[str, Tensor]:
+        """What the head sees, one map for each slow frame.
 
         Args:
             pathways: slow (B, 3, Ts, H, W) and fast (B, 3, alpha * Ts, H, W), float in [-1, 1].
-            endpoints: names of Slow blocks.
 
         Returns:
-            `slow` (B, C, h, w) and `fast` (B, C', h, w) at a 32nd of the input; each endpoint as (B, Ts, C, h, w).
+            `slow` (B, Ts, C, h, w), and `fast` (B, Ts, C', h, w), the mean over a slow frame's group, at a 32nd of the
+            input; `middle` (B, Ts, C'', 2h, 2w), the Slow pathway's stage 4.
 
         Raises:
             ConfigError: The pathways' frame counts do not fit together.
         """
         slow, fast = pathways
-        batch, ts, tf = slow.shape[0], slow.shape[2], fast.shape[2]
+        ts, tf = slow.shape[2], fast.shape[2]
         if tf != ALPHA * ts:
             raise ConfigError(
                 f"the fast pathway has {ALPHA} frames for each slow frame, so {ALPHA * ts} here; got {tf}"
@@ -238,8 +242,7 @@ class SlowFastTiny(nn.Module):
         x, y = _fold_time(slow), self.fast_time(self.fast_space(_fold_time(fast), tf), tf)
         x = pool_frames(self.slow_1a(x, ts), 3, 2)
         x = pool_frames(self.slow_2c(self.slow_2b(x, ts), ts), 3, 2)
-        found: dict[str, Tensor] = {}
-        level = 0
+        middle, level = x, 0
         for name, block in self.slow.items():
             if name in LATERAL_BEFORE:
                 if level:
@@ -248,18 +251,25 @@ class SlowFastTiny(nn.Module):
                 x = torch.cat([x, self.laterals[level](y, tf)], 1)
                 level += 1
             x = block(x, ts)
-            if name in endpoints:
-                found[name] = x.unflatten(0, (batch, ts))
-        found["slow"] = x.unflatten(0, (batch, ts)).mean(1)
-        found["fast"] = y.unflatten(0, (batch, tf)).mean(1)
-        return found
+            if name == MIDDLE:
+                middle = x
+        y = y.unflatten(0, (-1, ALPHA)).mean(1)
+        return {name: maps.unflatten(0, (-1, ts)) for name, maps in (("slow", x), ("fast", y), ("middle", middle))}
 
     def pool(self, maps: Mapping[str, Tensor], boxes: Tensor | None) -> Tensor:
-        """Features (N, C) of boxes, averaged over the region; of the whole map (B, C) without boxes."""
-        x = torch.cat([maps["slow"], maps["fast"]], 1)
-        if boxes is None:
-            return x.mean((2, 3))
-        return roi_align(x, boxes, 4, 1 / 32, sampling_ratio=2, aligned=True).mean((2, 3))
+        """Features (N, C) of boxes, averaged over the region; of the whole map (B, C) without boxes.
+
+        Args:
+            maps: As `features` returns them, of any number of slow frames.
+            boxes: (N, 5) index into the batch and xyxy in input pixels.
+        """
+        pooled = []
+        for name, stride in STRIDES.items():
+            x = torch.cat([maps[name].mean(1), trend(maps[name])], 1)
+            if boxes is not None:
+                x = roi_align(x, boxes, 128 // stride, 1 / stride, sampling_ratio=2, aligned=True)
+            pooled.append(x.mean((2, 3)))
+        return torch.cat(pooled, 1)
 
     def forward(self, pathways: Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
         """Logits, before the sigmoid.
@@ -282,6 +292,13 @@ class SlowFastTiny(nn.Module):
         return self.eval()
 
 
+def trend(maps: Tensor) -> Tensor:
+    """How maps (B, T, C, h, w) change over time: their sum, weighted from -1 for the oldest to 1 for the newest."""
+    frames = maps.shape[1]
+    weights = torch.linspace(-1, 1, frames, device=maps.device, dtype=maps.dtype) if frames > 1 else maps.new_zeros(1)
+    return torch.einsum("t,btchw->bchw", weights, maps) * (2 / (frames + 1))
+
+
 def _fold_time(clip: Tensor) -> Tensor:
     """(B, C, T, H, W) -> (B * T, C, H', W') channels-last, padded to multiples of 16 so that maps halve evenly."""
     frames = clip.permute(0, 2, 3, 4, 1).flatten(0, 1)
@@ -293,7 +310,7 @@ def _fold_time(clip: Tensor) -> Tensor:
 def slowfast_tiny(
     num_classes: int = 21, *, causal: bool = True, folded: bool = True, dropout: float = 0.0
 ) -> SlowFastTiny:
-    """The small SlowFast; 6 slow and 24 fast frames at 25 frames a second, short side 112 pixels; other sizes work."""
+    """The small SlowFast; 3 slow and 12 fast frames, 12.5 a second, short side 160 pixels; other sizes work."""
     return SlowFastTiny(num_classes, causal, folded, dropout)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from sf_detect.errors import ConfigError
 from sf_detect.models.slowfast import SlowFast
-from sf_detect.models.slowfast_tiny import SlowFastTiny
+from sf_detect.models.slowfast_tiny import STRIDES, SlowFastTiny
 from sf_detect.models.streaming_layers import remembering, streaming_twin
 
 APPROXIMATION = (
@@ -29,7 +29,7 @@ APPROXIMATION = (
     "no future frame here. Compare with --inference clip, or use a model trained with causal=True."
 )
 
-#: One map (1, C, h, w) per pathway, the mean over the frames of one slow step.
+#: Maps (1, C, h, w) that the head sees, each the mean over the frames of one slow step.
 StepMaps = list[Tensor]
 
 
@@ -140,15 +140,15 @@ class StreamingModel:
                 f"there are no scores before the first slow step of {self.step_frames} frames is complete, "
                 f"{0 if self._waiting is None else self._waiting.shape[1]} frames are waiting; push more first"
             )
-        maps = [torch.stack(list(pathway)).mean(0) for pathway in zip(*self._maps, strict=True)]
+        maps = [torch.stack(list(steps), 1) for steps in zip(*self._maps, strict=True)]
         if boxes is not None:
             if boxes.ndim != 2 or boxes.shape[1] != 4:
                 raise ConfigError(f"boxes have shape (N, 4): x1, y1, x2, y2 of one stream; got {tuple(boxes.shape)}")
             boxes = torch.cat([boxes.new_zeros(len(boxes), 1), boxes], 1).to(maps[0])
         network = self._network
         if isinstance(network, SlowFastTiny):
-            return network.classifier(network.pool({"slow": maps[0], "fast": maps[1]}, boxes))
-        return self._twin.head([x.unsqueeze(2) for x in maps], boxes)  # type: ignore[operator]
+            return network.classifier(network.pool(dict(zip(STRIDES, maps, strict=True)), boxes))
+        return self._twin.head([x.mean(1).unsqueeze(2) for x in maps], boxes)  # type: ignore[operator]
 
     @property
     def state_bytes(self) -> int:
@@ -178,9 +178,7 @@ class StreamingModel:
         return [[x.clone() for x in maps] for maps in zip(*by_step, strict=True)]
 
     def _tiny_steps(self, fast: Tensor) -> list[StepMaps]:
-        # One step at a time: the network's own mean over time is then the mean over that step.
-        found = [
-            self._twin.features([group[:, :, -1:], group])  # type: ignore[operator]
-            for group in fast.split(self.step_frames, 2)
-        ]
-        return [[maps["slow"], maps["fast"]] for maps in found]
+        slow = fast[:, :, self.step_frames - 1 :: self.step_frames]
+        found = self._twin.features([slow, fast])  # type: ignore[operator]
+        by_step = [found[name].unbind(1) for name in STRIDES]
+        return [[x.clone() for x in maps] for maps in zip(*by_step, strict=True)]

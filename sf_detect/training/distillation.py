@@ -154,8 +154,8 @@ class DistillationLoss(nn.Module):
         self.inner, self.last = inner, last
 
     def forward(self, maps: dict[str, Tensor], teacher: TeacherMaps, batch: Batch) -> Tensor:
-        middle = maps["mixed_4f"].mean(1)
-        last = torch.cat([maps["slow"], maps["fast"]], 1)
+        middle = maps["middle"].mean(1)
+        last = torch.cat([maps["slow"], maps["fast"]], 2).mean(1)
         goal_middle = teacher(batch, "mixed_4f", middle.shape[-1], 16)
         goal_last = teacher(batch, "mixed_5c", last.shape[-1], 32)
         loss = self.inner * relative_error(middle, goal_middle)

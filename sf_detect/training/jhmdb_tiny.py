@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from sf_detect.data.augmentation import background_box
 from sf_detect.data.jhmdb import JHMDBClip
-from sf_detect.models.slowfast_tiny import ALPHA, SlowFastTiny
+from sf_detect.models.inception_i3d import block_channels
+from sf_detect.models.slowfast_tiny import ALPHA, FAST_WIDTHS, SLOW_BLOCKS, SlowFastTiny
 from sf_detect.training.distillation import DistillationLoss, TeacherMaps
 from sf_detect.training.views import Batch, FrameStore, TrainingViews, Window, evaluation_view
 
@@ -44,7 +45,7 @@ class Student(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.teacher = network, teacher
-        self.distillation = DistillationLoss(network.classifier.in_features)
+        self.distillation = DistillationLoss(block_channels(SLOW_BLOCKS[-1]) + FAST_WIDTHS[-1])
         self.weights = (distillation, softmax, background)
         self.soft, self.soft_labels = soft, soft_labels
         for name in FROZEN:
@@ -61,7 +62,7 @@ class Student(nn.Module):
         """Loss of a batch and figures for the log."""
         distillation, softmax, background = self.weights
         network = self.network
-        maps = network.features(batch.pathways(ALPHA), ("mixed_4f",))
+        maps = network.features(batch.pathways(ALPHA))
         logits = network.classifier(network.dropout(network.pool(maps, batch.boxes)))
         actors = batch.labels >= 0
         targets = self._targets(batch, actors, logits.shape[1])

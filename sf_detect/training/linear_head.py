@@ -6,36 +6,37 @@ fold) is a better target for a small network than the bare label: it knows which
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.ops import roi_align
 
 from sf_detect.data.jhmdb import JHMDBClip, grouped_folds
-from sf_detect.models.i3d_detection import ROI_OPTIONS
+from sf_detect.models.i3d_detection import pool_boxes
 from sf_detect.training.distillation import TEACHER_SIZE, TEACHER_STAGES, whole_cells
 
-STAGE = "mixed_5c"
 FOLDS = 6
 
 
-def box_features(maps: npt.NDArray[np.floating], num_frames: int, boxes: npt.NDArray[np.floating]) -> Tensor:
-    """Features (N, C) of boxes: the mean over time, RoIAlign, the mean over the region, as in `InceptionI3DDetector`.
+def box_features(maps: Mapping[str, npt.NDArray[np.floating]], num_frames: int, boxes: npt.ArrayLike) -> Tensor:
+    """Features (N, C) of boxes, as `InceptionI3DDetector` pools them.
 
     Args:
-        maps: (t, h, w, C) of one clip, as `prepare_teacher` stored them; cells after the clip's end are not looked at.
+        maps: By stage, (t, h, w, C) of one clip, as `prepare_teacher` stored them; cells after the clip's end are not
+            looked at.
         num_frames: Of the clip.
         boxes: (N, 4) xyxy, pixels of the teacher's input.
     """
-    period, pixels = TEACHER_STAGES[STAGE]
-    cells = whole_cells(num_frames) // period
-    mean = torch.from_numpy(maps[:cells].astype(np.float32).mean(0)).permute(2, 0, 1)[None]
-    rois = torch.from_numpy(np.concatenate([np.zeros((len(boxes), 1)), boxes], 1).astype(np.float32))
-    return roi_align(mean, rois, spatial_scale=1 / pixels, **ROI_OPTIONS).mean((2, 3))
+    boxes = torch.as_tensor(np.asarray(boxes, np.float32))
+    rois = torch.cat([torch.zeros(len(boxes), 1), boxes], 1)
+    found = {}
+    for stage, (period, _) in TEACHER_STAGES.items():
+        cells = maps[stage][: whole_cells(num_frames) // period].astype(np.float32)
+        found[stage] = torch.from_numpy(cells).permute(3, 0, 1, 2)[None]
+    return pool_boxes(found, rois)
 
 
 def scaled_boxes(clip: JHMDBClip) -> npt.NDArray[np.float64]:
@@ -55,7 +56,7 @@ def fit_linear(features: Tensor, targets: Tensor, decay: float = 0.03, negatives
     """
     classes = int(targets.max()) + 1
     everything = features if negatives is None else torch.cat([features, negatives])
-    mean, scale = everything.mean(0), everything.std()
+    mean, scale = everything.mean(0), everything.std(0) + everything.std()
     x = (everything - mean) / scale
     hot = functional.pad(functional.one_hot(targets, classes).float(), (0, 0, 0, len(x) - len(features)))
     layer = nn.Linear(features.shape[1], classes)
@@ -80,18 +81,20 @@ def fit_linear(features: Tensor, targets: Tensor, decay: float = 0.03, negatives
     return layer.requires_grad_(False)
 
 
-def soft_labels(maps: npt.NDArray[np.floating], clips: Sequence[JHMDBClip], rows: Sequence[int]) -> Tensor:
+def soft_labels(
+    maps: Mapping[str, npt.NDArray[np.floating]], clips: Sequence[JHMDBClip], rows: Sequence[int]
+) -> Tensor:
     """Probabilities (clips, classes) that heads give which were fitted on clips of other sources.
 
     Args:
-        maps: (all clips, t, h, w, C) of `STAGE`.
+        maps: By stage, (all clips, t, h, w, C).
         clips: The training clips.
         rows: Their rows in `maps`.
     """
     found = []
     for clip, row in zip(clips, rows, strict=True):
         middle = scaled_boxes(clip)[clip.num_frames // 2][None]
-        found.append(box_features(maps[row], clip.num_frames, middle))
+        found.append(box_features({stage: stored[row] for stage, stored in maps.items()}, clip.num_frames, middle))
     features, targets = torch.cat(found), torch.tensor([clip.label for clip in clips])
     folds = torch.from_numpy(grouped_folds(list(clips), FOLDS))
     probabilities = torch.zeros(len(clips), int(targets.max()) + 1)

@@ -183,7 +183,7 @@ def build(work: Work, views: TrainingViews) -> tuple[Student, Trainer]:
         if not all(teacher_file(work.folder, stage).exists() for stage in TEACHER_STAGES):
             raise ConfigError(f"no teacher maps in {work.folder}; run `prepare` first, or set loss.distillation=0")
         maps = TeacherMaps(work.folder, work.rows)
-        labels = soft_labels(maps.maps["mixed_5c"], work.train, work.rows) if recipe.loss.soft else None
+        labels = soft_labels(maps.maps, work.train, work.rows) if recipe.loss.soft else None
     torch.manual_seed(recipe.seed)
     network = slowfast_tiny(len(work.data.labels), folded=False, dropout=recipe.dropout)
     initialise_from_i3d(network, work.load_teacher())

@@ -79,14 +79,8 @@ def whole(network, frames: torch.Tensor, window: int, boxes: torch.Tensor | None
         features = [x[:, :, -min(window, steps) * (x.shape[2] // steps) :] for x in network.features(pathways)]
         return network.head(features, rows)
     fast = fast[:, :, : fast.shape[2] // 4 * 4]
-    pooled = {"slow": [], "fast": []}  # means over time of every prefix: differences give the means of single steps
-    for steps in range(1, fast.shape[2] // 4 + 1):
-        maps = network.features([fast[:, :, 3 : 4 * steps : 4], fast[:, :, : 4 * steps]])
-        for name in pooled:
-            pooled[name].append(maps[name] * steps)
-    total = len(pooled["slow"])
-    first = max(0, total - window)
-    maps = {n: (x[-1] - (x[first - 1] if first else 0)) / (total - first) for n, x in pooled.items()}
+    maps = network.features([fast[:, :, 3::4], fast])
+    maps = {name: x[:, -window:] for name, x in maps.items()}
     return network.classifier(network.pool(maps, rows))
 
 
