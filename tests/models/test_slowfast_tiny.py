@@ -5,6 +5,7 @@ from sf_detect.errors import ConfigError
 from sf_detect.models.inception_i3d import InceptionI3D, Unit3D
 from sf_detect.models.slowfast_tiny import (
     ALPHA,
+    STRIDES,
     FrameConv,
     deflate,
     initialise_from_i3d,
