@@ -101,10 +101,13 @@ def load_model(
         WeightsError: The file can't be read, fetched or does not fit, or there is none.
         ConfigError: The device is not there, or the network has no such option.
     """
+    from sf_detect.weights.fetching import fetch_model
     from sf_detect.weights.zoo import entry, load_network
 
     check_device(device)
-    return load_network(name, _weights_file(entry(name), weights), device, **options)
+    chosen = entry(name)
+    backbone = None if chosen.backbone is None else fetch_model(entry(chosen.backbone))
+    return load_network(name, _weights_file(chosen, weights), device, backbone, **options)
 
 
 def _weights_file(entry: ZooEntry, weights: str | os.PathLike[str] | None) -> Path:
@@ -159,7 +162,7 @@ def build_streaming_predictor(config: RunConfig | None = None) -> StreamingPredi
 
 def _predictor_parts(config: RunConfig) -> dict[str, Any]:
     from sf_detect.labels import label_set
-    from sf_detect.weights.trained import read_trained
+    from sf_detect.weights.trained import read_thresholds, read_trained
     from sf_detect.weights.zoo import entry
 
     weights = config.model.weights
@@ -172,6 +175,7 @@ def _predictor_parts(config: RunConfig) -> dict[str, Any]:
         )
     labels = label_set(chosen.labels) if own is None else own.labels
     check_device(config.device)
+    file = weights or chosen.shipped
     padding = {} if config.model.causal is None else {"causal": config.model.causal}
     network = load_model(chosen.name, weights, config.device, **padding) if own is None else own.load(config.device)
     return {
@@ -182,6 +186,7 @@ def _predictor_parts(config: RunConfig) -> dict[str, Any]:
         "activation": chosen.activation,
         "device": config.device,
         "name": chosen.name if own is None else Path(own.path).stem,
+        "thresholds": None if file is None else read_thresholds(file),
         # AVA's format counts classes from 1; sets of our own that count from 0 are shifted.
         "label_ids": [i + 1 for i in labels.ids] if min(labels.ids) == 0 else labels.ids,
     }

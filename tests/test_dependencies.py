@@ -17,7 +17,7 @@ ALLOWED = {
     "detection": {"weights"},  # detectors fetch their own weights
     "models": {"weights"},
     "weights": {"models"},  # the zoo table binds builders
-    "training": {"data", "models", "evaluation", "weights", "video"},  # video: optical flow
+    "training": {"data", "models", "evaluation", "weights", "detection", "tracking", "video"},  # video: optical flow
 }
 COMPOSITION = {"build", "cli", "commands", "annotate", "batch"}
 HEAVY = {

@@ -24,7 +24,8 @@ def pool_boxes(maps: Mapping[str, Tensor], boxes: Tensor | None) -> Tensor:
     """Features (N, `NUM_FEATURES`) of boxes; of the whole frame (B, ...) without boxes.
 
     Both stages' means over time, and the trend of stage 4: its second half's mean minus its first half's, which tells
-    an action from its reverse.
+    an action from its reverse. Of every feature the (signed) square root is taken, so that few strong channels do not
+    outweigh the many weak ones.
 
     Args:
         maps: By stage, (B, C, t, h, w).
@@ -38,7 +39,8 @@ def pool_boxes(maps: Mapping[str, Tensor], boxes: Tensor | None) -> Tensor:
         if boxes is not None:
             x = roi_align(x, boxes.to(x), 7, 1 / STRIDES[stage], sampling_ratio=2, aligned=True)
         pooled.append(x.mean((2, 3)))
-    return torch.cat(pooled, 1)
+    features = torch.cat(pooled, 1)
+    return features.sign() * features.abs().sqrt()
 
 
 class InceptionI3DDetector(nn.Module):

@@ -2,126 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sf_detect.data.augmentation import window_indices
-from sf_detect.data.jhmdb import JHMDBClip, read_frames
+from sf_detect.data.jhmdb import JHMDB, JHMDBClip
+from sf_detect.errors import MissingExtraError
+from sf_detect.evaluation.confusion import confusion
 from sf_detect.evaluation.mean_ap import FrameBoxes, MeanAP, frame_map
-from sf_detect.interfaces import ActionModel, PersonDetector
-from sf_detect.labels import LabelMap
+from sf_detect.evaluation.plots import plot_confusion
+from sf_detect.interfaces import ActionModel
+from sf_detect.labels import LabelMap, label_set
+from sf_detect.models.predictor import ActionPredictor, Preprocessing
 from sf_detect.structures import Clip, Detections
+from sf_detect.training.jhmdb_persons import detect_persons, tracked
 from sf_detect.training.views import FrameStore
+from sf_detect.weights.fetching import fetch_model
+from sf_detect.weights.trained import read_thresholds
+from sf_detect.weights.zoo import entry, load_network
 
-#: Frames from one look of the detector to the next: 0.24 s, as `sf-detect run` does it.
-DETECTION_STEP = 6
 #: Frames from one window of the action model to the next.
 WINDOW_STEP = 6
+#: A window that covers this share of a video serves all of it.
+MOST = 0.75
+#: Persons are kept from this score on, since average precision asks for recall; and from this one as `run` does.
+LEAST_PERSON, USUAL_PERSON = 0.05, 0.4
 
-Track = Callable[[Sequence[Detections], Sequence[float], int], list[Detections]]
 
+def load_predictor(name: str, weights: Path | None = None) -> ActionPredictor:
+    """A detection model of the zoo with its preprocessing and thresholds.
 
-def tracked(detected: Mapping[int, Detections], num_frames: int, new_track_score: float) -> list[Detections]:
-    """Persons on every frame of a clip: detections tracked by ByteTrack, boxes in between interpolated.
-
-    Args:
-        detected: By frame number; the first and the last frame are among them.
-        num_frames: Of the clip.
-        new_track_score: Least score to start a track.
+    Raises:
+        WeightsError: Its weights can't be read or fetched, or do not fit.
     """
-    from sf_detect.tracking import ByteTrack, interpolate
-
-    tracker, found = ByteTrack(new_track_score=new_track_score), {}
-    for frame, persons in sorted(detected.items()):
-        found[frame] = tracker.update(persons, frame / 25)
-    looks = sorted(found)
-    frames = []
-    for frame in range(num_frames):
-        before = max(look for look in looks if look <= frame)
-        after = min((look for look in looks if look > frame), default=before)
-        if after == before:
-            frames.append(found[before])
-        else:
-            frames.append(interpolate(found[before], before / 25, found[after], after / 25, frame / 25))
-    return frames
+    chosen = entry(name)
+    file = fetch_model(chosen) if weights is None else weights
+    backbone = None if chosen.backbone is None else fetch_model(entry(chosen.backbone))
+    preprocessing = Preprocessing(chosen.short_side, chosen.mean, chosen.std, slow_index=chosen.slow_index)
+    return ActionPredictor(
+        load_network(name, file, backbone=backbone),
+        chosen.clip_spec,
+        label_set(chosen.labels).names,
+        preprocessing,
+        activation=chosen.activation,
+        name=name,
+        thresholds=read_thresholds(file),
+    )
 
 
-def detect_persons(
-    clips: Sequence[JHMDBClip], detector: PersonDetector, path: Path, say: Callable[[str], None]
-) -> dict[str, dict[int, Detections]]:
-    """Detections on every `DETECTION_STEP`-th and the last frame of each clip, kept in a file for the next time."""
-    known: dict[str, npt.NDArray[np.float32]] = dict(np.load(path)) if path.exists() else {}
-    for number, clip in enumerate(clips):
-        wanted = sorted({*range(0, clip.num_frames, DETECTION_STEP), clip.num_frames - 1})
-        if f"{clip.video_id}|{wanted[-1]}" in known:
-            continue
-        for frame, image in enumerate(read_frames(clip, clip.width, clip.height)):
-            if frame in wanted:
-                found = detector([image])[0]
-                known[f"{clip.video_id}|{frame}"] = np.concatenate([found.boxes, found.scores[:, None]], 1)
-        if number % 50 == 49:
-            _store(path, known)
-            say(f"persons of {number + 1} of {len(clips)} clips")
-    _store(path, known)
-    result: dict[str, dict[int, Detections]] = {clip.video_id: {} for clip in clips}
-    for key, rows in known.items():
-        video, _, frame_number = key.rpartition("|")
-        if video in result:
-            result[video][int(frame_number)] = Detections(rows[:, :4], rows[:, 4])
-    return result
+def windows(model: ActionModel, clip: JHMDBClip) -> list[tuple[int, int]]:
+    """First and last (excluded) frame of the parts whose persons share one window of the action model.
 
-
-def _store(path: Path, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
-
-
-def windows(model: ActionModel, store: FrameStore, clip: JHMDBClip, persons: Sequence[Detections]) -> Iterator[Clip]:
-    """Clips around every `WINDOW_STEP`-th frame (one in the middle where the model's clip is longer than the video).
-
-    Each holds the persons of the frames that are nearest to its keyframe, frame after frame.
+    One part where the model's clip covers nearly all of the video, else one every `WINDOW_STEP` frames.
     """
-    spec, images = model.clip_spec, store.clip(clip)
-    whole = spec.num_frames * spec.sampling_rate >= clip.num_frames
+    spec = model.clip_spec
+    whole = spec.num_frames * spec.sampling_rate >= MOST * clip.num_frames
     step = clip.num_frames if whole else WINDOW_STEP
-    for first in range(0, clip.num_frames, step):
-        last = min(first + step, clip.num_frames)
+    return [(first, min(first + step, clip.num_frames)) for first in range(0, clip.num_frames, step)]
+
+
+def cut(
+    model: ActionModel, store: FrameStore, clip: JHMDBClip, keyframe: int, persons: Detections, position: int
+) -> Clip:
+    """The model's clip in which `keyframe` is frame number `position`."""
+    spec = model.clip_spec
+    indices = window_indices(clip.num_frames, keyframe, spec.num_frames, position, float(spec.sampling_rate))
+    return Clip(store.clip(clip)[indices], indices / 25, keyframe / 25, persons, (clip.height, clip.width))
+
+
+@dataclass(frozen=True, eq=False)
+class ClipScores:
+    """Scores of one clip: (persons of all frames, C) frame after frame, and (windows, C) of the actor's true boxes."""
+
+    persons: npt.NDArray[np.float32]
+    actor: npt.NDArray[np.float32]
+
+
+def score_frames(model: ActionModel, store: FrameStore, clip: JHMDBClip, persons: Sequence[Detections]) -> ClipScores:
+    """Scores everybody in every window of a clip; the actor by the true box of each window's keyframe."""
+    found, actor, half = [], [], model.clip_spec.num_frames // 2
+    for first, last in windows(model, clip):
         keyframe = (first + last) // 2
-        indices = window_indices(
-            clip.num_frames, keyframe, spec.num_frames, spec.num_frames // 2, float(spec.sampling_rate)
-        )
-        mine = persons[first:last]
-        boxes = np.concatenate([p.boxes for p in mine])
-        together = Detections(boxes, np.concatenate([p.scores for p in mine]))
-        yield Clip(images[indices], indices / 25, keyframe / 25, together, (clip.height, clip.width))
+        boxes = np.concatenate([*(p.boxes for p in persons[first:last]), clip.boxes[keyframe][None]])
+        together = Detections(boxes, np.ones(len(boxes), np.float32))
+        scores = model([cut(model, store, clip, keyframe, together, half)])[0].scores
+        found.append(scores[:-1])
+        actor.append(scores[-1])
+    return ClipScores(np.concatenate(found), np.stack(actor))
 
 
-def score_frames(
-    model: ActionModel, store: FrameStore, clip: JHMDBClip, persons: Sequence[Detections]
+def middle_score(
+    model: ActionModel, store: FrameStore, clip: JHMDBClip, trailing: bool = False
 ) -> npt.NDArray[np.float32]:
-    """Action scores (all persons of all frames, C), frame after frame."""
-    return np.concatenate([found.scores for found in model(list(windows(model, store, clip, persons)))])
-
-
-def middle_scores(
-    model: ActionModel, store: FrameStore, clips: Sequence[JHMDBClip], trailing: bool = False
-) -> npt.NDArray[np.float32]:
-    """Scores (clips, C) of the actor's true box on the middle frame, or on the last one with the window before it."""
-    spec, found = model.clip_spec, []
-    for clip in clips:
-        keyframe = clip.num_frames - 1 if trailing else clip.num_frames // 2
-        position = spec.num_frames - 1 if trailing else spec.num_frames // 2
-        indices = window_indices(clip.num_frames, keyframe, spec.num_frames, position, float(spec.sampling_rate))
-        actor = Detections(clip.boxes[keyframe][None], np.ones(1, np.float32))
-        frames = store.clip(clip)[indices]
-        cut = Clip(frames, indices / 25, keyframe / 25, actor, (clip.height, clip.width))
-        found.append(model([cut])[0].scores[0])
-    return np.stack(found)
+    """Scores (C,) of the actor's true box on the middle frame, or on the last one with the window before it."""
+    frames = model.clip_spec.num_frames
+    keyframe, position = (clip.num_frames - 1, frames - 1) if trailing else (clip.num_frames // 2, frames // 2)
+    actor = Detections(clip.boxes[keyframe][None], np.ones(1, np.float32))
+    return model([cut(model, store, clip, keyframe, actor, position)])[0].scores[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +118,8 @@ class FrameScores:
         boxes: (N, 4) xyxy pixels.
         persons: (N,) scores of the detector.
         actions: (N, C) scores of the model.
+        actors: (clips, C) scores of the true box on the middle frame.
+        clip_actors: (clips, C) mean scores of the true boxes in all windows of the clip.
     """
 
     truth: FrameBoxes
@@ -142,6 +128,20 @@ class FrameScores:
     boxes: npt.NDArray[np.float64]
     persons: npt.NDArray[np.float64]
     actions: npt.NDArray[np.float64]
+    actors: npt.NDArray[np.float64]
+    clip_actors: npt.NDArray[np.float64]
+
+    def confident(self, threshold: float) -> FrameScores:
+        """Without persons whom the detector scored lower."""
+        keep = self.persons >= threshold
+        return replace(
+            self,
+            video=self.video[keep],
+            frame=self.frame[keep],
+            boxes=self.boxes[keep],
+            persons=self.persons[keep],
+            actions=self.actions[keep],
+        )
 
     def mean_ap(self, labels: Sequence[str], how: str, weigh: bool = True) -> MeanAP:
         """Frame-mAP at IoU 0.5.
@@ -179,25 +179,110 @@ def frame_scores(
         persons: By video, one `Detections` a frame.
         say: Told about progress.
     """
-    parts: list[tuple[npt.NDArray[np.generic], ...]] = []
-    truths: list[tuple[npt.NDArray[np.generic], ...]] = []
+    columns: list[list[npt.NDArray[np.generic]]] = [[] for _ in range(5)]
+    truths: list[list[npt.NDArray[np.generic]]] = [[] for _ in range(5)]
+    actors, clip_actors = [], []
     for number, clip in enumerate(clips):
         mine, n = persons[clip.video_id], clip.num_frames
-        truths.append((np.full(n, number), np.arange(n), np.full(n, clip.label), clip.boxes, np.ones(n)))
         frames = np.repeat(np.arange(n), [len(p) for p in mine])
-        if len(frames):
-            boxes, scores = np.concatenate([p.boxes for p in mine]), np.concatenate([p.scores for p in mine])
-            actions = score_frames(model, store, clip, mine)
-            parts.append((np.full(len(frames), number), frames, boxes, scores, actions))
+        boxes, weights = np.concatenate([p.boxes for p in mine]), np.concatenate([p.scores for p in mine])
+        scores = score_frames(model, store, clip, mine)
+        single = len(scores.actor) == 1  # its window is that of the middle frame
+        actors.append(scores.actor[0] if single else middle_score(model, store, clip))
+        clip_actors.append(scores.actor.mean(0))
+        row = (np.full(len(frames), number), frames, boxes, weights, scores.persons)
+        for column, values in zip(columns, row, strict=True):
+            column.append(values)
+        truth = (np.full(n, number), np.arange(n), np.full(n, clip.label), clip.boxes.astype(np.float64), np.ones(n))
+        for column, values in zip(truths, truth, strict=True):
+            column.append(values)
         if number % 50 == 49:
             say(f"actions of {number + 1} of {len(clips)} clips")
-    truth = [np.concatenate(column) for column in zip(*truths, strict=True)]
-    video, frame, boxes, scores, actions = (np.concatenate(column) for column in zip(*parts, strict=True))
+    video, frame, box, weight, action = (np.concatenate(column) for column in columns)
     return FrameScores(
-        FrameBoxes(truth[0], truth[1], truth[2], truth[3].astype(np.float64), truth[4]),
-        video,
-        frame,
-        boxes.astype(np.float64),
-        scores.astype(np.float64),
-        actions.astype(np.float64),
+        FrameBoxes(*(np.concatenate(column) for column in truths)),  # type: ignore[arg-type]
+        video.astype(np.int64),
+        frame.astype(np.int64),
+        box.astype(np.float64),
+        weight.astype(np.float64),
+        action.astype(np.float64),
+        np.stack(actors).astype(np.float64),
+        np.stack(clip_actors).astype(np.float64),
     )
+
+
+def measure(
+    name: str,
+    weights: Path | None,
+    data: JHMDB,
+    split: int,
+    folder: Path,
+    say: Callable[[str], None],
+    trailing: bool = False,
+    tile: str = "auto",
+) -> dict[str, Any]:
+    """Everything that a model card of J-HMDB states, also written to `folder` as JSON and a picture.
+
+    Args:
+        name: Of the zoo.
+        weights: A file; None takes what ships.
+        data: J-HMDB.
+        split: Whose test side is measured.
+        folder: For decoded frames, detections and results.
+        say: Told about progress.
+        trailing: Measure the window that ends with the last frame too, what a live run sees.
+        tile: The detector's mode, see `detection.tiling`.
+    """
+    from sf_detect.detection import build_detector
+
+    clips = data.split(split, "test")
+    model = load_predictor(name, weights)
+    store = FrameStore(folder / "frames.npy", data.clips)
+    detector = build_detector("ssdlite_person", score_threshold=LEAST_PERSON, tile=tile)
+    detected = detect_persons(clips, detector, folder / f"persons_{tile}.npz", say)  # type: ignore[arg-type]
+    persons = {c.video_id: tracked(detected[c.video_id], c.num_frames, LEAST_PERSON) for c in clips}
+    found = frame_scores(model, store, clips, persons, say)
+    labels = np.array([clip.label for clip in clips])
+    result: dict[str, Any] = {"model": name, "split": split, "clips": len(clips)}
+    result["clip_accuracy"] = float((found.actors.argmax(1) == labels).mean())
+    result["clip_accuracy_of_all_windows"] = float((found.clip_actors.argmax(1) == labels).mean())
+    if trailing:
+        last = np.stack([middle_score(model, store, clip, trailing=True) for clip in clips])
+        result["clip_accuracy_trailing"] = float((last.argmax(1) == labels).mean())
+    for how in ("act", "yowo"):
+        result[f"frame_map_{how}"] = found.mean_ap(data.labels, how).mean_ap
+        usual = found.confident(USUAL_PERSON)
+        result[f"frame_map_{how}_persons_from_{USUAL_PERSON}"] = usual.mean_ap(data.labels, how).mean_ap
+    result["per_class_ap"] = found.mean_ap(data.labels, "act").per_class
+    result |= _labelled(found.actors, labels, np.asarray(model.thresholds))
+    matrix = confusion(labels, found.actors.argmax(1), len(data.labels))
+    result["confusion"] = matrix.tolist()
+    _report(result, say)
+    path = folder / f"test_{name}_split{split}.json"
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(result, indent=1) + "\n")
+    partial.replace(path)
+    with suppress(MissingExtraError):
+        plot_confusion(matrix, data.labels, path.with_suffix(".png"))
+    np.savez(path.with_suffix(".npz"), actors=found.actors, labels=labels)
+    say(f"wrote {path}")
+    return result
+
+
+def _labelled(
+    scores: npt.NDArray[np.float64], labels: npt.NDArray[np.integer], thresholds: npt.NDArray[np.floating]
+) -> dict[str, float]:
+    """What the thresholds do: how many actors get their best label, and how many rightly."""
+    best = scores.argmax(1)
+    said = scores[np.arange(len(scores)), best] >= thresholds[best]
+    right = float((best == labels)[said].mean()) if said.any() else float("nan")
+    own = scores[np.arange(len(scores)), labels]
+    return {"labelled": float(said.mean()), "labelled_right": right, "median_true_score": float(np.median(own))}
+
+
+def _report(result: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    for key, value in result.items():
+        if isinstance(value, float):
+            say(f"{key}: {value:.4f}")
+    for label, ap in result["per_class_ap"].items():
+        say(f"  AP {label:<16}{ap:.3f}")

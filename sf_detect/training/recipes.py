@@ -10,9 +10,10 @@ from typing import Any
 
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.training import clips
+from sf_detect.training import i3d_jhmdb as i3d
 from sf_detect.training import recipe as tiny
 from sf_detect.training.clips_recipe import ClipsRecipe
-from sf_detect.weights import zoo
+from sf_detect.training.jhmdb_test import measure
 
 Say = Callable[[str], None]
 
@@ -44,15 +45,25 @@ def _train_tiny(recipe: tiny.Recipe, say: Say) -> Path:
     return tiny.train(recipe, say)
 
 
-def _test_tiny(recipe: tiny.Recipe, weights: Path | None, say: Say) -> dict[str, float]:
-    weights = weights or zoo.entry("slowfast_tiny_jhmdb").shipped
-    assert weights is not None
-    return tiny.test(recipe, weights, say)
+def _test_tiny(recipe: tiny.Recipe, weights: Path | None, say: Say) -> dict[str, Any]:
+    work = tiny.Work(recipe)
+    return measure("slowfast_tiny_jhmdb", weights, work.data, recipe.split, work.folder, say, trailing=True)
+
+
+def _train_i3d(recipe: i3d.I3DRecipe, say: Say) -> Path:
+    _one_process("i3d_jhmdb")
+    return i3d.train(recipe, say)
+
+
+def _test_i3d(recipe: i3d.I3DRecipe, weights: Path | None, say: Say) -> dict[str, Any]:
+    work = tiny.Work(recipe.as_tiny())
+    return measure("i3d_jhmdb", weights, work.data, recipe.split, work.folder, say, tile=recipe.tile)
 
 
 RECIPES: dict[str, RecipeKind] = {
     "clips": RecipeKind(ClipsRecipe, clips.train, clips.test),
     "slowfast_tiny_jhmdb": RecipeKind(tiny.Recipe, _train_tiny, _test_tiny),
+    "i3d_jhmdb": RecipeKind(i3d.I3DRecipe, _train_i3d, _test_i3d),
 }
 """Every kind of recipe by the name that configs give in their key `recipe`."""
 

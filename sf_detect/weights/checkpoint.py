@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from sf_detect.errors import WeightsFormatError, WeightsMismatchError
 from sf_detect.weights import naming
+from sf_detect.weights.quantised import dequantise
 
 _COUNTER = ".num_batches_tracked"
 _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -278,7 +279,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise WeightsFormatError(f"{path} is not readable as safetensors: {error}. {_EXPECTED}.") from error
-    state, _, notes = _under_our_names(state)
+    state, _, notes = _under_our_names(dequantise(state))
     epoch = metadata.get("epoch", "")
     return Checkpoint(state, "safetensors", int(epoch) if epoch.isdigit() else None, tuple(notes), metadata, str(path))
 

@@ -101,6 +101,12 @@ def _crop(base: ZooEntry, described: dict[str, Any]) -> int | None:
     return None if base.crop is None else min(base.crop, int(described["short_side"]))
 
 
+def read_thresholds(path: str | os.PathLike[str]) -> tuple[float, ...] | None:
+    """The score of each class from which it counts, where a file of weights states it."""
+    stated = _metadata(path).get("thresholds")
+    return None if stated is None else tuple(float(value) for value in json.loads(stated))
+
+
 def _metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     from safetensors import SafetensorError, safe_open
 

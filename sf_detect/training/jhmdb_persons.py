@@ -1,0 +1,72 @@
+"""Who is to be seen in the clips of J-HMDB, according to a person detector and the tracker of `sf-detect run`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sf_detect.data.jhmdb import JHMDBClip, read_frames
+from sf_detect.interfaces import PersonDetector
+from sf_detect.structures import Detections
+
+#: Frames from one look of the detector to the next: 0.24 s, as `sf-detect run` does it.
+DETECTION_STEP = 6
+
+
+def tracked(detected: Mapping[int, Detections], num_frames: int, new_track_score: float) -> list[Detections]:
+    """Persons on every frame of a clip: detections tracked by ByteTrack, boxes in between interpolated.
+
+    Args:
+        detected: By frame number; the first and the last frame are among them.
+        num_frames: Of the clip.
+        new_track_score: Least score to start a track.
+    """
+    from sf_detect.tracking import ByteTrack, interpolate
+
+    tracker, found = ByteTrack(new_track_score=new_track_score), {}
+    for frame, persons in sorted(detected.items()):
+        found[frame] = tracker.update(persons, frame / 25)
+    looks = sorted(found)
+    frames = []
+    for frame in range(num_frames):
+        before = max(look for look in looks if look <= frame)
+        after = min((look for look in looks if look > frame), default=before)
+        if after == before:
+            frames.append(found[before])
+        else:
+            frames.append(interpolate(found[before], before / 25, found[after], after / 25, frame / 25))
+    return frames
+
+
+def detect_persons(
+    clips: Sequence[JHMDBClip], detector: PersonDetector, path: Path, say: Callable[[str], None]
+) -> dict[str, dict[int, Detections]]:
+    """Detections on every `DETECTION_STEP`-th and the last frame of each clip, kept in a file for the next time."""
+    known: dict[str, npt.NDArray[np.float32]] = dict(np.load(path)) if path.exists() else {}
+    for number, clip in enumerate(clips):
+        wanted = sorted({*range(0, clip.num_frames, DETECTION_STEP), clip.num_frames - 1})
+        if f"{clip.video_id}|{wanted[-1]}" in known:
+            continue
+        for frame, image in enumerate(read_frames(clip, clip.width, clip.height)):
+            if frame in wanted:
+                found = detector([image])[0]
+                known[f"{clip.video_id}|{frame}"] = np.concatenate([found.boxes, found.scores[:, None]], 1)
+        if number % 50 == 49:
+            _store(path, known)
+            say(f"persons of {number + 1} of {len(clips)} clips")
+    _store(path, known)
+    result: dict[str, dict[int, Detections]] = {clip.video_id: {} for clip in clips}
+    for key, rows in known.items():
+        video, _, frame_number = key.rpartition("|")
+        if video in result:
+            result[video][int(frame_number)] = Detections(rows[:, :4], rows[:, 4])
+    return result
+
+
+def _store(path: Path, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **arrays)  # type: ignore[arg-type]
+    partial.replace(path)

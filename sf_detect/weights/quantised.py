@@ -1,0 +1,65 @@
+"""Weights stored in eight bits: half the size of float16, for files that ship inside the package.
+
+Every large tensor is kept as int8 with one scale per output channel; the scale lies beside it under the tensor's name
+and `SCALE`. Arithmetic stays in float32: the values are spread out again when the file is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sf_detect.errors import WeightsFormatError
+
+SCALE = ".int8_scale"
+#: Smaller tensors are not worth it, and biases need their precision.
+_LEAST_VALUES = 2048
+
+
+def quantise(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict with its large weights as int8 and scale (float32, one per row), the rest as float16."""
+    stored: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if tensor.ndim < 2 or tensor.numel() < _LEAST_VALUES:
+            stored[name] = tensor.detach().half().contiguous()
+            continue
+        rows = tensor.detach().float().flatten(1)
+        scale = rows.abs().amax(1).clamp(min=1e-12) / 127
+        stored[name] = (rows / scale[:, None]).round().to(torch.int8).view(tensor.shape).contiguous()
+        stored[name + SCALE] = scale
+    return stored
+
+
+def dequantise(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict that `quantise` was given, in float32 where it was stored in eight bits; others pass unchanged."""
+    state: dict[str, Tensor] = {}
+    for name, tensor in stored.items():
+        if name.endswith(SCALE) and name.removesuffix(SCALE) in stored:
+            continue
+        scale = stored.get(name + SCALE)
+        if scale is not None:
+            tensor = tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
+        state[name] = tensor
+    return state
+
+
+def rewrite_metadata(path: Path, **facts: str) -> None:
+    """Adds to what a safetensors file says of itself; its tensors stay as they are stored.
+
+    Raises:
+        WeightsFormatError: The file can't be read or written.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from sf_detect.weights.checkpoint import write_safetensors
+
+    try:
+        with safe_open(str(path), "pt") as file:
+            metadata = {**(file.metadata() or {}), **facts}
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise WeightsFormatError(f"{path} is not readable as safetensors: {error}. Give a file that ships.") from error
+    write_safetensors(stored, path, metadata)

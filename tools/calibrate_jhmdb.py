@@ -1,0 +1,66 @@
+"""Chooses the thresholds that ship with slowfast_tiny_jhmdb, and writes them into its file.
+
+    python tools/calibrate_jhmdb.py WEIGHTS --data DIR --work DIR --others 2=SPLIT2.safetensors 3=SPLIT3.safetensors
+
+Clips that the model was trained on tell nothing about its scores. But models trained by the same recipe on splits 2 and
+3 have not seen all of them: where a clip trains in split 1 and tests in another, that split's model scores it.
+WEIGHTS is the file of split 1, changed in place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from sf_detect.data.jhmdb import JHMDB
+from sf_detect.errors import SFDetectError
+from sf_detect.training.calibration import class_thresholds
+from sf_detect.training.export import load_shipped
+from sf_detect.training.jhmdb_tiny import background_scores, scores
+from sf_detect.training.recipe import Recipe
+from sf_detect.training.views import FrameStore, Window
+from sf_detect.weights.quantised import rewrite_metadata
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path, help="of split 1; its thresholds are replaced")
+    parser.add_argument("--data", type=Path, required=True, help="J-HMDB")
+    parser.add_argument("--work", type=Path, required=True, help="folder with decoded frames")
+    parser.add_argument("--others", nargs="+", required=True, metavar="SPLIT=FILE", help="models of other splits")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Scores, chooses, writes."""
+    arguments, recipe = _parse(), Recipe()
+    size, window = (recipe.short_side, int(recipe.short_side * 4 / 3)), Window(recipe.test_frames, recipe.step)
+    try:
+        data = JHMDB(arguments.data)
+        store = FrameStore(arguments.work / "frames.npy", data.clips)
+        found, labels, nobody = [], [], []
+        for other in arguments.others:
+            split, _, file = other.partition("=")
+            clips = [c for c in data.split(1, "train") if c.split[int(split) - 1] == "test"]
+            network = load_shipped(Path(file))
+            found.append(scores(network, store, clips, window, size).sigmoid().numpy())
+            nobody.append(background_scores(network, store, clips, window, size).sigmoid().numpy())
+            labels += [c.label for c in clips]
+        held_out, wanted = np.concatenate(found), np.array(labels)
+        thresholds = class_thresholds(held_out, wanted, np.concatenate(nobody))
+        rewrite_metadata(arguments.weights, thresholds=json.dumps([round(float(t), 3) for t in thresholds]))
+    except SFDetectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"{len(wanted)} clips, accuracy {(held_out.argmax(1) == wanted).mean():.3f}")
+    for label, threshold in zip(data.labels, thresholds, strict=True):
+        print(f"  {label:<16}{threshold:.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
