@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from sf_detect.errors import ConfigError
-from sf_detect.models.inception_i3d import InceptionI3D, block_channels
+from sf_detect.models.inception_i3d import InceptionV1, block_channels
 
 #: Stage -> pixels per cell. The last stage knows most, stage 4 sees finer.
 STRIDES: Mapping[str, int] = {"mixed_4f": 16, "mixed_5c": 32}
@@ -53,8 +53,7 @@ class InceptionI3DDetector(nn.Module):
 
     def __init__(self, num_classes: int, dropout: float = 0.5) -> None:
         super().__init__()
-        self.backbone = InceptionI3D(0)
-        del self.backbone.classifier, self.backbone.dropout
+        self.backbone = InceptionV1()
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(NUM_FEATURES, num_classes)
 

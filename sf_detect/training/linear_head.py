@@ -97,10 +97,12 @@ def soft_labels(
         found.append(box_features({stage: stored[row] for stage, stored in maps.items()}, clip.num_frames, middle))
     features, targets = torch.cat(found), torch.tensor([clip.label for clip in clips])
     folds = torch.from_numpy(grouped_folds(list(clips), FOLDS))
-    probabilities = torch.zeros(len(clips), int(targets.max()) + 1)
+    probabilities = functional.one_hot(targets).float()
     for fold in folds.unique():
         mine = folds == fold
+        if mine.all():  # no other source to learn from: the labels themselves
+            break
         head = fit_linear(features[~mine], targets[~mine])
         logits = head(features[mine])
-        probabilities[mine, : logits.shape[1]] = logits.softmax(1)
+        probabilities[mine] = functional.pad(logits.softmax(1), (0, probabilities.shape[1] - logits.shape[1]))
     return probabilities

@@ -20,7 +20,7 @@ def test_file_gives_the_network_back(tmp_path):
     fast = torch.randn(1, 3, 8, 32, 32)
     pathways = [fast[:, :, 3::4], fast]
     loaded = load_shipped(path, 3)
-    torch.testing.assert_close(loaded(pathways), network(pathways), atol=2e-2, rtol=2e-2)
+    torch.testing.assert_close(loaded(pathways), network(pathways), atol=5e-2, rtol=5e-2)
     assert all(tensor.dtype == torch.float32 for tensor in loaded.state_dict().values())
     with safe_open(str(path), "pt") as file:
         metadata = file.metadata()
@@ -41,6 +41,7 @@ def test_shipped_file_is_small_and_says_what_it_is():
     assert path.stat().st_size <= 12_000_000
     with safe_open(str(path), "pt") as file:
         metadata = file.metadata()
-        assert all(file.get_slice(name).get_dtype() == "F16" for name in file.keys())  # noqa: SIM118
+        assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16", "F32", "I8"}  # noqa: SIM118
+        assert len(json.loads(metadata["thresholds"])) == 21
     assert len(json.loads(metadata["labels"])) == 21
     assert path.with_suffix(".md").is_file()

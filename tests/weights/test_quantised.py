@@ -1,0 +1,51 @@
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from sf_detect.errors import WeightsFormatError
+from sf_detect.weights.checkpoint import read_checkpoint, write_safetensors
+from sf_detect.weights.quantised import SCALE, dequantise, quantise, rewrite_metadata
+
+
+def state():
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "conv.weight": torch.randn(16, 4, 8, 8, generator=generator),
+        "conv.bias": torch.randn(16, generator=generator),
+        "small.weight": torch.randn(4, 4, generator=generator),
+    }
+
+
+def test_large_weights_keep_eight_bits_of_each_row():
+    stored = quantise(state())
+    assert stored["conv.weight"].dtype == torch.int8
+    assert stored["conv.weight" + SCALE].shape == (16,)
+    assert stored["conv.bias"].dtype == stored["small.weight"].dtype == torch.float16
+    back = dequantise(stored)
+    assert set(back) == set(state())
+    error = (back["conv.weight"] - state()["conv.weight"]).abs().flatten(1).amax(1)
+    assert torch.all(error <= stored["conv.weight" + SCALE] * 0.51)
+
+
+def test_a_file_is_read_as_if_it_were_float(tmp_path):
+    path = tmp_path / "net.safetensors"
+    write_safetensors(quantise(state()), path, {"format": "pt"})
+    found = read_checkpoint(path).state
+    assert set(found) == set(state())
+    assert found["conv.weight"].dtype == torch.float32
+
+
+def test_metadata_is_added_and_tensors_stay(tmp_path):
+    path = tmp_path / "net.safetensors"
+    write_safetensors(quantise(state()), path, {"format": "pt"})
+    rewrite_metadata(path, thresholds=json.dumps([0.5]))
+    with safe_open(str(path), "pt") as file:
+        assert file.metadata() == {"format": "pt", "thresholds": "[0.5]"}
+        assert file.get_tensor("conv.weight").dtype == torch.int8
+
+
+def test_metadata_of_no_file(tmp_path):
+    with pytest.raises(WeightsFormatError, match="not readable as safetensors"):
+        rewrite_metadata(tmp_path / "none.safetensors", a="b")
