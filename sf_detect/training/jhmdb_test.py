@@ -190,7 +190,7 @@ def frame_scores(
         single = len(scores.actor) == 1  # its window is that of the middle frame
         actors.append(scores.actor[0] if single else middle_score(model, store, clip))
         clip_actors.append(scores.actor.mean(0))
-        row = (np.full(len(frames), number), frames, boxes, weights, scores.persons)
+        row: list[npt.NDArray[np.generic]] = [np.full(len(frames), number), frames, boxes, weights, scores.persons]
         for column, values in zip(columns, row, strict=True):
             column.append(values)
         truth = (np.full(n, number), np.arange(n), np.full(n, clip.label), clip.boxes.astype(np.float64), np.ones(n))
