@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect.build import load_model
 from sf_detect.data.augmentation import window_indices
 from sf_detect.data.jhmdb import JHMDB, JHMDBClip
 from sf_detect.errors import MissingExtraError
@@ -26,7 +27,7 @@ from sf_detect.training.jhmdb_persons import detect_persons, tracked
 from sf_detect.training.views import FrameStore
 from sf_detect.weights.fetching import fetch_model
 from sf_detect.weights.trained import read_thresholds
-from sf_detect.weights.zoo import entry, load_network
+from sf_detect.weights.zoo import entry
 
 #: Frames from one window of the action model to the next.
 WINDOW_STEP = 6
@@ -44,10 +45,9 @@ def load_predictor(name: str, weights: Path | None = None) -> ActionPredictor:
     """
     chosen = entry(name)
     file = fetch_model(chosen) if weights is None else weights
-    backbone = None if chosen.backbone is None else fetch_model(entry(chosen.backbone))
     preprocessing = Preprocessing(chosen.short_side, chosen.mean, chosen.std, slow_index=chosen.slow_index)
     return ActionPredictor(
-        load_network(name, file, backbone=backbone),
+        load_model(name, file),
         chosen.clip_spec,
         label_set(chosen.labels).names,
         preprocessing,

@@ -133,13 +133,12 @@ def scores(
     clips: Sequence[JHMDBClip],
     window: Window,
     size: tuple[int, int],
-    trailing: bool = False,
 ) -> Tensor:
     """Logits (clips, C) with ground-truth boxes; see `evaluation_view`."""
     network.eval()
     found = []
     for clip in clips:
-        fast, box = evaluation_view(store, clip, window, size, trailing)
+        fast, box = evaluation_view(store, clip, window, size)
         found.append(_score(network, fast, box))
     return torch.cat(found)
 
