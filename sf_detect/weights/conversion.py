@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from sf_detect.weights.checkpoint import Checkpoint, check_fit, read_checkpoint, write_safetensors
+from sf_detect.weights.unfilled import unfilled
 from sf_detect.weights.zoo import entry
 
 
@@ -48,5 +49,5 @@ def convert_checkpoint(
 
 def _shapes(model: str) -> torch.nn.Module:
     builder = entry(model).builder
-    with torch.device("meta"):
+    with unfilled():
         return builder()

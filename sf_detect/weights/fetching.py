@@ -50,11 +50,10 @@ def fetch_model(entry: ZooEntry, notify: Notify = print_to_terminal, urls: Seque
 
 def _require_fit(entry: ZooEntry, path: Path) -> None:
     """Raises a `WeightsError` unless the file holds the entry's parameters."""
-    import torch
-
     from sf_detect.weights.checkpoint import check_fit, read_checkpoint
+    from sf_detect.weights.unfilled import unfilled
 
-    with torch.device("meta"):
+    with unfilled():
         network = entry.builder()
     check_fit(read_checkpoint(path).state, network, entry.name)
 

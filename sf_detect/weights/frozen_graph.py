@@ -78,16 +78,19 @@ def _constants(data: memoryview, names: set[str] | None) -> Iterator[tuple[str, 
     for field, node in _fields(data):
         if field != _GRAPH_NODE or isinstance(node, int):
             continue
-        name, is_constant, tensor = _node(node)
-        if is_constant and tensor is not None and (names is None or name in names):
+        name, is_constant, attributes = _node(node)
+        if not is_constant or (names is not None and name not in names):
+            continue
+        tensor = _value(attributes)
+        if tensor is not None:
             array = _tensor(tensor, name, required=names is not None)
             if array is not None:
                 yield name, array
 
 
-def _node(data: memoryview) -> tuple[str, bool, memoryview | None]:
-    """Name, whether it is a constant, and the serialised tensor of a node."""
-    name, op, tensor = "", "", None
+def _node(data: memoryview) -> tuple[str, bool, list[memoryview]]:
+    """Name, whether it is a constant, and the serialised attributes of a node."""
+    name, op, attributes = "", "", []
     for field, value in _fields(data):
         if isinstance(value, int):
             continue
@@ -96,11 +99,19 @@ def _node(data: memoryview) -> tuple[str, bool, memoryview | None]:
         elif field == _NODE_OP:
             op = _text(value)
         elif field == _NODE_ATTR:
-            entry = {key: item for key, item in _fields(value) if not isinstance(item, int)}
-            if _MAP_KEY in entry and _MAP_VALUE in entry and bytes(entry[_MAP_KEY]) == b"value":
-                attribute = {key: item for key, item in _fields(entry[_MAP_VALUE]) if not isinstance(item, int)}
-                tensor = attribute.get(_ATTR_TENSOR)
-    return name, op == "Const", tensor
+            attributes.append(value)
+    return name, op == "Const", attributes
+
+
+def _value(attributes: list[memoryview]) -> memoryview | None:
+    """The serialised tensor of a constant."""
+    tensor = None
+    for attribute in attributes:
+        entry = {key: item for key, item in _fields(attribute) if not isinstance(item, int)}
+        if _MAP_KEY in entry and _MAP_VALUE in entry and bytes(entry[_MAP_KEY]) == b"value":
+            value = {key: item for key, item in _fields(entry[_MAP_VALUE]) if not isinstance(item, int)}
+            tensor = value.get(_ATTR_TENSOR)
+    return tensor
 
 
 def _tensor(data: memoryview, name: str, required: bool) -> npt.NDArray | None:

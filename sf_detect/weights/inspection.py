@@ -7,12 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from sf_detect.errors import WeightsMismatchError
 from sf_detect.weights import zoo
 from sf_detect.weights.cache import sha256_of
 from sf_detect.weights.checkpoint import Checkpoint, check_fit, read_checkpoint
+from sf_detect.weights.unfilled import unfilled
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def _clip(name: str) -> str:
 
 
 def _difference(checkpoint: Checkpoint, name: str) -> WeightsMismatchError | None:
-    with torch.device("meta"):
+    with unfilled():
         network = zoo.ZOO[name].builder()
     try:
         check_fit(checkpoint.state, network, name)

@@ -42,11 +42,10 @@ class TrainedModel:
         Raises:
             WeightsMismatchError: The weights are not those of the network that the file names.
         """
-        import torch
-
         from sf_detect.weights.checkpoint import load_into
+        from sf_detect.weights.unfilled import unfilled
 
-        with torch.device("meta"):
+        with unfilled():
             network = build_network(self.entry, len(self.labels), **self.options)
         load_into(network, self.path)
         return network.to(device).eval()

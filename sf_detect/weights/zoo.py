@@ -315,13 +315,12 @@ def load_network(
         WeightsMismatchError: Its names or shapes do not fit; the error lists them.
         ConfigError: The builder has no such option, or the file says that it was trained with another.
     """
-    import torch
-
     from sf_detect.weights.checkpoint import load_into
+    from sf_detect.weights.unfilled import unfilled
 
     if weights is None:
         return build_network(entry(name), **options).to(device).eval()
-    with torch.device("meta"):  # no time or memory for values that are replaced anyway
+    with unfilled():  # no time or memory for values that are replaced anyway
         network = build_network(entry(name), **options)
     if backbone is not None:
         weights = with_backbone(weights, backbone)
