@@ -22,10 +22,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import roi_align
 
 from sf_detect.errors import ConfigError
 from sf_detect.models.inception_i3d import INCEPTION_BLOCKS, InceptionI3D, block_channels, same_padding
+from sf_detect.models.roi_mean import mean_roi_align
 
 ALPHA = 4
 #: Temporal extent of the 3x3 convolutions by Inception block; every block not named looks at single frames.
@@ -266,9 +266,7 @@ class SlowFastTiny(nn.Module):
         pooled = []
         for name, stride in STRIDES.items():
             x = torch.cat([maps[name].mean(1), trend(maps[name])], 1)
-            if boxes is not None:
-                x = roi_align(x, boxes, 128 // stride, 1 / stride, sampling_ratio=2, aligned=True)
-            pooled.append(x.mean((2, 3)))
+            pooled.append(x.mean((2, 3)) if boxes is None else mean_roi_align(x, boxes, 128 // stride, 1 / stride))
         return torch.cat(pooled, 1)
 
     def forward(self, pathways: Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
