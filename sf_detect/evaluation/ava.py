@@ -191,28 +191,33 @@ def evaluate(
         read_ava_rows(exclude, excluded, (2,))
     columns, table = _ClassColumns(labels), KeyframeTable(to_time)
 
-    def not_excluded(keyframe: int) -> bool:
-        return table.keys[keyframe] not in excluded.ids
+    def not_excluded(keyframes: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        if not excluded.ids:
+            return np.ones(len(keyframes), bool)
+        return np.array([table.keys[number] not in excluded.ids for number in keyframes.tolist()], bool)
 
     read = read_ava_rows(groundtruth, table, (2, 7, 8) if official else (7, 8), Selection(not_excluded, columns))
     truth, num_truth_rows = read.rows, read.lines
     _check_groundtruth(groundtruth, truth)
     with_truth = len(table.keys)
 
-    def scored(keyframe: int) -> bool:
-        return (keyframe < with_truth or not official) and not_excluded(keyframe)
+    def scored(keyframes: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        allowed = not_excluded(keyframes)
+        return allowed & (keyframes < with_truth) if official else allowed
 
     limit = partial(may_fit, capacity=CAPACITY) if official else None
     read = read_ava_rows(detections, table, (2, 7, 8) if official else (8,), Selection(scored, columns, limit))
-    kept = _limited(read.rows, CAPACITY if official else None)
-    solid = _with_area(kept)
+    found = _grouped(read.rows)
+    within = within_capacity(found, CAPACITY) if official else np.ones(len(found), bool)
+    solid = found.select(within & _with_area(found))
+    num_within = np.count_nonzero(within)
     counts = AvaCounts(
         num_truth_rows,
         read.lines,
-        sum(map(scored, range(len(table.keys)))),
+        np.count_nonzero(scored(np.arange(len(table.keys), dtype=np.int32))),
         read.lines - read.counting,
-        read.counting - len(kept),
-        len(kept) - len(solid),
+        read.counting - num_within,
+        num_within - len(solid),
         len(solid),
     )
     hits = _hits(truth, solid, columns.num_classes, official)
@@ -253,20 +258,16 @@ def _check_groundtruth(path: str | Path, truth: AvaRows) -> None:
         raise DataError(path, line, f"a ground-truth box has x1 <= x2 and y1 <= y2, got ({box})")
 
 
-def _limited(rows: AvaRows, capacity: int | None) -> AvaRows:
-    """The rows grouped by keyframe, in the order of the file within it, at most `capacity` each."""
-    if np.any(rows.keyframes[1:] < rows.keyframes[:-1]):
-        rows = rows.select(np.argsort(rows.keyframes, kind="stable"))
-    if capacity is None:
-        return rows
-    keep = within_capacity(rows, capacity)
-    return rows if keep.all() else rows.select(keep)
+def _grouped(rows: AvaRows) -> AvaRows:
+    """The rows grouped by keyframe, in the order of the file within it."""
+    in_order = np.all(rows.keyframes[1:] >= rows.keyframes[:-1])
+    return rows if in_order else rows.select(np.argsort(rows.keyframes, kind="stable"))
 
 
-def _with_area(rows: AvaRows) -> AvaRows:
+def _with_area(rows: AvaRows) -> npt.NDArray[np.bool_]:
     boxes = rows.distinct_boxes
     solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    return rows if solid.all() else rows.select(solid.take(rows.box_of_row))
+    return solid.take(rows.box_of_row)
 
 
 def _hits(truth: AvaRows, rows: AvaRows, num_classes: int, by_score: bool) -> npt.NDArray[np.bool_]:

@@ -112,16 +112,27 @@ def _repeating(text: bytes) -> Block | None:
 def _short_labels(buffer: npt.NDArray[np.uint8], end: Positions) -> tuple[Positions, npt.NDArray[np.int64]] | None:
     """Where the comma before label ids that end at `end` is, and their values; None unless all have 1 to 3 digits."""
     zero, comma = np.uint8(48), np.uint8(_COMMA - 48 + 256)
-    ones, tens, hundreds, before = (buffer[np.maximum(end - place, 0)] - zero for place in (1, 2, 3, 4))
+    position = end - 1
+    values = buffer.take(position) - zero
+    position -= 1
+    tens = buffer.take(position) - zero
     two = tens != comma
-    three = two & (hundreds != comma)
-    if np.any(ones > 9) or np.any(two & (tens > 9)) or np.any(three & ((hundreds > 9) | (before != comma))):
+    tens *= two
+    if max(values.max(), tens.max()) > 9:
         return None
-    values = ones.astype(np.int64)
-    values += np.where(two, tens, 0) * np.int64(10)
-    if three.any():
-        values += np.where(three, hundreds, 0) * np.int64(100)
-    return end - 2 - two - three, values
+    values += tens * np.uint8(10)
+    position -= two
+    before = buffer.take(position) - zero
+    three = np.flatnonzero(before != comma)
+    if not len(three):
+        return position, values.astype(np.int64)
+    hundreds = before.take(three)
+    position[three] -= 1
+    if hundreds.max() > 9 or np.any(buffer.take(position) != _COMMA):
+        return None
+    hundreds_of = np.zeros(len(end), np.int64)
+    hundreds_of[three] = hundreds
+    return position, values + 100 * hundreds_of
 
 
 def _varied(text: bytes, widths: tuple[int, ...]) -> Block | None:
@@ -196,11 +207,11 @@ def _runs_of_equal_text(text: bytes, start: Positions, end: Positions) -> tuple[
     for offset in range(0, longest, 8 * MOST_WORDS):
         count = min(MOST_WORDS, -(-(longest - offset) // 8))
         words = words_at(text, np.minimum(start + offset, end), count)
-        different = words[1:] ^ words[:-1]
-        different &= _FIRST_BYTES[np.clip(alike - offset, 0, 8 * count), :count]
-        for word in different.T:
-            changed[1:] |= word != 0
-    return np.flatnonzero(changed), np.cumsum(changed) - 1
+        own_bytes = _FIRST_BYTES[np.clip(alike - offset, 0, 8 * count)]
+        for word, own in zip(words.T, own_bytes.T, strict=False):
+            changed[1:] |= (word[1:] ^ word[:-1]) & own != 0
+    heads = np.flatnonzero(changed)
+    return heads, np.repeat(np.arange(len(heads)), np.diff(heads, append=len(start)))
 
 
 def _distinct(text: bytes, start: Positions, end: Positions) -> tuple[list[bytes], Index]:

@@ -133,7 +133,8 @@ def find_hits(
         priority: (N,) who comes first, highest first; None for the order given.
         iou_threshold: Least IoU of a hit.
     """
-    unique, start, count = np.unique(truth_groups, return_index=True, return_counts=True)
+    start, count = _runs(truth_groups)
+    unique = truth_groups[start]
     place = np.searchsorted(unique, groups)
     rows = np.flatnonzero(np.append(unique, -1)[place] == groups)
     place = place[rows]
@@ -141,16 +142,17 @@ def find_hits(
     for k in range(int(count.max(initial=0))):
         there = np.flatnonzero(count[place] > k)
         truth = start[place[there]] + k
-        overlap = paired_iou(boxes[rows[there]], truth_boxes[truth])
+        overlap = paired_iou(boxes.take(rows.take(there), axis=0), truth_boxes.take(truth, axis=0))
         better = overlap > best[there]
         best[there[better]] = overlap[better]
         claimed[there[better]] = truth[better]
     claims = np.flatnonzero(best >= iou_threshold)
     if priority is not None:
         claims = claims[np.argsort(-priority[rows[claims]], kind="stable")]
-    _, first = np.unique(claimed[claims], return_index=True)
+    winner = np.full(len(truth_boxes), -1)
+    winner[claimed[claims[::-1]]] = rows[claims[::-1]]  # of several, the last one assigned stays
     hits = np.zeros(len(boxes), bool)
-    hits[rows[claims[first]]] = True
+    hits[winner[winner >= 0]] = True
     return hits
 
 

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from sf_detect.errors import DataError
 from sf_detect.evaluation.ava_blocks import PAD, Block, careful_block, fast_block
 
-BLOCK_BYTES = 1 << 20
-"""Text handled at a time: small enough for a processor's second-level cache."""
+BLOCK_BYTES = 1 << 21
+"""Text handled at a time: calls cost less than the work they do, and arrays stay in a processor's caches."""
 
 _LONGEST_LINE = 1 << 22
 
@@ -117,12 +117,12 @@ class Selection:
     """Which rows to hold in memory.
 
     Attributes:
-        keyframe: Whether the rows of a keyframe, given its number, can count.
+        keyframes: Which rows of N keyframes, given their numbers, can count.
         columns: Gives columns of label ids; negative ones do not count.
         limit: Says which of the rows that count to hold, from their keyframes and scores; None for all.
     """
 
-    keyframe: Callable[[int], bool]
+    keyframes: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.bool_]]
     columns: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.integer]]
     limit: Callable[[npt.NDArray[np.int32], npt.NDArray[np.float64]], npt.NDArray[np.bool_]] | None = None
 
@@ -168,7 +168,7 @@ def read_ava_rows(
         for text, parsed in _ahead(pool, workers, _blocks(path), lambda text: fast_block(text, widths)):
             block = parsed or careful_block(path, text, line, widths)
             numbers = _resolved(path, block, table, line)
-            counts = None if selection is None else np.array([selection.keyframe(n) for n in numbers.tolist()], bool)
+            counts = None if selection is None else selection.keyframes(numbers)
             held.append(pool.submit(_held, block, numbers, counts, selection, line, counting))
             line += block.lines
         rows = [part.result() for part in held]
@@ -219,14 +219,13 @@ def _plain_line_ends(text: bytes) -> bytes:
 
 def _resolved(path: Path, block: Block, table: KeyframeTable, first_line: int) -> npt.NDArray[np.int32]:
     """Numbers of the block's keyframes."""
-    numbers = np.zeros(len(block.prefixes), np.int32)
-    for i, prefix in enumerate(block.prefixes):
-        try:
-            numbers[i] = table.resolve(prefix)
-        except ValueError as error:
-            run = int(np.flatnonzero(block.prefix_of_run == i)[0])
-            raise DataError(path, first_line + int(block.first_row[run]), str(error)) from error
-    return numbers
+    numbers: list[int] = []
+    try:
+        numbers.extend(map(table.resolve, block.prefixes))
+    except ValueError as error:
+        run = int(np.flatnonzero(block.prefix_of_run == len(numbers))[0])
+        raise DataError(path, first_line + int(block.first_row[run]), str(error)) from error
+    return np.array(numbers, np.int32)
 
 
 def _held(

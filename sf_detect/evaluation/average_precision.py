@@ -38,12 +38,16 @@ def rank(scores: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_], ties: st
 
 def hit_places(scores: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
     """(H,) ascending places of the hits among N detections, from 0, best score first, equal scores as they came."""
-    ordered, of_hits = np.sort(scores), np.sort(scores[hits])
-    place = np.searchsorted(ordered, of_hits)
-    following = np.append(ordered, np.inf)[place + 1]
-    if np.any(following == of_hits):  # the order of equal scores takes the full sort
-        return np.flatnonzero(hits[rank(scores, hits)])
-    return (len(scores) - 1 - place)[::-1]
+    ordered, of_hits = np.sort(scores), np.sort(scores[hits])[::-1]
+    end = np.searchsorted(ordered, of_hits, "right")
+    places = len(scores) - end  # as many are better
+    tied = ordered[end - 2] == of_hits
+    if tied.any():  # add as many equal ones as come before; only these take the slow stable sort
+        rows = np.flatnonzero(np.isin(scores, of_hits[tied]))
+        rows = rows[rank(scores[rows], hits[rows])]
+        of_hit = np.flatnonzero(hits[rows])
+        places[tied] += of_hit - np.searchsorted(-scores[rows], -scores[rows[of_hit]])
+    return places
 
 
 def precision_recall(places: npt.NDArray[np.intp], num_groundtruth: int) -> PrecisionRecall:

@@ -37,7 +37,9 @@ _PAIRS, _QUADS = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
 # A dot in byte p leaves 7 - p characters behind it; multiplying 256**p by this puts 7 - p into the highest byte.
 _CHARACTERS_BEHIND = np.uint64(0x0706050403020100)
 _U1, _U7, _U8, _U16, _U32, _U56 = (np.uint64(n) for n in (1, 7, 8, 16, 32, 56))
-_TEN, _HUNDRED, _TEN_THOUSAND, _ZERO_CHARACTER = (np.uint64(n) for n in (10, 100, 10000, 0x30))
+_ZERO_CHARACTER = np.uint64(0x30)
+# Multiplying by these adds to every byte (pair, quad) the one before it, times 10 (100, 10000).
+_FOLD_DIGITS, _FOLD_PAIRS, _FOLD_QUADS = (np.uint64(1 + (10**n << 8 * n)) for n in (1, 2, 4))
 
 # Row n: the n first characters of a word (its lowest bytes) are not part of the field.
 _KEEP = np.array([_word(-1 << (8 * n)) for n in range(9)], np.uint64)
@@ -86,70 +88,87 @@ def _dot_bit(word: Words) -> Words:
     return zero_bytes & (~zero_bytes + _U1)
 
 
-def _dots(word: Words, alike: bool) -> tuple[Words, Words | np.uint64]:
-    """Dot bits of all words, or of the first for all if they are `alike`; and what is non-zero where that is wrong."""
-    if not alike:
-        return _dot_bit(word), np.uint64(0)
-    dot = _dot_bit(word[:1])
-    return dot, (word ^ _DOTS) & ((dot >> _U7) * np.uint64(0xFF))
-
-
 def _without_dot(word: Words, dot: Words, carry: Words | np.uint64) -> Words:
     """`word` with the byte of `dot` taken out: what precedes it moves up, and `carry` enters at the front."""
     below = (dot >> _U7) - _U1
     above = ~((dot << _U1) - _U1)
-    return _where(dot != 0, (word & above) | ((word & below) << _U8) | carry, word)
+    return np.where(dot != 0, (word & above) | ((word & below) << _U8) | carry, word)
 
 
-def _where(condition: npt.NDArray[np.bool_], yes: Words, no: Words) -> Words:
-    if len(condition) == 1:
-        return yes if condition[0] else no
-    return np.where(condition, yes, no)
+def _folded(word: Words) -> Words:
+    """The value of eight bytes that hold a digit each: pairs of them, pairs of pairs, and the two halves."""
+    word = (word * _FOLD_DIGITS >> _U8) & _PAIRS
+    word = (word * _FOLD_PAIRS >> _U16) & _QUADS
+    return word * _FOLD_QUADS >> _U32
 
 
 def _digits(word: Words) -> tuple[Words, Words]:
     """The value of eight digit characters, and a word that is non-zero where one of them is no digit."""
     word = word ^ _ZEROS
-    wrong = ((word + _OVER_NINE) | word) & _TOPS
-    word = (word * _TEN + (word >> _U8)) & _PAIRS
-    word = (word * _HUNDRED + (word >> _U16)) & _QUADS
-    return (word * _TEN_THOUSAND + (word >> _U32)) & np.uint64(0xFFFFFFFF), wrong
+    return _folded(word), ((word + _OVER_NINE) | word) & _TOPS
 
 
 def _padded(word: Words, length: Positions) -> Words:
     """The words, zeros in place of what precedes the last `length` characters."""
     missing = np.clip(8 - length, 0, 8)
-    if len(missing) == 1 and missing[0] == 0:
-        return word
     return (word & _KEEP[missing]) | _FILL[missing]
+
+
+def _alike(text: bytes, end: Positions, length: int) -> npt.NDArray[np.float64] | None:
+    """Fields of `length` characters with the point where the first has it; None if one is written differently.
+
+    What is the same for all is worked out once: what to expect in each byte, and where the gap is to close.
+    """
+    before, dot, behind = text[end[0] - length : end[0]].partition(b".")
+    if length > 16 or not 0 < len(before) + len(behind) <= _MOST_DIGITS:
+        return None
+    count = 1 if length <= 8 else 2
+    size = 8 * count
+    # By byte: the character that gives 0, whether the field has it, and what makes a wrong one reach the highest bit.
+    zero = np.frombuffer((b"0" * len(before) + dot + b"0" * len(behind)).rjust(size, b"\0"), "<u8")
+    keep = np.frombuffer((b"\xff" * length).rjust(size, b"\0"), "<u8")
+    over = np.frombuffer(
+        (b"\x76" * len(before) + b"\x7f" * len(dot) + b"\x76" * len(behind)).rjust(size, b"\x7f"), "<u8"
+    )
+    dot_word, dot_byte = divmod(size - 1 - len(behind), 8) if dot else (-1, 0)
+    words = words_at(text, end - size, count)
+    values, wrong = np.zeros(len(end)), np.zeros(len(end), np.uint64)
+    for i in range(count):
+        word = (words[:, i] ^ zero[i]) & keep[i]
+        wrong |= (word + over[i]) | word
+        if i == dot_word:
+            word = (word & ~_KEEP[dot_byte]) << _U8 | (word & _KEEP[dot_byte + 1])
+        values *= 1e7 if i == dot_word else 1e8
+        values += _folded(word).view(np.int64)
+    return None if np.bitwise_or.reduce(wrong) & _TOPS else values / _POWERS[len(behind)]
 
 
 Parsed = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 
 
-def _short(text: bytes, end: Positions, length: Positions, alike: bool) -> Parsed:
+def _short(text: bytes, end: Positions, length: Positions) -> Parsed:
     """Fields of at most 8 characters: values, and where they are right."""
     word = _padded(words_at(text, end - 8)[:, 0], length)
-    dot, other = _dots(word, alike)
+    dot = _dot_bit(word)
     value, wrong = _digits(_without_dot(word, dot, _ZERO_CHARACTER))
     decimals = ((dot >> _U7) * _CHARACTERS_BEHIND) >> _U56
-    return value.astype(np.float64) / _POWERS[decimals], ((wrong | other) == 0) & (length > (dot != 0)) & (length <= 8)
+    return value.astype(np.float64) / _POWERS[decimals], (wrong == 0) & (length > (dot != 0)) & (length <= 8)
 
 
-def _long(text: bytes, end: Positions, length: Positions, alike: bool) -> Parsed:
+def _long(text: bytes, end: Positions, length: Positions) -> Parsed:
     """Fields of at most 16 characters."""
     words = words_at(text, end - 16, 2)
     low, high = _padded(words[:, 1], length), _padded(words[:, 0], length - 8)
-    (dot_low, other_low), (dot_high, other_high) = _dots(low, alike), _dots(high, alike)
+    dot_low, dot_high = _dot_bit(low), _dot_bit(high)
     in_low, in_high = dot_low != 0, dot_high != 0
-    shifted_high = _where(in_low, (high << _U8) | _ZERO_CHARACTER, high)
+    shifted_high = np.where(in_low, (high << _U8) | _ZERO_CHARACTER, high)
     low = _without_dot(low, dot_low, high >> _U56)
-    high = _where(in_high, _without_dot(high, dot_high, _ZERO_CHARACTER), shifted_high)
+    high = np.where(in_high, _without_dot(high, dot_high, _ZERO_CHARACTER), shifted_high)
     (low_value, low_wrong), (high_value, high_wrong) = _digits(low), _digits(high)
     decimals = (((dot_low | dot_high) >> _U7) * _CHARACTERS_BEHIND) >> _U56
     decimals = decimals + np.where(in_high, _U8, np.uint64(0))
-    right = ((low_wrong | high_wrong | other_low | other_high) == 0) & ~(in_low & in_high)
     has_dot = in_low | in_high
+    right = ((low_wrong | high_wrong) == 0) & ~(in_low & in_high)
     right &= (length > has_dot) & (length <= _MOST_DIGITS + has_dot)
     value = high_value.astype(np.float64) * 1e8 + low_value.astype(np.float64)
     return value / _POWERS[decimals], right
@@ -169,12 +188,11 @@ def parse_decimals(text: bytes, start: Positions, end: Positions) -> npt.NDArray
     if not len(length):
         return np.zeros(0)
     longest = length.max()
-    parse = _short if longest <= 8 else _long
     if longest == length.min():  # often all fields are written alike, with the point in one place
-        values, right = parse(text, end, length[:1], True)
-        if right.all():
-            return values
-    values, right = parse(text, end, length, False)
+        alike = _alike(text, end, int(longest))
+        if alike is not None:
+            return alike
+    values, right = (_short if longest <= 8 else _long)(text, end, length)
     for i in np.flatnonzero(~right):
         values[i] = float(text[start[i] : end[i]])
     return values
