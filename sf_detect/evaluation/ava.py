@@ -210,11 +210,11 @@ def evaluate(
     found = _grouped(read.rows)
     within = within_capacity(found, CAPACITY) if official else np.ones(len(found), bool)
     solid = found.select(within & _with_area(found))
-    num_within = np.count_nonzero(within)
+    num_within = int(np.count_nonzero(within))
     counts = AvaCounts(
         num_truth_rows,
         read.lines,
-        np.count_nonzero(scored(np.arange(len(table.keys), dtype=np.int32))),
+        int(np.count_nonzero(scored(np.arange(len(table.keys), dtype=np.int32)))),
         read.lines - read.counting,
         read.counting - num_within,
         num_within - len(solid),

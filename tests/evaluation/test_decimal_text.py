@@ -41,15 +41,30 @@ def test_decimals_equal_float(longest: int) -> None:
     np.testing.assert_array_equal(values, [float(text) for text in texts])
 
 
+@pytest.mark.parametrize("length", range(1, 19))
+def test_decimals_written_alike(length: int) -> None:
+    """Equal length and the point in one place; a field in between that is written differently changes nothing."""
+    rng = random.Random(length)
+    for point in [None, *range(length)]:
+        texts = ["".join(rng.choices("0123456789", k=length)) for _ in range(30)]
+        if point is not None and length > 1:
+            texts = [f"{text[:point]}.{text[point + 1 :]}" for text in texts]
+        odd = rng.choice(["1.5".zfill(length)[:length], "7".rjust(length)])
+        for fields in (texts, [*texts, odd, *texts]):
+            values = parse_decimals(*_laid_out([text.encode() for text in fields]))
+            np.testing.assert_array_equal(values, [float(text) for text in fields])
+
+
 def test_integers() -> None:
     texts = [b"0", b"7", b"80", b"00012", b"12345678", b"123456789012", b" 5", b"-3"]
     assert parse_integers(*_laid_out(texts)).tolist() == [0, 7, 80, 12, 12345678, 123456789012, 5, -3]
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b".", b"1.2.3", b"abc", b"12a", b"1:2", b"/5", b"12345678..1", b"0.1234567.890123"]
+    "text",
+    [b"", b".", b"1.2.3", b"abc", b"12a", b"1:2", b"/5", b"12345678..1", b"0.1234567.890123", b"0.1234/6789", b"00x"],
 )
-@pytest.mark.parametrize("neighbour", [b"1", b"0.123456789"])
+@pytest.mark.parametrize("neighbour", [b"1", b"0.123456789", b"0.1", b"123"])
 def test_not_a_number(text: bytes, neighbour: bytes) -> None:
     with pytest.raises(ValueError, match="could not convert"):
         parse_decimals(*_laid_out([neighbour, text]))
