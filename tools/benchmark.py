@@ -51,16 +51,6 @@ def looped(video: Path, seconds: float, target: Path) -> Path:
     return target
 
 
-def peak_megabytes(pid: int) -> float:
-    """Highest resident size so far of a running process (Linux), in MB; 0 where unknown."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    lines = [line for line in status.splitlines() if line.startswith("VmHWM")]
-    return int(lines[0].split()[1]) / 1024 if lines else 0.0
-
-
 def measure_run(video: Path, folder: Path) -> dict[str, float]:
     """One `sf-detect run` as a user starts it: a process of its own, video and JSON Lines written."""
     command = [sys.executable, "-m", "sf_detect.cli", "run", str(video), "--quiet"]
@@ -71,7 +61,7 @@ def measure_run(video: Path, folder: Path) -> dict[str, float]:
     first, peak, last = 0.0, 0.0, {}
     for line in process.stdout:
         first = first or time.perf_counter() - start
-        peak = max(peak, peak_megabytes(process.pid))
+        peak = max(peak, benchmark_ava.peak_megabytes(process.pid))
         last = json.loads(line)
     if process.wait() != 0:
         raise SystemExit(f"{' '.join(command)} exited with {process.returncode}")
