@@ -182,17 +182,18 @@ def _predictor_parts(config: RunConfig) -> dict[str, Any]:
         "network": network,
         "clip_spec": chosen.clip_spec,
         "labels": labels.names,
-        "preprocessing": _preprocessing(chosen),
+        "preprocessing": build_preprocessing(chosen),
         "activation": chosen.activation,
         "device": config.device,
         "name": chosen.name if own is None else Path(own.path).stem,
-        "thresholds": None if file is None else read_thresholds(file),
+        "thresholds": None if file is None else read_thresholds(file, len(labels)),
         # AVA's format counts classes from 1; sets of our own that count from 0 are shifted.
         "label_ids": [i + 1 for i in labels.ids] if min(labels.ids) == 0 else labels.ids,
     }
 
 
-def _preprocessing(entry: ZooEntry) -> Preprocessing:
+def build_preprocessing(entry: ZooEntry) -> Preprocessing:
+    """What the network of an entry of the zoo (or of `TrainedModel.entry`) expects of its input."""
     from sf_detect.models.predictor import Preprocessing
     from sf_detect.video.optical_flow import flow_clip
 
@@ -273,7 +274,7 @@ def build_classifier(
         load_model(name, weights, device) if own is None else own.load(device),
         chosen.clip_spec,
         names,
-        _preprocessing(chosen),
+        build_preprocessing(chosen),
         crop=chosen.crop,
         loop=chosen.short_video == "loop",
         whole_video=chosen.whole_video,

@@ -100,10 +100,35 @@ def _crop(base: ZooEntry, described: dict[str, Any]) -> int | None:
     return None if base.crop is None else min(base.crop, int(described["short_side"]))
 
 
-def read_thresholds(path: str | os.PathLike[str]) -> tuple[float, ...] | None:
-    """The score of each class from which it counts, where a file of weights states it."""
+def read_thresholds(path: str | os.PathLike[str], num_classes: int | None = None) -> tuple[float, ...] | None:
+    """The score of each class from which it counts, where a file of weights states it.
+
+    Args:
+        path: The file.
+        num_classes: How many there must be; None takes any number.
+
+    Raises:
+        WeightsFormatError: What it states is not one number from 0 to 1 for each class.
+    """
     stated = _metadata(path).get("thresholds")
-    return None if stated is None else tuple(float(value) for value in json.loads(stated))
+    if stated is None:
+        return None
+    try:
+        thresholds = tuple(float(value) for value in json.loads(stated))
+    except (ValueError, TypeError, RecursionError):
+        thresholds = ()
+    if (
+        not thresholds
+        or len(thresholds) != (num_classes or len(thresholds))
+        or not all(0 <= t <= 1 for t in thresholds)
+    ):
+        shown = stated if len(stated) <= 80 else f"{stated[:80]}..."
+        raise WeightsFormatError(
+            f"{path} states thresholds that can't be used: got {shown!r}, expected a JSON list of "
+            f"{num_classes or 'some'} numbers from 0 to 1, one a class. Write the file again with such a list under "
+            "'thresholds' in its metadata, or without that entry."
+        )
+    return thresholds
 
 
 def _metadata(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from sf_detect import build
 from sf_detect.config import ModelConfig, RunConfig
 from sf_detect.errors import ConfigError, WeightsFormatError
 from sf_detect.weights.checkpoint import write_safetensors
-from sf_detect.weights.trained import read_trained
+from sf_detect.weights.trained import read_thresholds, read_trained
 from sf_detect.weights.zoo import ZOO, build_network, entry
 
 NAME = "slowfast_tiny_jhmdb"
@@ -51,6 +51,20 @@ def test_a_file_brings_network_input_and_labels(weights):
     assert predictor.preprocessing.short_side == 128
     assert predictor.preprocessing.slow_index == (3, 7, 11, 15)
     np.testing.assert_allclose(predictor.preprocessing.mean, [0.4, 0.5, 0.6])
+
+
+def test_thresholds_are_read(weights):
+    assert read_thresholds(weights(thresholds="[0.5, 0.25]")) == (0.5, 0.25)
+    assert read_thresholds(weights()) is None
+
+
+@pytest.mark.parametrize(
+    "stated", ["0.5", "[0.5", "[]", '["x", 0]', "[0.5, NaN]", "[0.5, 25]", "[0.5]", "{}", "x" * 99]
+)
+def test_malformed_thresholds_are_refused(weights, stated):
+    config = RunConfig(model=ModelConfig(weights=str(weights(thresholds=stated))))
+    with pytest.raises(WeightsFormatError, match=r"mine\.safetensors states thresholds.*got '.*JSON list of 2 num"):
+        build.build_predictor(config)
 
 
 def test_weights_of_other_origin_say_nothing(tmp_path):
