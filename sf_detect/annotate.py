@@ -35,6 +35,7 @@ def annotate_video(
     config: RunConfig | None = None,
     on_start: Callable[[VideoInfo], None] | None = None,
     on_result: Callable[[FrameResult], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> RunSummary:
     """Detect persons and their actions in a video, and write what was found.
 
@@ -46,6 +47,8 @@ def annotate_video(
         config: Settings; None takes the defaults.
         on_start: Called once with the source's information, before the first frame.
         on_result: Called with every frame's result, in order.
+        on_warning: Called with what a user should know about the outputs, as soon as it is known; it is in the
+            summary too.
 
     Returns:
         Counts and times of the run.
@@ -59,8 +62,17 @@ def annotate_video(
     check_times(config)
     _seed(config.seed)
     build.share_cores(2)
+    warnings: list[str] = []
+
+    def warn(problem: str | None) -> None:
+        if problem is not None:
+            warnings.append(problem)
+            if on_warning is not None:
+                on_warning(problem)
+
     with closing(build.open_source(str(source), config)) as opened, ThreadPoolExecutor(1) as executor:
         predictor = build.build_action_model(config)
+        warn(getattr(predictor, "warning", None))
         pipeline = build.build_pipeline(config, predictor, executor)
         sinks = _open_sinks(str(source), opened, config, predictor, outputs)
         if on_start is not None:
@@ -74,9 +86,8 @@ def annotate_video(
             max_seconds=config.max_seconds,
             on_result=on_result,
         )
-    for problem in (getattr(predictor, "warning", None), getattr(sinks.get("out_video"), "audio_problem", None)):
-        if problem is not None:
-            summary.warnings.append(problem)
+    warn(getattr(sinks.get("out_video"), "audio_problem", None))
+    summary.warnings += warnings
     return summary
 
 

@@ -63,6 +63,23 @@ def test_run_writes_all_outputs(sf_detect, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("fakes")
+def test_warnings_of_the_model_come_before_the_first_result(sf_detect, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(FakePredictor, "warning", "fake: an approximation", raising=False)
+    said: list[str] = []
+    call = FakePredictor.__call__
+
+    def listening(self, clips):
+        said.append(capsys.readouterr().err)
+        return call(self, clips)
+
+    monkeypatch.setattr(FakePredictor, "__call__", listening)
+    video = write_video(tmp_path / "in.mp4", num_frames=20)
+    assert sf_detect("run", video, "-q") == 0
+    assert said[0] == "sf-detect: fake: an approximation\n"
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("fakes")
 def test_run_without_outputs_writes_a_video_here(sf_detect, tmp_path):
     video = write_video(tmp_path / "in.mp4", num_frames=5)
     assert sf_detect("run", video) == 0

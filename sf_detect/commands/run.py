@@ -160,6 +160,7 @@ def _annotate(source: str, settings: RunConfig, outputs: _Outputs, quiet: bool) 
             config=settings,
             on_start=progress.start if progress else None,
             on_result=progress.advance if progress else None,
+            on_warning=_print_warning,
         )
     finally:
         if progress:
@@ -172,11 +173,13 @@ def _annotate(source: str, settings: RunConfig, outputs: _Outputs, quiet: bool) 
             "was processed and written. Repair or re-download the file for the rest.",
             file=sys.stderr,
         )
-    for warning in summary.warnings:
-        print(f"sf-detect: {warning}", file=sys.stderr)
     if summary.interrupted:
         return _INTERRUPTED
     return _PARTLY_DECODED if summary.decode_errors else 0
+
+
+def _print_warning(warning: str) -> None:
+    print(f"sf-detect: {warning}", file=sys.stderr)
 
 
 def _print_summary(summary: RunSummary, outputs: _Outputs) -> None:
