@@ -237,23 +237,24 @@ def _record(row: _Row) -> dict[str, Any]:
 
 def _pull_model(entry: ZooEntry, urls: tuple[str, ...]) -> str:
     from sf_detect.weights.fetching import fetch_model
+    from sf_detect.weights.zoo import ZOO
 
-    if entry.shipped:
+    if not entry.shipped:
+        return str(fetch_model(entry, urls=urls))
+    if entry.backbone is None:
         return "ships with the package, nothing to fetch"
-    return str(fetch_model(entry, urls=urls))
+    return f"ships with the package, its backbone {entry.backbone}: {fetch_model(ZOO[entry.backbone], urls=urls)}"
 
 
 def _pull_detector(entry: DetectorEntry, urls: tuple[str, ...]) -> str:
-    from sf_detect.weights.fetching import fetch_detector
+    from sf_detect import detection
 
     if entry.cache_name:
-        return str(fetch_detector(entry, urls=urls))
+        return str(detection.fetch_weights(entry.name, urls=urls))
     if urls:
         raise WeightsError(
             f"torchvision keeps the weights of {entry.name} itself. Give the file where it is used: "
             "--set detector.weights=FILE."
         )
-    from sf_detect.detection import build_detector
-
-    build_detector(entry.name)
+    detection.build_detector(entry.name)
     return "in torchvision's cache"

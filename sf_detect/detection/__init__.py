@@ -1,6 +1,6 @@
 """Person detectors by name: see `build_detector`."""
 
-from sf_detect.detection.names import DEFAULT, build_detector, detector_names, track_score
+from sf_detect.detection.names import DEFAULT, build_detector, detector_names, fetch_weights, track_score
 from sf_detect.detection.precomputed import PrecomputedDetector
 from sf_detect.detection.selection import Selection
 from sf_detect.detection.whole_frame import WholeFrameDetector
@@ -12,5 +12,6 @@ __all__ = [
     "WholeFrameDetector",
     "build_detector",
     "detector_names",
+    "fetch_weights",
     "track_score",
 ]

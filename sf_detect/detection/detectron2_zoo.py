@@ -34,6 +34,7 @@ from sf_detect.weights.cache import Notify, print_to_terminal
 from sf_detect.weights.checkpoint import check_fit
 from sf_detect.weights.detector_table import detector_entry
 from sf_detect.weights.fetching import fetch_detector
+from sf_detect.weights.unfilled import unfilled
 
 DEFAULT_SELECTION = Selection(score_threshold=0.5)
 MIN_SIZE, MAX_SIZE = 800, 1333
@@ -185,13 +186,34 @@ def load_network(
     """
     if name not in ARCHITECTURES:
         raise UnknownNameError("detectron2 detector", name, ARCHITECTURES)
-    path = Path(weights) if weights is not None else fetch_detector(detector_entry(name), notify)
-    state = from_detectron2(read_detectron2(path))
-    with torch.device("meta"):
-        network = build_network(ARCHITECTURES[name], min(score_threshold, _SCORE_THRESHOLD))
-    check_fit(state, network, f"the detector {name} (from {path})")
+    path = Path(weights) if weights is not None else fetch_weights(name, notify)
+    network, state = _read_fitting(name, path, min(score_threshold, _SCORE_THRESHOLD))
     network.load_state_dict({k: v.to(torch.float32) for k, v in state.items()}, assign=True)
     return network.eval()
+
+
+def fetch_weights(name: str, notify: Notify = print_to_terminal, urls: Sequence[str] = ()) -> Path:
+    """The file of published weights; downloaded into the cache on first use, if it fits.
+
+    Raises:
+        WeightsDownloadError: It cannot be fetched, or what was fetched holds other weights.
+    """
+
+    def require_fit(path: Path) -> None:
+        _read_fitting(name, path)
+
+    return fetch_detector(detector_entry(name), notify, urls, require_fit)
+
+
+def _read_fitting(
+    name: str, path: Path, score_threshold: float = _SCORE_THRESHOLD
+) -> tuple[nn.Module, dict[str, Tensor]]:
+    """The network without values, and those of a file."""
+    state = from_detectron2(read_detectron2(path))
+    with unfilled():
+        network = build_network(ARCHITECTURES[name], score_threshold)
+    check_fit(state, network, f"the detector {name} (from {path})")
+    return network, state
 
 
 def categories() -> list[str]:

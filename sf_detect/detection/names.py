@@ -15,7 +15,8 @@ from sf_detect.detection.whole_frame import WholeFrameDetector
 from sf_detect.errors import UnknownNameError
 from sf_detect.interfaces import PersonDetector, TimedDetector
 from sf_detect.weights.cache import Notify, print_to_terminal
-from sf_detect.weights.detector_table import DETECTRON2
+from sf_detect.weights.detector_table import DETECTRON2, detector_entry
+from sf_detect.weights.fetching import fetch_detector
 
 DEFAULT = "ssdlite_person"
 
@@ -96,6 +97,25 @@ def build_detector(
         selection = adapted(adapter.DEFAULT_SELECTION)
         return adapter.build_detectron2(name.removeprefix(_DETECTRON2), selection, classes, weights, device)
     return _coco_detector(name, adapted, classes, weights, device, notify)
+
+
+def fetch_weights(name: str, notify: Notify = print_to_terminal, urls: Sequence[str] = ()) -> Path:
+    """The file of a detector's published weights; downloaded into the cache on first use.
+
+    Args:
+        name: Of the table of detectors.
+        notify: Receives one line of text at a time while weights are fetched.
+        urls: Addresses or local files to take it from instead of the published ones.
+
+    Raises:
+        UnknownNameError: No such detector.
+        WeightsError: They cannot be fetched, do not fit, or are not kept by this package.
+    """
+    if name in {entry.name for entry in DETECTRON2}:
+        from sf_detect.detection import detectron2_zoo as zoo
+
+        return zoo.fetch_weights(name, notify, urls)
+    return fetch_detector(detector_entry(name), notify, urls)
 
 
 def _coco_detector(

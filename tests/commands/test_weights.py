@@ -154,6 +154,20 @@ def test_a_model_that_nobody_published(weights, small_zoo, weights_file):
     assert "Train or obtain it" in err
 
 
+def test_the_backbone_of_a_shipped_head_is_pulled(weights, small_zoo, weights_file):
+    small_zoo["head"] = small_entry("head", 3, shipped=weights_file, backbone="two")
+    assert "to fetch" in column(weights("list")[1], "head")
+    cached = cache.cache_directory() / "two-a.pyth"
+    assert weights("pull", "head") == (0, f"head: ships with the package, its backbone two: {cached}\n", "")
+    assert cached.exists()
+    assert column(weights("list")[1], "head").split()[-1] == "shipped"
+
+
+def test_nothing_is_pulled_where_all_ships(weights, small_zoo, weights_file):
+    small_zoo["whole"] = small_entry("whole", 3, shipped=weights_file)
+    assert weights("pull", "whole") == (0, "whole: ships with the package, nothing to fetch\n", "")
+
+
 def test_weights_from_elsewhere(weights, small_zoo, weights_file, tmp_path):
     assert weights("pull", "three", "--from", weights_file)[0] == 0
     build.load_model("three")

@@ -15,12 +15,12 @@ from tiny_detectron2 import TINY, detectron2_names, shapes
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
-from sf_detect.detection import Selection, build_detector, detector_names
+from sf_detect.detection import Selection, build_detector, detector_names, fetch_weights
 from sf_detect.detection import detectron2_zoo as zoo
 from sf_detect.detection.detectron2_weights import from_detectron2, read_detectron2
 from sf_detect.detection.detectron2_zoo import ARCHITECTURES, Detectron2ZooDetector, build_network
-from sf_detect.errors import UnknownNameError, WeightsFormatError, WeightsMismatchError
-from sf_detect.weights import fetching
+from sf_detect.errors import UnknownNameError, WeightsDownloadError, WeightsFormatError, WeightsMismatchError
+from sf_detect.weights import cache, download, fetching
 
 NAME = "tiny"
 BLOCKS = {name: a.layers for name, a in {**ARCHITECTURES, NAME: TINY}.items()}
@@ -252,6 +252,20 @@ def test_end_to_end(tiny: dict[str, np.ndarray], tmp_path: Path) -> None:
     assert len(exact) == len(persons)
     np.testing.assert_allclose(exact.scores, persons.scores, atol=1e-4)
     np.testing.assert_allclose(exact.boxes, persons.boxes, atol=1e-2)
+
+
+def test_what_does_not_fit_is_not_kept(
+    tiny: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.delenv(download.MIRROR_VARIABLE, raising=False)
+    name = "faster_rcnn_R_50_FPN_3x"
+    file = str(write(tmp_path / "w.pkl", tiny))  # a smaller network than that of the name
+    with pytest.raises(WeightsDownloadError, match=rf"do not fit the detector {name}"):
+        fetch_weights(name, urls=(file,))
+    assert not [p for p in (tmp_path / "cache").iterdir() if p.suffix != ".lock"]
+    monkeypatch.setitem(ARCHITECTURES, name, TINY)
+    assert fetch_weights(name, urls=(file,)).is_file()
 
 
 def test_by_name(tiny: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
