@@ -7,7 +7,9 @@ every run, whichever worker of whichever process makes it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -25,6 +27,7 @@ from sf_detect.data.snippets import segment_starts
 from sf_detect.errors import ConfigError, DataError, UnknownNameError
 from sf_detect.models.video_views import Cropper, Views, clip_times
 from sf_detect.structures import ClipSpec, UInt8Array
+from sf_detect.training.multigrid import SamplingGrid
 
 SAMPLING = ("rate", "segments")
 _REPLACEMENTS = 10
@@ -63,6 +66,18 @@ class ClipViews:
     def __post_init__(self) -> None:
         if self.sampling not in SAMPLING:
             raise UnknownNameError("sampling", self.sampling, SAMPLING)
+
+    def at(self, grid: SamplingGrid, rng: np.random.Generator) -> ClipViews:
+        """The same for training clips of another shape: what they show of a picture does not change with the crop."""
+        low, high = grid.sampling_rates
+        rate = low if low == high else int(rng.integers(low, high + 1))
+        whole = self.augmentation
+        least, most = (scale * grid.crop / whole.crop for scale in whole.scales)
+        return replace(
+            self,
+            spec=replace(self.spec, num_frames=grid.frames, sampling_rate=rate),
+            augmentation=replace(whole, crop=grid.crop, scales=(least, most)),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +140,22 @@ def _segments(sample: ClipSample, count: int, rng: np.random.Generator | None) -
     return start + places * np.float64(interval)
 
 
+class Place(NamedTuple):
+    """What a training clip follows from.
+
+    Attributes:
+        epoch: From 0.
+        sample: Its number.
+        grid: The clip's shape.
+    """
+
+    epoch: int
+    sample: int
+    grid: SamplingGrid
+
+
 class TrainingClips(Dataset[ClipItem]):
-    """Randomly cut, augmented clips; called with (epoch, number of the sample).
+    """Randomly cut, augmented clips; called with a `Place`.
 
     Args:
         dataset: Samples with labels.
@@ -140,24 +169,25 @@ class TrainingClips(Dataset[ClipItem]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, place: tuple[int, int]) -> ClipItem:  # type: ignore[override]
+    def __getitem__(self, place: Place) -> ClipItem:  # type: ignore[override]
         """The clip of a sample; one that can't be decoded is replaced by the next that can.
 
         Raises:
             ConfigError: Many in a row can't be decoded.
         """
-        epoch, index = place
+        epoch, index, grid = place
         problem: str | None = None
         for step in range(_REPLACEMENTS):
             number = (index + step) % len(self.dataset)
             try:
-                return self._item(number, np.random.default_rng([self.seed, epoch, number]), problem)
+                rng = np.random.default_rng([self.seed, epoch, number])
+                return self._item(number, self.views.at(grid, rng), rng, problem)
             except DataError as error:
                 problem = problem or str(error)
         raise ConfigError(f"{_REPLACEMENTS} clips in a row can't be decoded, the first because {problem}")
 
-    def _item(self, index: int, rng: np.random.Generator, problem: str | None) -> ClipItem:
-        sample, views = self.dataset.samples[index], self.views
+    def _item(self, index: int, views: ClipViews, rng: np.random.Generator, problem: str | None) -> ClipItem:
+        sample = self.dataset.samples[index]
         times = training_times(sample, views, rng)
         # Frames need not be larger than the largest picture that a part is cut out of.
         frames = read_clip(sample, times, int(views.augmentation.scales[1]))
@@ -277,7 +307,7 @@ def by_size(items: Sequence[ClipItem]) -> list[ClipBatch]:
     return [ClipBatch.of(group) for group in groups.values()]
 
 
-class EpochBatches(Sampler[list[tuple[int, int]]]):
+class EpochBatches(Sampler[list[Place]]):
     """The batches of one process in one epoch, from a position on.
 
     All processes together take consecutive parts of one shuffled order, so that the batches of N processes of size B
@@ -285,24 +315,44 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
 
     Args:
         size: Samples there are.
-        batch: Clips of a process and step part.
+        batch: Clips of a process and step part, of a grid whose factor is 1; larger ones join several such batches.
         rank, world: The process, and how many there are.
         seed, epoch: The order follows from them.
+        cycle: The shapes that steps take in turn.
+        accumulate: Batches of a step.
         start: Batches to pass over: an interrupted epoch goes on.
     """
 
-    def __init__(self, size: int, batch: int, rank: int, world: int, seed: int, epoch: int, start: int = 0) -> None:
+    def __init__(
+        self,
+        size: int,
+        batch: int,
+        rank: int,
+        world: int,
+        seed: int,
+        epoch: int,
+        cycle: Sequence[SamplingGrid],
+        accumulate: int = 1,
+        start: int = 0,
+    ) -> None:
         order = np.random.default_rng([seed, epoch]).permutation(size)
         whole = batch * world
         if size < whole:  # a small dataset is seen more than once
             order = np.resize(order, whole)
-        parts = order[: len(order) // whole * whole].reshape(-1, world, batch)[start:, rank]
-        self._batches = [[(epoch, int(index)) for index in part] for part in parts]
+        parts = order[: len(order) // whole * whole].reshape(-1, world, batch)[:, rank]
+        batches: list[list[Place]] = []
+        for number in count():
+            grid = cycle[number // accumulate % len(cycle)]
+            if len(parts) < grid.batch:
+                break
+            batches.append([Place(epoch, int(index), grid) for index in parts[: grid.batch].ravel()])
+            parts = parts[grid.batch :]
+        self._batches = batches[start:]
 
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Place]]:
         return iter(self._batches)
 
 

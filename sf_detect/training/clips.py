@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from sf_detect.errors import ConfigError, UnknownNameError
-from sf_detect.training.clip_dataset import ClipBatch, EpochBatches, TrainingClips, start_worker
+from sf_detect.training.batch_norm import recompute_statistics, split_batch_norm
+from sf_detect.training.clip_dataset import ClipBatch, EpochBatches, Place, TrainingClips, start_worker
 from sf_detect.training.clips_evaluation import Measured
 from sf_detect.training.clips_parts import Parts
 from sf_detect.training.clips_recipe import ClipsRecipe
@@ -24,6 +26,7 @@ from sf_detect.training.distributed import Processes, parallel, process_group, s
 from sf_detect.training.initialisation import initialise
 from sf_detect.training.loop import Trainer
 from sf_detect.training.losses import ActionLoss, scores_of
+from sf_detect.training.multigrid import Multigrid, SamplingGrid, plan_multigrid
 from sf_detect.training.optimisation import Freezing, build_optimiser, parameter_groups
 from sf_detect.training.report import Report, Say, in_words
 from sf_detect.training.schedules import Schedule, StepSchedule
@@ -55,11 +58,12 @@ class Training:
         self.parts.folder.mkdir(parents=True, exist_ok=True)
         self.clips = TrainingClips(self.parts.dataset, self.parts.views("1x1"), recipe.seed)
         self.evaluator = self.parts.evaluator(recipe.evaluation.views, processes) if recipe.evaluation.every else None
-        self.steps = len(self._order(0, 0)) // recipe.accumulate
-        if not self.steps:
-            raise ConfigError(
-                f"accumulate={recipe.accumulate}: an epoch has {len(self._order(0, 0))} batches; lower it"
-            )
+        batches = max(1, len(self.clips) // (recipe.batch * processes.world))
+        self.base_steps = batches // recipe.accumulate
+        if not self.base_steps:
+            raise ConfigError(f"accumulate={recipe.accumulate}: an epoch has {batches} batches; lower it")
+        self.plan = self._plan()
+        self.schedule = _schedule(recipe, self.base_steps)
         self.loss = ActionLoss(
             self.parts.activation, recipe.loss.smoothing, recipe.loss.background if recipe.views.background else 0.0
         )
@@ -68,36 +72,55 @@ class Training:
             initialise(
                 self.parts.network, recipe.initialise.weights, recipe.initialise.part, say if processes.leads else _mute
             )
-        self.trainer = self._trainer()
         self.epoch, self.position = 0, 0
+        self.trainer = self._trainer()
         self.best: float | None = None
         self._resume(say if processes.leads else _mute)
         self.report = Report(
             self.parts.folder, say, self.trainer.step, tensorboard=recipe.tensorboard, silent=not processes.leads
         )
 
+    def _plan(self) -> Multigrid:
+        recipe = self.recipe
+        falls = recipe.schedule.falls if recipe.schedule.kind == "steps" else []
+        plan = plan_multigrid(recipe.multigrid, self.parts.grid, self.parts.alpha, recipe.epochs, falls)
+        self.multigrid = plan.grids != [self.parts.grid]
+        if self.multigrid:
+            plan.require_whole_cycles(self.base_steps)
+        return plan
+
     def _trainer(self) -> Trainer:
         recipe, o = self.recipe, self.recipe.optimiser
         network = self.parts.network.to(self.device)
         if recipe.sync_batch_norm and self.processes.world > 1:
             synchronise_batch_norm(network)
+        if self.multigrid:
+            self._require_shapes()
+        splitting = split_batch_norm(network) if self.multigrid and recipe.multigrid.split_batch_norm else []
         self.freezing = Freezing(network, recipe.freeze, recipe.freeze_batch_norm)
+        if recipe.precise_batch_norm < 0:
+            raise ConfigError(f"precise_batch_norm is a number of batches, 0 or more, got {recipe.precise_batch_norm}")
+        if recipe.precise_batch_norm and not self.freezing.moving_statistics(network):
+            raise ConfigError(
+                f"precise_batch_norm={recipe.precise_batch_norm}: no batch normalisation of {self.parts.entry.name} "
+                "learns statistics here; set it to 0"
+            )
         rate = o.rate
         if o.reference_batch is not None:
             rate *= recipe.batch * recipe.accumulate * self.processes.world / o.reference_batch
         groups = parameter_groups(network, rate, o.weight_decay, o.norm_decay, o.layers)
         wrapped = parallel(network, self.processes, self.device)
-        detection = self.parts.dataset.task == "detection"
-        preprocessing = self.parts.preprocessing
 
         def loss(batch: ClipBatch) -> tuple[torch.Tensor, dict[str, float]]:
-            return self.loss(scores_of(wrapped, preprocessing, batch, detection), batch)
+            for norm in splitting:
+                norm.parts = len(batch.frames) // recipe.batch
+            return self.loss(self._logits(wrapped, batch), batch)
 
         return Trainer(
             network,
             network,
             build_optimiser(o.kind, groups, o.momentum, o.nesterov),
-            _schedule(recipe, self.steps),
+            lambda _: self._rate(),
             loss,
             o.average,
             o.clip_norm,
@@ -107,16 +130,45 @@ class Training:
             **({"unsynchronised": wrapped.no_sync} if isinstance(wrapped, nn.parallel.DistributedDataParallel) else {}),
         )
 
+    def _rate(self) -> float:
+        """Factor on the peak learning rates: the schedule follows the epochs, however many steps they take."""
+        done = self.position * self.base_steps / self.steps
+        return self.schedule(self.epoch * self.base_steps + done) * self.plan(self.epoch, self.position).rate
+
+    def _logits(self, network: nn.Module, batch: ClipBatch) -> torch.Tensor:
+        preprocessing = self.parts.preprocessing(batch.frames.shape[1])
+        return scores_of(network, preprocessing, batch, self.parts.dataset.task == "detection")
+
+    def _require_shapes(self) -> None:
+        """Each shape is tried at once: a network that can't take one shall not say so after days of training."""
+        network = self.parts.network.eval()
+        for grid in self.plan.grids:
+            box = torch.tensor([[0.0, 0.0, 0.0, grid.crop, grid.crop]])
+            frames = torch.zeros(1, grid.frames, grid.crop, grid.crop, 3, dtype=torch.uint8)
+            nothing = torch.zeros(0)
+            try:
+                with torch.inference_mode():
+                    self._logits(network, ClipBatch(frames, box, nothing, nothing, nothing))
+            except (ConfigError, RuntimeError) as error:
+                raise ConfigError(
+                    f"multigrid: {self.parts.entry.name} can't be shown {grid.frames} frames of {grid.crop} pixels "
+                    f"({str(error).splitlines()[0]}). Choose other multigrid.long_shapes and multigrid.short_crops, or "
+                    "train it without multigrid."
+                ) from error
+
     def _resume(self, say: Say) -> None:
         self.epoch, facts = self.trainer.resume_with_facts(self.checkpoint)
         if not facts:
             return
         self.best, self.position = facts["best"], facts["position"]
-        before, now = json.loads(facts["recipe"]), asdict(self.recipe)
+        before, now = {**asdict(ClipsRecipe()), **json.loads(facts["recipe"])}, asdict(self.recipe)
         changed = [key for key in now if before.get(key) != now[key] and key not in ("work", "workers", "device")]
         if facts["global_batch"] != self.global_batch:
             self.position = 0
             changed.append("global batch, so the epoch starts over")
+        elif facts.get("cycle", [1]) != self._cycle:
+            self.position = 0
+            changed.append("shapes of batches, so the epoch starts over")
         say(f"continues {self.checkpoint} at epoch {self.epoch + 1}, step {self.trainer.step}")
         if changed:
             say(f"  with other settings than before: {', '.join(changed)}")
@@ -126,28 +178,46 @@ class Training:
         """Clips of one step, over all processes."""
         return self.recipe.batch * self.recipe.accumulate * self.processes.world
 
-    def _order(self, epoch: int, start: int) -> EpochBatches:
-        processes, seed = self.processes, self.recipe.seed
-        size, batch = len(self.clips), self.recipe.batch
-        return EpochBatches(size, batch, processes.rank, processes.world, seed, epoch, start)
+    @property
+    def steps(self) -> int:
+        """Of the current epoch."""
+        return self.plan.steps(self.epoch, self.base_steps)
 
-    def _steps(self) -> Iterator[list[ClipBatch]]:
-        """What is left of the current epoch."""
-        size = self.recipe.accumulate
+    @property
+    def _cycle(self) -> list[int]:
+        """Factors on the batch that the current epoch's steps take in turn."""
+        return [grid.batch for grid in self.plan.cycle(self.epoch)]
+
+    def _order(self, cycle: tuple[SamplingGrid, ...], start: int = 0) -> EpochBatches:
+        recipe, processes = self.recipe, self.processes
+        place = processes.rank, processes.world, recipe.seed, self.epoch
+        return EpochBatches(len(self.clips), recipe.batch, *place, cycle, recipe.accumulate, start)
+
+    def _batches(self, order: Iterable[list[Place]]) -> Iterator[ClipBatch]:
         loader: DataLoader[Any] = DataLoader(
             self.clips,
-            batch_sampler=self._order(self.epoch, self.position * size),
+            batch_sampler=order,
             num_workers=self.recipe.workers,
             collate_fn=ClipBatch.of,
             worker_init_fn=start_worker,
             pin_memory=self.device.type == "cuda",
         )
-        batches = iter(loader)
+        return iter(loader)
+
+    def _steps(self) -> Iterator[list[ClipBatch]]:
+        """What is left of the current epoch."""
+        size = self.recipe.accumulate
+        batches = self._batches(self._order(self.plan.cycle(self.epoch), self.position * size))
         for _ in range(self.steps - self.position):
             yield list(islice(batches, size))
 
     def run(self) -> Path:
         """Trains to the end; returns the file of the weights."""
+        if self.multigrid and self.epoch < self.recipe.epochs:
+            steps = sum(self.plan.steps(epoch, self.base_steps) for epoch in range(self.recipe.epochs))
+            self.report.say(f"multigrid, {steps} steps in all, {self.recipe.epochs * self.base_steps} without it:")
+            for line in self.plan.describe(self.base_steps, self.global_batch):
+                self.report.say(line)
         try:
             while self.epoch < self.recipe.epochs:
                 self._train_epoch()
@@ -162,13 +232,15 @@ class Training:
         for batches in self._steps():
             for problem in (p for batch in batches for p in batch.problems):
                 self.report.say(f"another clip stands in for one that can't be decoded: {problem}")
+            grid = self.plan(self.epoch, self.position)
             seed = np.random.default_rng([recipe.seed, trainer.step, self.processes.rank]).integers(2**62)
             torch.manual_seed(int(seed))  # dropout, so that an interrupted run goes on as it would have
             figures = trainer.train_step(batches, self._shares(batches))
             self.position += 1
             if trainer.step % recipe.log_every == 0 or self.position == self.steps:
                 rate = max(group["lr"] for group in trainer.optimiser.param_groups)
-                self.report.log(trainer.step, {**figures, "learning_rate": rate}, epoch=self.epoch + 1)
+                clips = {"frames": grid.frames, "crop": grid.crop} if self.multigrid else {}
+                self.report.log(trainer.step, {**figures, "learning_rate": rate}, epoch=self.epoch + 1, **clips)
             text = f"epoch {self.epoch + 1} of {recipe.epochs}, loss {figures['loss']:.4f}"
             self.report.progress(text, self.position, self.steps)
             if recipe.save_every and trainer.step % recipe.save_every == 0 and self.position < self.steps:
@@ -183,7 +255,7 @@ class Training:
 
     def _end_epoch(self) -> None:
         self.epoch, self.position = self.epoch + 1, 0
-        network, facts = self.trainer.average.model, {"epoch": self.epoch}
+        network, facts = self._finished(), {"epoch": self.epoch}
         every = self.recipe.evaluation.every
         if self.evaluator is not None and (self.epoch % every == 0 or self.epoch == self.recipe.epochs):
             measured = self.evaluator(network, "detections", self.report.progress)
@@ -196,6 +268,18 @@ class Training:
             self.parts.write(network, self.parts.folder / "last.safetensors", facts)
         self._save()
 
+    def _finished(self) -> nn.Module:
+        """The network that is tested and written: the average, on wish with statistics that are its own."""
+        average = self.trainer.average.model
+        if not self.recipe.precise_batch_norm:
+            return average
+        network = copy.deepcopy(average)
+        names = self.freezing.moving_statistics(self.parts.network)
+        order = islice(self._order((self.parts.grid,)), self.recipe.precise_batch_norm)
+        with torch.autocast(self.device.type, self.trainer.autocast, enabled=self.trainer.autocast is not None):
+            recompute_statistics(network, names, self._batches(list(order)), self._logits, self.processes)
+        return network
+
     def _tell(self, measured: Measured) -> None:
         self.report.log(self.trainer.step, measured.figures, epoch=self.epoch, evaluation=True)
         self.report.say(f"  {in_words(measured.figures)}")
@@ -206,7 +290,7 @@ class Training:
         if self.processes.leads:
             described = json.dumps(asdict(self.recipe))
             facts = {"position": self.position, "best": self.best, "global_batch": self.global_batch}
-            self.trainer.save(self.checkpoint, self.epoch, recipe=described, **facts)
+            self.trainer.save(self.checkpoint, self.epoch, recipe=described, cycle=self._cycle, **facts)
 
 
 def _mute(text: str) -> None:

@@ -23,6 +23,7 @@ from sf_detect.training.clips_evaluation import Evaluator
 from sf_detect.training.clips_recipe import ClipsRecipe
 from sf_detect.training.distributed import Processes
 from sf_detect.training.loop import autocast_type
+from sf_detect.training.multigrid import SamplingGrid
 from sf_detect.video.optical_flow import flow_clip
 from sf_detect.weights.checkpoint import write_safetensors
 from sf_detect.weights.zoo import build_network, entry
@@ -69,9 +70,15 @@ class Parts:
         return self.recipe.views.test_crop or min(self.entry.crop or self.short_side, self.short_side)
 
     @property
-    def preprocessing(self) -> Preprocessing:
-        """The network's."""
-        index = None if self.alpha is None else tuple(slow_index(self.spec.num_frames, self.alpha, self.rule))
+    def grid(self) -> SamplingGrid:
+        """The shape of training clips, without multigrid."""
+        spec = self.spec
+        return SamplingGrid(spec.num_frames, (spec.sampling_rate, spec.sampling_rate), self.recipe.views.crop)
+
+    def preprocessing(self, num_frames: int | None = None) -> Preprocessing:
+        """The network's, for clips of so many frames; None takes the recipe's."""
+        frames = num_frames or self.spec.num_frames
+        index = None if self.alpha is None else tuple(slow_index(frames, self.alpha, self.rule))
         own = self.entry
         flow = flow_clip if own.fast_input == "flow" else None
         return Preprocessing(self.short_side, own.mean, own.std, own.channel_order == "bgr", index, flow)
@@ -110,7 +117,7 @@ class Parts:
             dataset,
             truth,
             self.views(test_views),
-            self.preprocessing,
+            self.preprocessing(),
             self.activation,
             self.folder,
             e.batch,
@@ -123,7 +130,7 @@ class Parts:
 
     def write(self, network: nn.Module, path: Path, facts: dict[str, Any]) -> None:
         """Writes weights with what a predictor needs to know."""
-        pre = self.preprocessing
+        pre = self.preprocessing()
         described = {
             "num_frames": self.spec.num_frames,
             "sampling_rate": self.spec.sampling_rate,

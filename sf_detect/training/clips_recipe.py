@@ -112,6 +112,29 @@ class ScheduleRecipe:
 
 
 @dataclass
+class MultigridRecipe:
+    """Batches of smaller clips, and more of them; see `plan_multigrid`. Off unless one of the cycles is on.
+
+    Attributes:
+        short_cycle: The crop changes from step to step.
+        long_cycle: Frames and crop grow over the epochs.
+        short_crops: Shares of the crop that the short cycle takes before the whole one, or the long cycle's.
+        long_shapes: The long cycle's [share of the frames, share of the crop], the last [1, 1].
+        fine_tune: Share of the epochs, the last ones, that have the recipe's own shape after the long cycle.
+        split_batch_norm: Statistics of batch normalisation over each `batch` clips of a larger batch.
+    """
+
+    short_cycle: bool = False
+    long_cycle: bool = False
+    short_crops: list[float] = field(default_factory=lambda: [0.5, 0.7071])
+    long_shapes: list[list[float]] = field(
+        default_factory=lambda: [[0.25, 0.7071], [0.5, 0.7071], [0.5, 1.0], [1.0, 1.0]]
+    )
+    fine_tune: float = 0.1
+    split_batch_norm: bool = True
+
+
+@dataclass
 class LossRecipe:
     """What is minimised.
 
@@ -164,6 +187,8 @@ class ClipsRecipe:
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "fp32", "bf16" or "fp16".
         sync_batch_norm: Batch statistics over all processes.
+        precise_batch_norm: Training batches of each process whose statistics replace the running ones of batch
+            normalisation in the weights that are tested and written after each epoch, at most an epoch; 0 keeps those.
         freeze: Parts of the network that stay as they are.
         freeze_batch_norm: Batch normalisation stays as it is.
         save_every: Steps between checkpoints; one is also written at the end of every epoch.
@@ -182,6 +207,7 @@ class ClipsRecipe:
     device: str = "auto"
     precision: str = "fp32"
     sync_batch_norm: bool = False
+    precise_batch_norm: int = 0
     freeze: list[str] = field(default_factory=list)
     freeze_batch_norm: bool = False
     save_every: int = 500
@@ -192,5 +218,6 @@ class ClipsRecipe:
     views: ViewRecipe = field(default_factory=ViewRecipe)
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
     schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
+    multigrid: MultigridRecipe = field(default_factory=MultigridRecipe)
     loss: LossRecipe = field(default_factory=LossRecipe)
     evaluation: EvaluationRecipe = field(default_factory=EvaluationRecipe)

@@ -97,3 +97,9 @@ class Freezing:
         network.train()
         for module in self._still:
             module.eval()
+
+    def moving_statistics(self, network: nn.Module) -> list[str]:
+        """Names of the batch normalisations whose running statistics training moves."""
+        still = {id(module) for part in self._still for module in part.modules()}
+        norms = [(n, m) for n, m in network.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        return [name for name, norm in norms if norm.running_mean is not None and id(norm) not in still]

@@ -1,4 +1,4 @@
-"""Learning rates over time, as a factor on each group's peak rate; steps are counted, not epochs."""
+"""Learning rates over time, as a factor on each group's peak rate; steps are counted, fractions of them too."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Schedule:
     floor: float = 0.01
     start: float | None = None
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: float) -> float:
         if step < self.warmup:
             return _warmed(step, self.warmup, self.start, self._after(self.warmup) if self.start is not None else 1.0)
         return self._after(step)
 
-    def _after(self, step: int) -> float:
+    def _after(self, step: float) -> float:
         # PySlowFast's cosine runs over the whole of training, the warm-up being laid over its beginning; with an
         # explicit start we do the same, else it begins where the warm-up ends.
         first = 0 if self.start is not None else self.warmup
@@ -51,16 +51,16 @@ class StepSchedule:
     warmup: int = 0
     start: float | None = None
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: float) -> float:
         if step < self.warmup:
             return _warmed(step, self.warmup, self.start, self._after(self.warmup))
         return self._after(step)
 
-    def _after(self, step: int) -> float:
+    def _after(self, step: float) -> float:
         return self.gamma ** sum(step >= fall for fall in self.falls)
 
 
-def _warmed(step: int, warmup: int, start: float | None, goal: float) -> float:
+def _warmed(step: float, warmup: int, start: float | None, goal: float) -> float:
     """The factor of a warm-up step on the way to `goal`."""
     if start is None:
         return goal * (step + 1) / warmup

@@ -8,9 +8,20 @@ from sf_detect.data.datasets import build_dataset
 from sf_detect.data.samples import ActionDataset, ClipSample
 from sf_detect.models.video_views import Views
 from sf_detect.structures import ClipSpec
-from sf_detect.training.clip_dataset import ClipBatch, ClipViews, EpochBatches, EvaluationClips, TrainingClips, by_size
+from sf_detect.training.clip_dataset import (
+    ClipBatch,
+    ClipViews,
+    EpochBatches,
+    EvaluationClips,
+    Place,
+    TrainingClips,
+    by_size,
+)
+from sf_detect.training.clips_recipe import MultigridRecipe
+from sf_detect.training.multigrid import SamplingGrid, plan_multigrid
 
 CUT = Augmentation(32, (40, 48))
+GRID = SamplingGrid(4, (2, 2), 32)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +42,7 @@ def classification(data):
 
 def test_a_view_follows_from_seed_epoch_and_sample(detection):
     clips = TrainingClips(detection, ClipViews(ClipSpec(4, 2), CUT, background=2), seed=3)
-    first, again, other = clips[(0, 1)], clips[(0, 1)], clips[(1, 1)]
+    first, again, other = clips[Place(0, 1, GRID)], clips[Place(0, 1, GRID)], clips[Place(1, 1, GRID)]
     assert first.frames.shape == (1, 4, 32, 32, 3)
     assert torch.equal(first.frames, again.frames)
     assert torch.equal(first.boxes, again.boxes)
@@ -42,7 +53,7 @@ def test_a_view_follows_from_seed_epoch_and_sample(detection):
 
 def test_a_batch_numbers_its_boxes(detection):
     clips = TrainingClips(detection, ClipViews(ClipSpec(4, 2), CUT), seed=0)
-    batch = ClipBatch.of([clips[(0, 0)], clips[(0, 2)]])
+    batch = ClipBatch.of([clips[Place(0, 0, GRID)], clips[Place(0, 2, GRID)]])
     assert batch.frames.shape == (2, 4, 32, 32, 3)
     assert batch.boxes[:, 0].tolist() == [0, 0, 1]
     assert batch.indices.tolist() == [0, 2]
@@ -76,18 +87,54 @@ def test_segments_spread_over_the_whole_video(classification, monkeypatch):
     assert len(clips) == 2
     clips[0]
     np.testing.assert_allclose(seen[0], [5 / 30, 15 / 30, 25 / 30])
-    TrainingClips(classification, views, 0)[(0, 0)]
+    TrainingClips(classification, views, 0)[Place(0, 0, SamplingGrid(3, (1, 1), 32))]
     assert (np.floor(seen[1] * 3 + 1e-9) == [0, 1, 2]).all()
 
 
 def test_processes_share_the_batches_of_one():
-    whole = list(EpochBatches(11, 4, 0, 1, seed=1, epoch=2))
-    halves = [list(EpochBatches(11, 2, rank, 2, seed=1, epoch=2)) for rank in (0, 1)]
+    whole = list(EpochBatches(11, 4, 0, 1, seed=1, epoch=2, cycle=[GRID]))
+    halves = [list(EpochBatches(11, 2, rank, 2, seed=1, epoch=2, cycle=[GRID])) for rank in (0, 1)]
     assert [a + b for a, b in zip(*halves, strict=True)] == whole
-    assert list(EpochBatches(11, 4, 0, 1, seed=1, epoch=2, start=1)) == whole[1:]
-    assert whole != list(EpochBatches(11, 4, 0, 1, seed=1, epoch=3))
+    assert list(EpochBatches(11, 4, 0, 1, seed=1, epoch=2, cycle=[GRID], start=1)) == whole[1:]
+    assert whole != list(EpochBatches(11, 4, 0, 1, seed=1, epoch=3, cycle=[GRID]))
+
+
+def test_batches_of_several_shapes_are_shared_as_if_they_were_of_one_process():
+    cycle = [SamplingGrid(4, (2, 2), 16, 4), SamplingGrid(4, (2, 2), 32, 1)]
+    whole = list(EpochBatches(53, 2, 0, 1, seed=1, epoch=2, cycle=cycle, accumulate=2))
+    assert [len(batch) for batch in whole] == [8, 8, 2, 2, 8, 8, 2, 2, 8]
+    assert [batch[0].grid.crop for batch in whole] == [16, 16, 32, 32, 16, 16, 32, 32, 16]
+    assert len({place.sample for batch in whole for place in batch}) == 48
+    halves = [list(EpochBatches(53, 1, rank, 2, 1, 2, cycle, 2)) for rank in (0, 1)]
+    for batch, first, second in zip(whole, *halves, strict=True):
+        assert [place for pair in zip(first, second, strict=True) for place in pair] == batch
+    assert list(EpochBatches(53, 2, 0, 1, 1, 2, cycle, 2, start=3)) == whole[3:]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 3])
+def test_the_plan_knows_how_many_steps_an_epoch_has(accumulate):
+    base = SamplingGrid(32, (2, 2), 224)
+    plan = plan_multigrid(MultigridRecipe(short_cycle=True), base, 4, 1)
+    for size in range(21 * accumulate, 60):
+        batches = EpochBatches(size, 3, 0, 1, 0, 0, plan.cycle(0), accumulate)
+        assert len(batches) // accumulate == plan.steps(0, size // 3 // accumulate)
+
+
+def test_a_grid_changes_frames_rate_and_crop_but_not_what_is_seen():
+    views = ClipViews(ClipSpec(8, 2), CUT).at(SamplingGrid(4, (4, 4), 16), np.random.default_rng(0))
+    assert (views.spec.num_frames, views.spec.sampling_rate) == (4, 4)
+    assert (views.augmentation.crop, views.augmentation.scales) == (16, (20, 24))
+    drawn = [views.at(SamplingGrid(4, (2, 5), 16), np.random.default_rng(n)).spec.sampling_rate for n in range(40)]
+    assert set(drawn) == {2, 3, 4, 5}
+
+
+def test_a_clip_has_the_shape_of_its_grid(detection):
+    clips = TrainingClips(detection, ClipViews(ClipSpec(8, 2), CUT), seed=3)
+    item = clips[Place(0, 1, SamplingGrid(4, (2, 4), 23, 2))]
+    assert item.frames.shape == (1, 4, 23, 23, 3)
+    assert item.boxes.max() <= 23
 
 
 def test_a_small_dataset_fills_its_only_batch():
-    (batch,) = EpochBatches(3, 8, 0, 1, seed=0, epoch=0)
-    assert {index for _, index in batch} == {0, 1, 2}
+    (batch,) = EpochBatches(3, 8, 0, 1, seed=0, epoch=0, cycle=[GRID])
+    assert {place.sample for place in batch} == {0, 1, 2}

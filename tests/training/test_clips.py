@@ -19,6 +19,14 @@ from sf_detect.training.clips_recipe import ClipsRecipe
 from sf_detect.training.report import Report
 
 ROOT = Path(__file__).parents[2]
+#: Two shapes of two crops: 8 and 16 frames, 23 and 32 pixels.
+MULTIGRID = {
+    "network.num_frames": 16,
+    "multigrid.long_cycle": True,
+    "multigrid.long_shapes": "[[0.5, 1], [1, 1]]",
+    "multigrid.short_cycle": True,
+    "multigrid.short_crops": "[0.7071]",
+}
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +116,12 @@ def test_nothing_is_left_to_do_after_the_end(recipe):
     assert said == [f"continues {weights.parent}/checkpoint.pt at epoch 2, step 3"]
 
 
-@pytest.mark.parametrize("stop", [2, 4])
-def test_an_interrupted_run_goes_on_as_if_it_had_not_been(recipe, monkeypatch, stop):
-    settings = {"save_every": 1, "optimiser.average": 0.9, "evaluation.every": 0}
+@pytest.mark.parametrize(
+    ("stop", "more"),
+    [(2, {}), (4, {"precise_batch_norm": 2}), (2, {**MULTIGRID, "batch": 1}), (4, {**MULTIGRID, "batch": 1})],
+)
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(recipe, monkeypatch, stop, more):
+    settings = {"save_every": 1, "optimiser.average": 0.9, "evaluation.every": 0, **more}
     settings["network.options"] = "{depth: [1, 1, 1, 1], width: 8, slow_frames: 2, dropout: 0.5}"
     whole, parted = recipe("whole", **settings), recipe("parted", **settings)
     run(whole)
@@ -133,9 +144,10 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(recipe, monkeypatch, s
         assert torch.equal(value, expected[name]), name
 
 
-def test_accumulated_batches_are_one_large_batch(recipe):
-    frozen = {"freeze_batch_norm": True, "optimiser.rate": 0.01, "evaluation.every": 0}
-    large, small = recipe("large", batch=4, **frozen), recipe("small", batch=2, accumulate=2, **frozen)
+@pytest.mark.parametrize(("batch", "more"), [(2, {}), (1, MULTIGRID)])
+def test_accumulated_batches_are_one_large_batch(recipe, batch, more):
+    frozen = {"freeze_batch_norm": True, "optimiser.rate": 0.01, "evaluation.every": 0, **more}
+    large, small = recipe("large", batch=2 * batch, **frozen), recipe("small", batch=batch, accumulate=2, **frozen)
     run(large)
     run(small)
     assert log(small) == pytest.approx(log(large), rel=1e-4)
@@ -151,12 +163,13 @@ def test_a_run_that_diverges_stops_and_keeps_its_checkpoint(recipe):
 
 
 @pytest.mark.timeout(600)  # three processes that load torch: slow where the machine is busy
-def test_two_processes_train_as_one(recipe, tmp_path):
+@pytest.mark.parametrize(("batch", "more"), [(2, {}), (1, {**MULTIGRID, "precise_batch_norm": 3})])
+def test_two_processes_train_as_one(recipe, tmp_path, batch, more):
     """The same loss curve, weights and result; persons are spread unevenly over the processes."""
-    common = {"sync_batch_norm": True, "optimiser.rate": 0.02}
-    alone, together = recipe("alone", batch=4, **common), recipe("together", batch=2, **common)
+    common = {"sync_batch_norm": True, "optimiser.rate": 0.02, **more}
+    alone, together = recipe("alone", batch=2 * batch, **common), recipe("together", batch=batch, **common)
     run(alone)
-    overrides = tiny(tmp_path / "together", together.data["root"], batch=2, **common)
+    overrides = tiny(tmp_path / "together", together.data["root"], batch=batch, **common)
     (tmp_path / "recipe.yaml").write_text("recipe: clips\n")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "sf_detect"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -175,6 +188,65 @@ def test_two_processes_train_as_one(recipe, tmp_path):
     expected = load_file(Path(alone.work) / "last.safetensors")
     for name, value in load_file(Path(together.work) / "last.safetensors").items():
         torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.fixture
+def classification(data, tmp_path):
+    write_list(tmp_path / "list", data)
+
+    def make(name, **more):
+        settings = {"data.name": "kinetics", "data.root": tmp_path / "list", "data.classes": data / "labels.txt"}
+        settings |= {"network.name": name, "batch": 1, "views.test_crop": 32, **more}
+        return load_config(ClipsRecipe, None, tiny(tmp_path / "work", "", **settings))
+
+    return make
+
+
+def test_multigrid_says_and_logs_its_shapes(classification):
+    options = "{depth: [1, 1, 1, 1], width: 8}"
+    chosen = classification("k400_slow_8x8_r50", **{**MULTIGRID, "network.num_frames": 2, "network.options": options})
+    _, said = run(chosen)
+    assert said[:3] == [
+        "multigrid, 6 steps in all, 12 without it:",
+        "  epochs 1 to 1: 1 frames at rate 8 to 16, crops 23, 32, steps of 4, 2 clips, 2 an epoch, learning rate x2",
+        "  epochs 2 to 2: 2 frames at rate 8, crops 23, 32, steps of 2, 1 clips, 4 an epoch, learning rate x1",
+    ]
+    assert log(chosen, "frames") == [1, 1, 2, 2, 2, 2]
+    assert log(chosen, "crop") == [23, 32] * 3
+    assert log(chosen, "learning_rate") == pytest.approx([0.1, 0.0853553, 0.025, 0.0154329, 0.0073223, 0.0019030], 1e-4)
+
+
+def test_other_shapes_start_the_epoch_over(recipe, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Report, "progress", lambda self, text, done, total: 1 / (2 - done))
+        with pytest.raises(ZeroDivisionError):
+            run(recipe(save_every=1))
+    _, said = run(recipe(**{"multigrid.short_cycle": True, "multigrid.short_crops": "[0.7071]"}))
+    assert said[0].endswith("at epoch 1, step 1")
+    assert "  with other settings than before: save_every, multigrid, shapes of batches, so the epoch" in said[1]
+
+
+def test_a_network_of_one_size_is_refused_before_it_is_trained(classification):
+    chosen = classification(
+        "c3d_sports1m",
+        **{"network.options": "{width: 32}", "network.num_frames": 16, "views.crop": 112, "views.scales": "[112, 112]"},
+        **{"multigrid.short_cycle": True, "multigrid.short_crops": "[0.7071]"},
+    )
+    with pytest.raises(ConfigError, match=r"can't be shown 16 frames of 79 pixels \(C3D takes one clip"):
+        run(chosen)
+
+
+def test_precise_statistics_are_of_what_is_written_alone(recipe):
+    """Training goes on as without them; frozen parts keep theirs."""
+    common = {"optimiser.average": 0.9, "freeze": "[s1]"}
+    usual, precise = recipe("usual", **common), recipe("precise", precise_batch_norm=2, **common)
+    run(usual)
+    weights, _ = run(precise)
+    assert log(precise) == log(usual)
+    expected = load_file(Path(usual.work) / "last.safetensors")
+    found = load_file(weights.with_name("last.safetensors"))
+    changed = {name for name, value in found.items() if not torch.equal(value, expected[name])}
+    assert changed == {n for n in found if n.endswith(("running_mean", "running_var", "tracked")) and n[:3] != "s1."}
 
 
 def test_other_settings_are_named_when_a_run_goes_on(recipe):
@@ -200,6 +272,11 @@ def test_a_checkpoint_of_another_network_is_refused(recipe):
         ({"views.scales": "[48]"}, "smallest and the largest"),
         ({"views.sampling": "dense"}, "segments"),
         ({"accumulate": 9}, "an epoch has 3 batches"),
+        ({"multigrid.long_cycle": True}, "0.25 of 8 frames is 2, expected a multiple of alpha=4"),
+        ({"multigrid.short_cycle": True}, "an epoch has 3 steps' worth of clips"),
+        ({"multigrid.shrot_cycle": True}, "multigrid.short_cycle"),
+        ({"precise_batch_norm": 2, "freeze_batch_norm": True}, "no batch normalisation of .* learns statistics"),
+        ({"precise_batch_norm": -1}, "precise_batch_norm is a number of batches"),
         ({"schedule.kind": "linear"}, "cosine"),
         ({"optimiser.kind": "lion"}, "adamw"),
         ({"optimiser.layers": "{s9: 0.1}"}, "optimiser.layers"),
