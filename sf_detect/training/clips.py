@@ -137,7 +137,14 @@ class Training:
 
     def _logits(self, network: nn.Module, batch: ClipBatch) -> torch.Tensor:
         preprocessing = self.parts.preprocessing(batch.frames.shape[1])
-        return scores_of(network, preprocessing, batch, self.parts.dataset.task == "detection")
+        try:
+            return scores_of(network, preprocessing, batch, self.parts.dataset.task == "detection")
+        except ValueError as error:  # batch normalisation over a single value
+            clips, frames, height, width = batch.frames.shape[:4]
+            raise ConfigError(
+                f"{self.parts.entry.name} can't be trained on {clips} clips of {frames} frames of {width}x{height}: "
+                f"{error}. Raise batch, or the clips' frames or crop."
+            ) from error
 
     def _require_shapes(self) -> None:
         """Each shape is tried at once: a network that can't take one shall not say so after days of training."""

@@ -190,6 +190,13 @@ def test_two_processes_train_as_one(recipe, tmp_path, batch, more):
         torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4, msg=name)
 
 
+def test_a_single_value_can_not_be_normalised(classification):
+    options = "{depth: [1, 1, 1, 1], width: 8}"
+    chosen = classification("k400_slow_8x8_r50", **{"network.num_frames": 1, "network.options": options})
+    with pytest.raises(ConfigError, match=r"can't be trained on 1 clips of 1 frames of 32x32: .*Raise batch"):
+        run(chosen)
+
+
 @pytest.fixture
 def classification(data, tmp_path):
     write_list(tmp_path / "list", data)
@@ -204,15 +211,16 @@ def classification(data, tmp_path):
 
 def test_multigrid_says_and_logs_its_shapes(classification):
     options = "{depth: [1, 1, 1, 1], width: 8}"
-    chosen = classification("k400_slow_8x8_r50", **{**MULTIGRID, "network.num_frames": 2, "network.options": options})
+    sizes = {"network.num_frames": 2, "views.crop": 64, "views.scales": "[64, 64]"}
+    chosen = classification("k400_slow_8x8_r50", **{**MULTIGRID, **sizes, "network.options": options})
     _, said = run(chosen)
     assert said[:3] == [
         "multigrid, 6 steps in all, 12 without it:",
-        "  epochs 1 to 1: 1 frames at rate 8 to 16, crops 23, 32, steps of 4, 2 clips, 2 an epoch, learning rate x2",
-        "  epochs 2 to 2: 2 frames at rate 8, crops 23, 32, steps of 2, 1 clips, 4 an epoch, learning rate x1",
+        "  epochs 1 to 1: 1 frames at rate 8 to 16, crops 45, 64, steps of 4, 2 clips, 2 an epoch, learning rate x2",
+        "  epochs 2 to 2: 2 frames at rate 8, crops 45, 64, steps of 2, 1 clips, 4 an epoch, learning rate x1",
     ]
     assert log(chosen, "frames") == [1, 1, 2, 2, 2, 2]
-    assert log(chosen, "crop") == [23, 32] * 3
+    assert log(chosen, "crop") == [45, 64] * 3
     assert log(chosen, "learning_rate") == pytest.approx([0.1, 0.0853553, 0.025, 0.0154329, 0.0073223, 0.0019030], 1e-4)
 
 
@@ -228,7 +236,7 @@ def test_other_shapes_start_the_epoch_over(recipe, monkeypatch):
 
 def test_a_network_of_one_size_is_refused_before_it_is_trained(classification):
     chosen = classification(
-        "c3d_sports1m",
+        "ucf101_c3d",
         **{"network.options": "{width: 32}", "network.num_frames": 16, "views.crop": 112, "views.scales": "[112, 112]"},
         **{"multigrid.short_cycle": True, "multigrid.short_crops": "[0.7071]"},
     )
