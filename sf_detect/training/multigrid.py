@@ -115,7 +115,7 @@ class Multigrid:
             last = phase.cycle[-1]
             low, high = last.sampling_rates
             lines.append(
-                f"  epochs {first + 1} to {phase.end}: {last.frames} frames at rate {_span(low, high)}, crops "
+                f"  epoch {_span(first + 1, phase.end)}: {last.frames} frames at rate {_span(low, high)}, crops "
                 f"{_listed(grid.crop for grid in phase.cycle)}, steps of "
                 f"{_listed(grid.batch * clips for grid in phase.cycle)} clips, {self.steps(first, base_steps)} an "
                 f"epoch, learning rate x{last.rate:g}"

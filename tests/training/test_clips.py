@@ -216,8 +216,8 @@ def test_multigrid_says_and_logs_its_shapes(classification):
     _, said = run(chosen)
     assert said[:3] == [
         "multigrid, 6 steps in all, 12 without it:",
-        "  epochs 1 to 1: 1 frames at rate 8 to 16, crops 45, 64, steps of 4, 2 clips, 2 an epoch, learning rate x2",
-        "  epochs 2 to 2: 2 frames at rate 8, crops 45, 64, steps of 2, 1 clips, 4 an epoch, learning rate x1",
+        "  epoch 1: 1 frames at rate 8 to 16, crops 45, 64, steps of 4, 2 clips, 2 an epoch, learning rate x2",
+        "  epoch 2: 2 frames at rate 8, crops 45, 64, steps of 2, 1 clips, 4 an epoch, learning rate x1",
     ]
     assert log(chosen, "frames") == [1, 1, 2, 2, 2, 2]
     assert log(chosen, "crop") == [45, 64] * 3

@@ -80,10 +80,10 @@ def test_an_epoch_holds_every_shape():
 def test_the_plan_in_words():
     first, *_, last = plan_multigrid(BOTH, BASE, 4, 100).describe(320, 64)
     assert first == (
-        "  epochs 1 to 42: 8 frames at rate 2 to 8, crops 112, 158, 158, steps of 1024, 512, 512 clips, 30 an epoch, "
+        "  epoch 1 to 42: 8 frames at rate 2 to 8, crops 112, 158, 158, steps of 1024, 512, 512 clips, 30 an epoch, "
         "learning rate x8"
     )
-    assert last.startswith("  epochs 82 to 100: 32 frames at rate 2, crops 112, 158, 224, steps of 256, 128, 64 clips")
+    assert last.startswith("  epoch 82 to 100: 32 frames at rate 2, crops 112, 158, 224, steps of 256, 128, 64 clips")
 
 
 @pytest.mark.parametrize(

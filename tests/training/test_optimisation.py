@@ -32,6 +32,9 @@ def test_frozen_parts_and_statistics_stay():
     assert not net["norm"].weight.requires_grad
     assert not net["norm"].training
     assert net["head"].training
+    assert freezing.moving_statistics(net) == []
+    assert Freezing(net, ["stem"]).moving_statistics(net) == ["norm"]
+    assert Freezing(net, ["norm"]).moving_statistics(net) == []
 
 
 def test_optimisers():
