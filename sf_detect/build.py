@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.config import RunConfig
+from sf_detect.config import ModelConfig, RunConfig
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
 from sf_detect.interfaces import ActionModel, PersonDetector, StreamingActionModel, TimedDetector, VideoSource
 from sf_detect.pipeline import Pipeline
@@ -158,6 +158,20 @@ def build_streaming_predictor(config: RunConfig | None = None) -> StreamingPredi
 
     parts = _predictor_parts(config or RunConfig())
     return StreamingPredictor(**parts, resize=resize_short_side)
+
+
+def load_predictor(name: str, weights: str | os.PathLike[str] | None = None) -> ActionPredictor:
+    """As `build_predictor`, of a model named as for `load_model`, on the CPU."""
+    return build_predictor(_of_model(name, weights))
+
+
+def load_streaming_predictor(name: str, weights: str | os.PathLike[str] | None = None) -> StreamingPredictor:
+    """As `build_streaming_predictor`, of a model named as for `load_model`, on the CPU."""
+    return build_streaming_predictor(_of_model(name, weights))
+
+
+def _of_model(name: str, weights: str | os.PathLike[str] | None) -> RunConfig:
+    return RunConfig(model=ModelConfig(name, None if weights is None else os.fspath(weights)))
 
 
 def _predictor_parts(config: RunConfig) -> dict[str, Any]:

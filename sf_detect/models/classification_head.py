@@ -10,13 +10,25 @@ from torch.nn import functional as F
 
 from sf_detect.errors import UnknownNameError
 
-ACTIVATIONS = ("softmax", "sigmoid")
+ACTIVATIONS = ("softmax", "sigmoid", "softmax_or_none")
 
 
 def activate(logits: Tensor, activation: str) -> Tensor:
-    """Scores of logits whose last axis is the classes; "softmax" or "sigmoid"."""
+    """Scores of logits whose last axis is the classes.
+
+    Args:
+        logits: (..., C).
+        activation: "sigmoid" for independent classes; "softmax" for exclusive ones, one of which is always true;
+            "softmax_or_none" for exclusive ones of which none may be true: "none" has the logit 0, so the scores sum
+            to less than 1.
+
+    Raises:
+        UnknownNameError: It is none of these.
+    """
     if activation not in ACTIVATIONS:
         raise UnknownNameError("activation", activation, ACTIVATIONS)
+    if activation == "softmax_or_none":
+        return F.pad(logits, (0, 1)).softmax(-1)[..., :-1]
     return logits.softmax(-1) if activation == "softmax" else logits.sigmoid()
 
 

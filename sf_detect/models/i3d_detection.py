@@ -40,7 +40,7 @@ def pool_boxes(maps: Mapping[str, Tensor], boxes: Tensor | None) -> Tensor:
             x = roi_align(x, boxes.to(x), 7, 1 / STRIDES[stage], sampling_ratio=2, aligned=True)
         pooled.append(x.mean((2, 3)))
     features = torch.cat(pooled, 1)
-    return features.sign() * features.abs().sqrt()
+    return features / (features.abs() + 1e-12).sqrt()  # sign(f) sqrt(|f|), with a finite gradient at zero
 
 
 class InceptionI3DDetector(nn.Module):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
+from sf_detect.models.classification_head import activate
 from sf_detect.structures import ActionDetections, Clip, ClipSpec, UInt8Array
 
 DEFAULT_THRESHOLD = 0.25
@@ -85,14 +86,14 @@ class PredictorOutputs:
         label_ids: Sequence[int] | None,
         thresholds: Sequence[float] | None,
     ) -> None:
+        activate(torch.zeros(1), activation)  # an unknown name is told now, not after the first clip
         self.labels, self.name, self._activation = tuple(labels), name, activation
         self.label_ids = tuple(label_ids) if label_ids is not None else tuple(range(1, len(self.labels) + 1))
         self.thresholds = tuple(thresholds) if thresholds is not None else (DEFAULT_THRESHOLD,) * len(self.labels)
 
     def _activated(self, logits: Tensor) -> np.ndarray:
         """Logits (N, C) as scores (N, C) float32 in [0, 1]."""
-        scores = logits.sigmoid() if self._activation == "sigmoid" else logits.softmax(-1)
-        return scores.float().cpu().numpy()
+        return activate(logits.float(), self._activation).cpu().numpy()
 
 
 class ActionPredictor(PredictorOutputs):
@@ -103,7 +104,7 @@ class ActionPredictor(PredictorOutputs):
         clip_spec: How its clips are sampled.
         labels: C class names.
         preprocessing: What it expects of its input.
-        activation: "sigmoid" for independent actions, "softmax" for exclusive ones.
+        activation: See `activate`.
         device: Where it runs.
         name: For people to read.
         label_ids: C ids of the classes in annotation files; counted from 1 where None.
@@ -123,8 +124,6 @@ class ActionPredictor(PredictorOutputs):
         label_ids: Sequence[int] | None = None,
         thresholds: Sequence[float] | None = None,
     ) -> None:
-        if activation not in ("sigmoid", "softmax"):
-            raise ValueError(f"activation is 'sigmoid' or 'softmax', got {activation!r}")
         super().__init__(labels, activation, name, label_ids, thresholds)
         self.clip_spec, self.preprocessing = clip_spec, preprocessing
         self._device = torch.device(device)

@@ -4,7 +4,7 @@ SlowFast (Feichtenhofer et al., ICCV 2019) leaves the backbone of its pathways o
 is an Inception network, so that it can start from the public Kinetics weights of Inception-I3D, and the Fast pathway is
 a thin stack of convolutions at alpha times the frame rate, tied to the Slow pathway by time-strided convolutions that
 are concatenated before stages 3, 4 and 5.  No pathway downsamples time.  The head is the paper's (RoIAlign, one linear
-layer, one sigmoid per action) with two additions: it sees the Slow pathway's stage 4 beside the last maps, and beside
+layer) with two additions: it sees the Slow pathway's stage 4 beside the last maps, and beside
 their mean over time their trend, newer minus older, which tells standing up from sitting down.
 
 Time.  Slow frame k is Fast frame alpha * k + alpha - 1: the newest of its group.  With `causal` every temporal
@@ -270,7 +270,7 @@ class SlowFastTiny(nn.Module):
         return torch.cat(pooled, 1)
 
     def forward(self, pathways: Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
-        """Logits, before the sigmoid.
+        """Logits, before the activation (`softmax_or_none` as shipped).
 
         Args:
             pathways: slow (B, 3, Ts, H, W) and fast (B, 3, alpha * Ts, H, W), float in [-1, 1].

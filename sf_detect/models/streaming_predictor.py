@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
-from sf_detect.errors import ConfigError
 from sf_detect.models.predictor import PredictorOutputs, Preprocessing
 from sf_detect.models.sampling import slow_index
 from sf_detect.models.streaming import APPROXIMATION, StreamingModel, step_frames
@@ -71,7 +70,7 @@ class StreamingPredictor(PredictorOutputs):
         labels: C class names.
         preprocessing: What it expects of its input.
         resize: `(image, short_side) -> image`, the resizing that clip inference uses.
-        activation: "sigmoid" for independent actions, "softmax" for exclusive ones.
+        activation: See `activate`.
         device: Where it runs.
         name: For people to read.
         label_ids: C ids of the classes in annotation files; counted from 1 where None.
@@ -84,6 +83,7 @@ class StreamingPredictor(PredictorOutputs):
 
     Raises:
         ConfigError: A network that has no streaming form.
+        UnknownNameError: No such activation.
     """
 
     def __init__(
@@ -100,8 +100,6 @@ class StreamingPredictor(PredictorOutputs):
         label_ids: Sequence[int] | None = None,
         thresholds: Sequence[float] | None = None,
     ) -> None:
-        if activation not in ("sigmoid", "softmax"):
-            raise ConfigError(f"activation is 'sigmoid' or 'softmax', got {activation!r}")
         super().__init__(labels, activation, name, label_ids, thresholds)
         self.clip_spec, self.preprocessing = clip_spec, preprocessing
         self._device, self._resize = torch.device(device), resize

@@ -9,23 +9,27 @@ import numpy.typing as npt
 BETA = 0.5
 #: A class's own optimum counts like this many examples of it do against the optimum of all.
 PRIOR = 20.0
-#: Share of persons who do none of the actions, or of boxes without anybody, that may be labelled at all.
+#: Share of persons who do none of the actions that may be labelled at all.
 FALSE_LABELS = 0.03
 _GRID = np.round(np.arange(0.05, 0.951, 0.01), 2)
 
 
 def class_thresholds(
-    scores: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], negatives: npt.NDArray[np.floating]
+    scores: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.integer],
+    negatives: npt.NDArray[np.floating],
+    false_labels: float = FALSE_LABELS,
 ) -> npt.NDArray[np.float64]:
     """(C,) thresholds.
 
     Each class's F-measure optimum is drawn towards that of all classes together, because there are few examples of
-    each; then all are raised alike until negatives are labelled no more often than `FALSE_LABELS`.
+    each; then all are raised alike until negatives are labelled no more often than `false_labels`.
 
     Args:
         scores: (N, C) of examples held out of the fit.
         labels: (N,) their classes.
-        negatives: (M, C) scores of boxes that show none of the classes.
+        negatives: (M, C) scores of persons who do none of the actions.
+        false_labels: Share of `negatives` that may get a label. Bystanders sometimes do what the actor does.
     """
     hot = np.eye(scores.shape[1], dtype=bool)[labels]
     everything = np.concatenate([scores, negatives])
@@ -36,7 +40,7 @@ def class_thresholds(
     thresholds = weight * own + (1 - weight) * common
     if len(negatives):
         excess = np.sort((negatives - thresholds).max(1))
-        allowed = excess[max(0, int(np.ceil((1 - FALSE_LABELS) * len(excess))) - 1)]
+        allowed = excess[max(0, int(np.ceil((1 - false_labels) * len(excess))) - 1)]
         thresholds = thresholds + max(0.0, float(allowed))
     return np.clip(thresholds, _GRID[0], _GRID[-1])
 

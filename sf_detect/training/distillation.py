@@ -18,6 +18,7 @@ from torchvision.ops import roi_align
 
 from sf_detect.data.jhmdb import JHMDBClip, read_frames
 from sf_detect.models.inception_i3d import InceptionI3D, Unit3D, block_channels
+from sf_detect.models.slowfast_tiny import trend
 from sf_detect.training.views import Batch
 
 #: Stage -> frames per cell of time, pixels per cell of space.
@@ -102,25 +103,28 @@ class TeacherMaps:
         self.rows = rows
         self.maps = {stage: np.load(teacher_file(folder, stage), mmap_mode="r") for stage in TEACHER_STAGES}
 
-    def __call__(self, batch: Batch, stage: str, resolution: int, stride: int) -> Tensor:
-        """(B, C, resolution, resolution): the teacher's map over each view's region and window.
+    def __call__(self, batch: Batch, stage: str, resolution: int, stride: int, weights: Tensor) -> Tensor:
+        """(B, K, C, resolution, resolution): weighted sums over time of the teacher's maps, cut to each view's region.
 
         Args:
+            batch: Whose views.
+            stage: Of `TEACHER_STAGES`.
             resolution, stride: the student's cells, and their size in pixels of its input.
+            weights: (K, T) of the window's frames in each sum.
         """
         period, pixels = TEACHER_STAGES[stage]
         pooled = []
         for number, indices in zip(batch.clips.tolist(), batch.indices.numpy(), strict=True):
-            cells, counts = np.unique(indices // period, return_counts=True)
-            weights = (counts / counts.sum()).astype(np.float32)
+            cells, places = np.unique(indices // period, return_inverse=True)
+            shares = weights.numpy() @ np.eye(len(cells), dtype=np.float32)[places]
             row = number if self.rows is None else self.rows[number]
-            pooled.append(np.tensordot(weights, self.maps[stage][row][cells].astype(np.float32), 1))
-        maps = torch.from_numpy(np.stack(pooled)).permute(0, 3, 1, 2)
+            pooled.append(np.tensordot(shares, self.maps[stage][row][cells].astype(np.float32), 1))
+        maps = torch.from_numpy(np.stack(pooled)).movedim(-1, 2).flatten(1, 2)
         height, width = TEACHER_SIZE
         regions = _cell_regions(batch, resolution * stride) * torch.tensor([width, height, width, height])
         rois = torch.cat([torch.arange(len(regions))[:, None], regions], 1)
         cut = roi_align(maps, rois, resolution, 1 / pixels, sampling_ratio=2, aligned=True)
-        return torch.where(batch.flips[:, None, None, None], cut.flip(3), cut)
+        return torch.where(batch.flips[:, None, None, None], cut.flip(3), cut).unflatten(1, (len(weights), -1))
 
 
 def _cell_regions(batch: Batch, covered: int) -> Tensor:
@@ -142,21 +146,28 @@ class DistillationLoss(nn.Module):
     """Pulls the student's maps towards the teacher's.
 
     The inner map has the teacher's channels already; the last one passes a learnt 1x1 convolution that is thrown away.
+    Of the inner map the trend is compared too: what differs by its direction in time only shows there.
 
     Args:
         channels: of the student's last maps, all pathways together.
-        inner, last: weights of the two terms.
+        trend: weight of the trend's error; the two means weigh 1 each.
     """
 
-    def __init__(self, channels: int, inner: float = 1.0, last: float = 1.0) -> None:
+    def __init__(self, channels: int, trend: float = 0.0) -> None:
         super().__init__()
         self.adapter = nn.Conv2d(channels, block_channels("mixed_5c"), 1)
-        self.inner, self.last = inner, last
+        self.trend = trend
 
     def forward(self, maps: dict[str, Tensor], teacher: TeacherMaps, batch: Batch) -> Tensor:
-        middle = maps["middle"].mean(1)
+        middle = maps["middle"]
         last = torch.cat([maps["slow"], maps["fast"]], 2).mean(1)
-        goal_middle = teacher(batch, "mixed_4f", middle.shape[-1], 16)
-        goal_last = teacher(batch, "mixed_5c", last.shape[-1], 32)
-        loss = self.inner * relative_error(middle, goal_middle)
-        return loss + self.last * relative_error(self.adapter(last).relu(), goal_last)
+        steps, frames = middle.shape[1], batch.indices.shape[1]
+        mean = torch.full((1, frames), 1 / frames)
+        slopes = trend(torch.eye(steps).view(1, steps, steps, 1, 1)).flatten().repeat_interleave(frames // steps)
+        weights = torch.cat([mean, slopes[None] * (steps / frames)])
+        goals = teacher(batch, "mixed_4f", middle.shape[-1], 16, weights if self.trend else mean)
+        goal_last = teacher(batch, "mixed_5c", last.shape[-1], 32, mean)[:, 0]
+        loss = relative_error(middle.mean(1), goals[:, 0])
+        if self.trend:
+            loss = loss + self.trend * relative_error(trend(middle), goals[:, 1])
+        return loss + relative_error(self.adapter(last).relu(), goal_last)

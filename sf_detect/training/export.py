@@ -23,7 +23,7 @@ INPUT = {
     "mean": [0.5, 0.5, 0.5],
     "std": [0.5, 0.5, 0.5],
     "channel_order": "rgb",
-    "activation": "sigmoid",
+    "activation": "softmax_or_none",
     "causal": True,
     "roi_align_aligned": True,
 }

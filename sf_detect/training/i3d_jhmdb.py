@@ -14,13 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from sf_detect.data.augmentation import background_box
+from sf_detect.boxes import iou
 from sf_detect.data.jhmdb import JHMDBClip, grouped_folds
+from sf_detect.models.classification_head import activate
+from sf_detect.structures import Detections
 from sf_detect.training import recipe as tiny
 from sf_detect.training.calibration import class_thresholds
 from sf_detect.training.distillation import TEACHER_SIZE, TEACHER_STAGES, teacher_file
-from sf_detect.training.linear_head import FOLDS, box_features, fit_linear, scaled_boxes
+from sf_detect.training.jhmdb_persons import find_persons
+from sf_detect.training.linear_head import FOLDS, NONE, box_features, fit_linear
+from sf_detect.training.views import OTHER, SAME
 from sf_detect.weights.checkpoint import write_safetensors
 
 Say = tiny.Say
@@ -36,8 +41,10 @@ class I3DRecipe:
         work: Folder for the stored feature maps and the results, about 8 GB; may be that of slowfast_tiny_jhmdb.
         split: Official split 1, 2 or 3; only its training side is fitted on.
         decay: Weight of the squared norm of the layer.
-        backgrounds: Boxes away from the actor that each clip adds, as examples of no action.
-        tile: Mode of the person detector that it is tested with, see `detection.tiling`.
+        others: Most that the persons of a clip other than the actor count as examples of no action; the actor's true
+            boxes count 1.
+        false_labels: Share of those persons that may get a label; see `calibration.class_thresholds`.
+        tile: Mode of the person detector that finds them and that the model is tested with, see `detection.tiling`.
     """
 
     data: str = "data/jhmdb"
@@ -45,12 +52,37 @@ class I3DRecipe:
     work: str = "work/slowfast_tiny_jhmdb"
     split: int = 1
     decay: float = 0.01
-    backgrounds: int = 1
+    others: float = 0.1
+    false_labels: float = 0.1
     tile: str = "on"
 
     def as_tiny(self) -> tiny.Recipe:
         """The data part, in the form that both recipes of J-HMDB share."""
         return tiny.Recipe(data=self.data, teacher=self.teacher, work=self.work, split=self.split)
+
+
+@dataclass
+class Examples:
+    """Boxes of training clips.
+
+    Attributes:
+        features: (N, C).
+        targets: (N,) classes, or `NONE` for persons other than the actor.
+        weights: (N,); the true boxes of a clip weigh 1 together, the detector's boxes of the actor too.
+        clips: (N,) number of the clip.
+        middle: (clips,) row of each clip's true box on the middle frame.
+    """
+
+    features: Tensor
+    targets: Tensor
+    weights: Tensor
+    clips: Tensor
+    middle: Tensor
+
+    def of(self, clips: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features, targets and weights of the clips for which `clips` (all clips,) is true."""
+        mine = clips[self.clips]
+        return self.features[mine], self.targets[mine], self.weights[mine]
 
 
 def train(recipe: I3DRecipe, say: Say) -> Path:
@@ -59,49 +91,92 @@ def train(recipe: I3DRecipe, say: Say) -> Path:
     tiny.prepare(shared, say)
     work = tiny.Work(shared)
     maps = {stage: np.load(teacher_file(work.folder, stage), mmap_mode="r") for stage in TEACHER_STAGES}
-    actors, nobody = clip_features(maps, work.train, work.rows, recipe.backgrounds)
+    detected = find_persons(work.train, work.folder, recipe.tile, say)
+    examples = collect(maps, work.train, work.rows, detected, recipe.others)
     labels = torch.tensor([clip.label for clip in work.train])
-    held_out, held_nobody = _out_of_fold(actors, labels, nobody, work.train, recipe)
-    hits = (held_out.argmax(1) == labels.numpy()).mean()
-    say(f"clips of other sources than fitted on: accuracy {hits:.3f}")
-    head = fit_linear(actors, labels, recipe.decay, nobody)
-    thresholds = class_thresholds(held_out, labels.numpy(), held_nobody)
+    held_out = _out_of_fold(examples, work.train, recipe.decay)
+    actors, others = held_out[examples.middle], held_out[examples.targets == NONE]
+    say(f"clips of other sources than fitted on: accuracy {(actors.argmax(1) == labels).float().mean():.3f}")
+    head = fit_linear(examples.features, examples.targets, recipe.decay, examples.weights)
+    few = others[
+        :: max(1, len(others) // len(actors))
+    ]  # as many as actors, or the best threshold is that of the others
+    thresholds = class_thresholds(actors.numpy(), labels.numpy(), few.numpy(), recipe.false_labels)
+    said = torch.from_numpy(thresholds)
+    shares = _labelled(actors, said), _labelled(others, said)
+    say("at the thresholds {:.2f} of the actors have a label and {:.2f} of the other persons".format(*shares))
     path = work.folder / f"i3d_jhmdb_split{recipe.split}.safetensors"
     write_head(head, path, work.data.labels, thresholds)
     return path
 
 
-def clip_features(
-    maps: Mapping[str, npt.NDArray[np.floating]], clips: Sequence[JHMDBClip], rows: Sequence[int], backgrounds: int
-) -> tuple[Tensor, Tensor]:
-    """Features of each actor on the middle frame (clips, C), and of boxes without one (n, C)."""
-    actors, nobody = [], []
-    for clip, row in zip(clips, rows, strict=True):
-        mine = {stage: stored[row] for stage, stored in maps.items()}
-        actor = scaled_boxes(clip)[clip.num_frames // 2]
-        rng = np.random.default_rng(row)
-        found = (background_box(rng, actor, min(TEACHER_SIZE)) for _ in range(backgrounds))
-        boxes = [actor, *(box for box in found if box is not None)]
-        features = box_features(mine, clip.num_frames, np.stack(boxes))
-        actors.append(features[:1])
-        nobody.append(features[1:])
-    return torch.cat(actors), torch.cat(nobody)
+def collect(
+    maps: Mapping[str, npt.NDArray[np.floating]],
+    clips: Sequence[JHMDBClip],
+    rows: Sequence[int],
+    detected: Mapping[str, Mapping[int, Detections]],
+    others: float,
+) -> Examples:
+    """The actors' true boxes on three frames of each clip, and whoever the detector saw.
+
+    Args:
+        maps: By stage, (all clips, t, h, w, C).
+        clips: The training clips.
+        rows: Their rows in `maps`.
+        detected: By video and frame number.
+        others: Most that the persons of a clip who are not the actor weigh together; by the detector's scores.
+    """
+    features, targets, weights, numbers, middle = [], list[int](), list[float](), list[int](), list[int]()
+    for number, (clip, row) in enumerate(zip(clips, rows, strict=True)):
+        boxes, whom, counts = _examples(clip, detected[clip.video_id], others)
+        scale = np.array([TEACHER_SIZE[1] / clip.width, TEACHER_SIZE[0] / clip.height] * 2)
+        found = {stage: stored[row] for stage, stored in maps.items()}
+        features.append(box_features(found, clip.num_frames, boxes * scale))
+        middle.append(len(targets) + 1)
+        targets += whom.tolist()
+        weights += counts.tolist()
+        numbers += [number] * len(boxes)
+    return Examples(
+        torch.cat(features),
+        torch.tensor(targets),
+        torch.tensor(weights).float(),
+        torch.tensor(numbers),
+        torch.tensor(middle),
+    )
 
 
-def _out_of_fold(
-    actors: Tensor, labels: Tensor, nobody: Tensor, clips: Sequence[JHMDBClip], recipe: I3DRecipe
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Scores of the training clips, and of boxes without actor, by layers that were fitted without their source."""
+def _examples(
+    clip: JHMDBClip, detected: Mapping[int, Detections], others: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Boxes (n, 4) in pixels of the video, targets (n,) and weights (n,): first the three true boxes."""
+    true = clip.boxes[[clip.num_frames // 4, clip.num_frames // 2, 3 * clip.num_frames // 4]]
+    seen = np.concatenate([persons.boxes for persons in detected.values()])
+    scores = np.concatenate([persons.scores for persons in detected.values()]).astype(np.float64)
+    overlap = np.concatenate([iou(p.boxes, clip.boxes[frame][None])[:, 0] for frame, p in detected.items()])
+    actor, other = overlap >= SAME, overlap < OTHER
+    boxes = np.concatenate([true, seen[actor], seen[other]]).astype(np.float64)
+    targets = np.repeat([clip.label, NONE], [3 + actor.sum(), other.sum()])
+    shares = scores[other] * (others / max(1.0, scores[other].sum()))
+    return boxes, targets, np.concatenate([np.full(3, 1 / 3), np.full(actor.sum(), 1 / max(1, actor.sum())), shares])
+
+
+def _labelled(scores: Tensor, thresholds: Tensor) -> float:
+    return (scores >= thresholds).any(1).float().mean().item()
+
+
+def _out_of_fold(examples: Examples, clips: Sequence[JHMDBClip], decay: float) -> Tensor:
+    """Scores (N, classes) of all examples, by layers that were fitted without the sources of their clips."""
     folds = torch.from_numpy(grouped_folds(list(clips), FOLDS))
-    others = torch.arange(len(nobody)) % FOLDS
-    scores = torch.zeros(len(clips), int(labels.max()) + 1)
-    background = torch.zeros(len(nobody), scores.shape[1])
-    for fold in range(FOLDS):
-        mine = folds == fold
-        head = fit_linear(actors[~mine], labels[~mine], recipe.decay, nobody[others != fold])
-        scores[mine] = head(actors[mine]).sigmoid()
-        background[others == fold] = head(nobody[others == fold]).sigmoid()
-    return scores.numpy(), background.numpy()
+    scores = torch.zeros(len(examples.features), int(examples.targets.max()) + 1)
+    for fold in folds.unique():
+        features, targets, weights = examples.of(folds != fold)
+        if (targets == NONE).all():  # no other source to learn from
+            continue
+        head = fit_linear(features, targets, decay, weights)
+        mine = folds[examples.clips] == fold
+        found = activate(head(examples.features[mine]), "softmax_or_none")
+        scores[mine] = functional.pad(found, (0, scores.shape[1] - found.shape[1]))
+    return scores
 
 
 def write_head(head: nn.Linear, path: Path, labels: Sequence[str], thresholds: npt.NDArray[np.floating]) -> None:

@@ -12,6 +12,8 @@ from sf_detect.data.jhmdb import JHMDBClip, read_frames
 from sf_detect.interfaces import PersonDetector
 from sf_detect.structures import Detections
 
+#: Persons are kept from this score on, since average precision asks for recall; and from this one as `run` does.
+LEAST_PERSON, USUAL_PERSON = 0.05, 0.4
 #: Frames from one look of the detector to the next: 0.24 s, as `sf-detect run` does it.
 DETECTION_STEP = 6
 
@@ -39,6 +41,23 @@ def tracked(detected: Mapping[int, Detections], num_frames: int, new_track_score
         else:
             frames.append(interpolate(found[before], before / 25, found[after], after / 25, frame / 25))
     return frames
+
+
+def find_persons(
+    clips: Sequence[JHMDBClip], folder: Path, tile: str, say: Callable[[str], None]
+) -> dict[str, dict[int, Detections]]:
+    """What the default detector sees in clips, kept in `folder` for the next time.
+
+    Args:
+        clips: Where to look.
+        folder: Where the file lies, one for each mode.
+        tile: The detector's mode, see `detection.tiling`.
+        say: Told about progress.
+    """
+    from sf_detect.detection import build_detector
+
+    detector = build_detector("ssdlite_person", score_threshold=LEAST_PERSON, tile=tile)
+    return detect_persons(clips, detector, folder / f"persons_{tile}.npz", say)  # type: ignore[arg-type]
 
 
 def detect_persons(

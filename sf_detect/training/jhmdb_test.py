@@ -6,55 +6,30 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.build import load_model
+from sf_detect.build import load_predictor, load_streaming_predictor
 from sf_detect.data.augmentation import window_indices
 from sf_detect.data.jhmdb import JHMDB, JHMDBClip
 from sf_detect.errors import MissingExtraError
 from sf_detect.evaluation.confusion import confusion
 from sf_detect.evaluation.mean_ap import FrameBoxes, MeanAP, frame_map
 from sf_detect.evaluation.plots import plot_confusion
-from sf_detect.interfaces import ActionModel
-from sf_detect.labels import LabelMap, label_set
-from sf_detect.models.predictor import ActionPredictor, Preprocessing
-from sf_detect.structures import Clip, Detections
-from sf_detect.training.jhmdb_persons import detect_persons, tracked
+from sf_detect.interfaces import ActionModel, StreamingActionModel
+from sf_detect.labels import LabelMap
+from sf_detect.structures import Clip, Detections, Frame
+from sf_detect.training.jhmdb_persons import LEAST_PERSON, USUAL_PERSON, find_persons, tracked
 from sf_detect.training.views import FrameStore
-from sf_detect.weights.fetching import fetch_model
-from sf_detect.weights.trained import read_thresholds
-from sf_detect.weights.zoo import entry
 
 #: Frames from one window of the action model to the next.
 WINDOW_STEP = 6
 #: A window that covers this share of a video serves all of it.
 MOST = 0.75
-#: Persons are kept from this score on, since average precision asks for recall; and from this one as `run` does.
-LEAST_PERSON, USUAL_PERSON = 0.05, 0.4
-
-
-def load_predictor(name: str, weights: Path | None = None) -> ActionPredictor:
-    """A detection model of the zoo with its preprocessing and thresholds.
-
-    Raises:
-        WeightsError: Its weights can't be read or fetched, or do not fit.
-    """
-    chosen = entry(name)
-    file = fetch_model(chosen) if weights is None else weights
-    preprocessing = Preprocessing(chosen.short_side, chosen.mean, chosen.std, slow_index=chosen.slow_index)
-    return ActionPredictor(
-        load_model(name, file),
-        chosen.clip_spec,
-        label_set(chosen.labels).names,
-        preprocessing,
-        activation=chosen.activation,
-        name=name,
-        thresholds=read_thresholds(file),
-    )
 
 
 def windows(model: ActionModel, clip: JHMDBClip) -> list[tuple[int, int]]:
@@ -79,10 +54,17 @@ def cut(
 
 @dataclass(frozen=True, eq=False)
 class ClipScores:
-    """Scores of one clip: (persons of all frames, C) frame after frame, and (windows, C) of the actor's true boxes."""
+    """Scores of one clip.
+
+    Attributes:
+        persons: (persons of all frames, C), frame after frame.
+        actor: (C,) of the actor's true box on the middle frame; in a stream, on the last frame.
+        windows: (n, C) of the actor's true boxes in all windows.
+    """
 
     persons: npt.NDArray[np.float32]
     actor: npt.NDArray[np.float32]
+    windows: npt.NDArray[np.float32]
 
 
 def score_frames(model: ActionModel, store: FrameStore, clip: JHMDBClip, persons: Sequence[Detections]) -> ClipScores:
@@ -95,7 +77,33 @@ def score_frames(model: ActionModel, store: FrameStore, clip: JHMDBClip, persons
         scores = model([cut(model, store, clip, keyframe, together, half)])[0].scores
         found.append(scores[:-1])
         actor.append(scores[-1])
-    return ClipScores(np.concatenate(found), np.stack(actor))
+    middle = actor[0] if len(actor) == 1 else middle_score(model, store, clip)  # one window is the middle frame's
+    return ClipScores(np.concatenate(found), middle, np.stack(actor))
+
+
+def stream_frames(
+    model: StreamingActionModel, store: FrameStore, clip: JHMDBClip, persons: Sequence[Detections]
+) -> ClipScores:
+    """As `score_frames`, in a stream: everybody is scored every `WINDOW_STEP` frames, on what was seen by then."""
+    found, actor, half = [], list[npt.NDArray[np.float32]](), WINDOW_STEP // 2
+    model.reset()
+    seen = 0
+    for first in range(0, clip.num_frames, WINDOW_STEP):
+        last = min(first + WINDOW_STEP, clip.num_frames)
+        keyframe = min(first + half, clip.num_frames - 1)
+        for index in range(seen, keyframe + 1):
+            model.push(Frame(np.ascontiguousarray(store.clip(clip)[index]), index, index / 25))
+        seen = keyframe + 1
+        boxes = np.concatenate([*(p.boxes for p in persons[first:last]), clip.boxes[keyframe][None]])
+        together = Detections(boxes, np.ones(len(boxes), np.float32))
+        scores = model.score(together, keyframe / 25, (clip.height, clip.width)).scores
+        found.append(scores[:-1])
+        actor.append(scores[-1])
+    for index in range(seen, clip.num_frames):
+        model.push(Frame(np.ascontiguousarray(store.clip(clip)[index]), index, index / 25))
+    true = Detections(clip.boxes[-1:], np.ones(1, np.float32))
+    last_scores = model.score(true, (clip.num_frames - 1) / 25, (clip.height, clip.width)).scores[0]
+    return ClipScores(np.concatenate(found), last_scores, np.stack(actor))
 
 
 def middle_score(
@@ -118,7 +126,7 @@ class FrameScores:
         boxes: (N, 4) xyxy pixels.
         persons: (N,) scores of the detector.
         actions: (N, C) scores of the model.
-        actors: (clips, C) scores of the true box on the middle frame.
+        actors: (clips, C) scores of the true box on the middle frame; in a stream, on the last frame.
         clip_actors: (clips, C) mean scores of the true boxes in all windows of the clip.
     """
 
@@ -164,8 +172,7 @@ class FrameScores:
 
 
 def frame_scores(
-    model: ActionModel,
-    store: FrameStore,
+    score: Callable[[JHMDBClip, Sequence[Detections]], ClipScores],
     clips: Sequence[JHMDBClip],
     persons: Mapping[str, Sequence[Detections]],
     say: Callable[[str], None],
@@ -173,8 +180,7 @@ def frame_scores(
     """Scores every tracked person of every frame.
 
     Args:
-        model: Scores clips.
-        store: Decoded frames.
+        score: `score_frames` or `stream_frames` of a model.
         clips: What is measured.
         persons: By video, one `Detections` a frame.
         say: Told about progress.
@@ -186,10 +192,9 @@ def frame_scores(
         mine, n = persons[clip.video_id], clip.num_frames
         frames = np.repeat(np.arange(n), [len(p) for p in mine])
         boxes, weights = np.concatenate([p.boxes for p in mine]), np.concatenate([p.scores for p in mine])
-        scores = score_frames(model, store, clip, mine)
-        single = len(scores.actor) == 1  # its window is that of the middle frame
-        actors.append(scores.actor[0] if single else middle_score(model, store, clip))
-        clip_actors.append(scores.actor.mean(0))
+        scores = score(clip, mine)
+        actors.append(scores.actor)
+        clip_actors.append(scores.windows.mean(0))
         row: list[npt.NDArray[np.generic]] = [np.full(len(frames), number), frames, boxes, weights, scores.persons]
         for column, values in zip(columns, row, strict=True):
             column.append(values)
@@ -218,7 +223,7 @@ def measure(
     split: int,
     folder: Path,
     say: Callable[[str], None],
-    trailing: bool = False,
+    causal: bool = False,
     tile: str = "auto",
 ) -> dict[str, Any]:
     """Everything that a model card of J-HMDB states, also written to `folder` as JSON and a picture.
@@ -230,25 +235,26 @@ def measure(
         split: Whose test side is measured.
         folder: For decoded frames, detections and results.
         say: Told about progress.
-        trailing: Measure the window that ends with the last frame too, what a live run sees.
+        causal: Measure the window that ends with the last frame too, what a live run sees, and the streaming form.
         tile: The detector's mode, see `detection.tiling`.
     """
-    from sf_detect.detection import build_detector
-
     clips = data.split(split, "test")
     model = load_predictor(name, weights)
     store = FrameStore(folder / "frames.npy", data.clips)
-    detector = build_detector("ssdlite_person", score_threshold=LEAST_PERSON, tile=tile)
-    detected = detect_persons(clips, detector, folder / f"persons_{tile}.npz", say)  # type: ignore[arg-type]
+    detected = find_persons(clips, folder, tile, say)
     persons = {c.video_id: tracked(detected[c.video_id], c.num_frames, LEAST_PERSON) for c in clips}
-    found = frame_scores(model, store, clips, persons, say)
+    found = frame_scores(partial(score_frames, model, store), clips, persons, say)
     labels = np.array([clip.label for clip in clips])
     result: dict[str, Any] = {"model": name, "split": split, "clips": len(clips)}
     result["clip_accuracy"] = float((found.actors.argmax(1) == labels).mean())
     result["clip_accuracy_of_all_windows"] = float((found.clip_actors.argmax(1) == labels).mean())
-    if trailing:
+    if causal:
         last = np.stack([middle_score(model, store, clip, trailing=True) for clip in clips])
         result["clip_accuracy_trailing"] = float((last.argmax(1) == labels).mean())
+        stream = load_streaming_predictor(name, weights)
+        streamed = frame_scores(partial(stream_frames, stream, store), clips, persons, say)
+        result["clip_accuracy_streaming"] = float((streamed.actors.argmax(1) == labels).mean())
+        result["frame_map_act_streaming"] = streamed.mean_ap(data.labels, "act").mean_ap
     for how in ("act", "yowo"):
         result[f"frame_map_{how}"] = found.mean_ap(data.labels, how).mean_ap
         usual = found.confident(USUAL_PERSON)
@@ -259,9 +265,9 @@ def measure(
     result["confusion"] = matrix.tolist()
     _report(result, say)
     path = folder / f"test_{name}_split{split}.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(result, indent=1) + "\n")
-    partial.replace(path)
+    unfinished = path.with_suffix(".partial")
+    unfinished.write_text(json.dumps(result, indent=1) + "\n")
+    unfinished.replace(path)
     with suppress(MissingExtraError):
         plot_confusion(matrix, data.labels, path.with_suffix(".png"))
     np.savez(path.with_suffix(".npz"), actors=found.actors, labels=labels)

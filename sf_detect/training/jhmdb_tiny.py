@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sf_detect.data.augmentation import background_box
+from sf_detect.boxes import iou
 from sf_detect.data.jhmdb import JHMDBClip
+from sf_detect.errors import WeightsError
 from sf_detect.models.inception_i3d import block_channels
 from sf_detect.models.slowfast_tiny import ALPHA, FAST_WIDTHS, SLOW_BLOCKS, SlowFastTiny
+from sf_detect.structures import Detections
 from sf_detect.training.distillation import DistillationLoss, TeacherMaps
-from sf_detect.training.views import Batch, FrameStore, TrainingViews, Window, evaluation_view
+from sf_detect.training.views import OTHER, Batch, FrameStore, TrainingViews, Window, evaluation_view
 
 FROZEN = ("slow_1a", "slow_2b", "slow_2c")
 
@@ -27,8 +30,9 @@ class Student(nn.Module):
         network: with batch normalisation, not folded.
         teacher: stored maps, or None to train on labels alone.
         distillation: weight of the teacher's terms.
-        softmax: weight of the cross-entropy over the actors, beside the sigmoid loss.
-        background: weight of background boxes, whose targets are all zero.
+        trend: weight of the teacher's trend among them.
+        label: weight of the cross-entropy over the actions and "none".
+        background: weight of a box without the actor beside that of one with them.
         soft: share of the target that `soft_labels` has; the rest is the smoothed label.
         soft_labels: (training clips, classes) probabilities; needed where `soft` is not 0.
     """
@@ -38,15 +42,16 @@ class Student(nn.Module):
         network: SlowFastTiny,
         teacher: TeacherMaps | None,
         distillation: float = 1.0,
-        softmax: float = 0.5,
+        trend: float = 0.5,
+        label: float = 1.5,
         background: float = 0.5,
         soft: float = 0.0,
         soft_labels: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.network, self.teacher = network, teacher
-        self.distillation = DistillationLoss(block_channels(SLOW_BLOCKS[-1]) + FAST_WIDTHS[-1])
-        self.weights = (distillation, softmax, background)
+        self.distillation = DistillationLoss(block_channels(SLOW_BLOCKS[-1]) + FAST_WIDTHS[-1], trend)
+        self.weights = (distillation, label, background)
         self.soft, self.soft_labels = soft, soft_labels
         for name in FROZEN:
             getattr(network, name).requires_grad_(False)
@@ -60,16 +65,13 @@ class Student(nn.Module):
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Loss of a batch and figures for the log."""
-        distillation, softmax, background = self.weights
-        network = self.network
-        maps = network.features(batch.pathways(ALPHA))
+        distillation, label, background = self.weights
+        network, scored = self.network, batch.indices.shape[1] // ALPHA
+        maps = {name: x[:, -scored:] for name, x in network.features(batch.pathways(ALPHA)).items()}
         logits = network.classifier(network.dropout(network.pool(maps, batch.boxes)))
         actors = batch.labels >= 0
-        targets = self._targets(batch, actors, logits.shape[1])
-        binary = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1)
-        loss = (binary * torch.where(actors, 1.0, background)).sum() / actors.sum()
-        likely = targets[actors] / targets[actors].sum(1, keepdim=True)
-        loss = loss + softmax * functional.cross_entropy(logits[actors], likely)
+        entropy = functional.cross_entropy(or_none(logits), self._targets(batch, logits.shape[1]), reduction="none")
+        loss = label * (entropy * torch.where(actors, 1.0, background)).sum() / actors.sum()
         hits = (logits[actors].argmax(1) == batch.labels[actors]).float().mean()
         figures = {"label loss": loss.item(), "accuracy": hits.item()}
         if self.teacher is not None:
@@ -78,14 +80,14 @@ class Student(nn.Module):
             loss = loss + distillation * extra
         return loss, figures
 
-    def _targets(self, batch: Batch, actors: Tensor, classes: int) -> Tensor:
-        """(boxes, classes): smoothed labels, mixed with the soft ones; all low for background."""
-        hot = functional.one_hot(batch.labels.clamp(min=0), classes) * actors[:, None]
-        targets = hot * 0.9 + 0.005
+    def _targets(self, batch: Batch, classes: int) -> Tensor:
+        """(boxes, classes + 1): smoothed labels, those of actors mixed with the soft ones; "none" comes last."""
+        nobody = batch.labels < 0
+        targets = functional.one_hot(batch.labels.where(~nobody, classes), classes + 1) * 0.9
+        targets = targets + 0.1 / (classes + 1)
         if self.soft and self.soft_labels is not None:
-            clips = batch.clips[batch.boxes[:, 0].long()]
-            mixed = torch.lerp(targets, self.soft_labels[clips], self.soft)
-            targets = torch.where(actors[:, None], mixed, targets)
+            soft = functional.pad(self.soft_labels, (0, 1))[batch.clips[batch.boxes[:, 0].long()]]
+            targets = torch.where(nobody[:, None], targets, torch.lerp(targets, soft, self.soft))
         return targets
 
     def groups(self, slow: float, new: float, decay: float) -> list[dict[str, object]]:
@@ -97,6 +99,28 @@ class Student(nn.Module):
                 key = (new if name.startswith(fresh) else slow, decay if parameter.ndim > 1 else 0.0)
                 buckets.setdefault(key, []).append(parameter)
         return [{"params": found, "lr": rate, "weight_decay": wd} for (rate, wd), found in buckets.items()]
+
+
+def or_none(logits: Tensor) -> Tensor:
+    """Logits (N, C) with that of "none", 0, as column C; see `classification_head.activate`."""
+    return functional.pad(logits, (0, 1))
+
+
+def load_student(student: Student, checkpoint: Path) -> None:
+    """Starts a student from a checkpoint of another run: the averaged network, and what distillation adds to it.
+
+    Raises:
+        WeightsError: The file can't be read or holds another network.
+    """
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        student.load_state_dict(state["model"])
+        student.network.load_state_dict(state["average"])
+    except Exception as error:  # torch raises many kinds for damaged files
+        reason = str(error).splitlines()[0]
+        raise WeightsError(
+            f"start={checkpoint}: {reason}. Expected the checkpoint.pt of an earlier run of this recipe"
+        ) from error
 
 
 @torch.no_grad()
@@ -139,28 +163,40 @@ def scores(
     found = []
     for clip in clips:
         fast, box = evaluation_view(store, clip, window, size)
-        found.append(_score(network, fast, box))
+        found.append(_score(network, fast, box[None]))
     return torch.cat(found)
 
 
 @torch.inference_mode()
-def background_scores(
-    network: SlowFastTiny, store: FrameStore, clips: Sequence[JHMDBClip], window: Window, size: tuple[int, int]
+def bystander_scores(
+    network: SlowFastTiny,
+    store: FrameStore,
+    clips: Sequence[JHMDBClip],
+    persons: Mapping[str, Sequence[Detections]],
+    window: Window,
+    size: tuple[int, int],
 ) -> Tensor:
-    """Logits (n, C) of one random box per clip that hardly meets the actor; clips without room are left out."""
+    """Logits (n, C) of those whom the detector sees on the middle frames and who are not the actor.
+
+    Args:
+        network, store, clips, window, size: As for `scores`.
+        persons: By video, one `Detections` a frame.
+    """
     network.eval()
-    found = []
-    for number, clip in enumerate(clips):
-        fast, actor = evaluation_view(store, clip, window, size)
-        box = background_box(np.random.default_rng(number), actor.numpy(), min(size))
-        if box is not None:
-            found.append(_score(network, fast, torch.from_numpy(box)))
-    return torch.cat(found) if found else torch.zeros(0, network.classifier.out_features)
+    found = [torch.zeros(0, network.classifier.out_features)]
+    for clip in clips:
+        fast, _ = evaluation_view(store, clip, window, size)
+        middle = clip.num_frames // 2
+        seen = persons[clip.video_id][middle].boxes
+        others = seen[iou(seen, clip.boxes[middle][None])[:, 0] < OTHER]
+        scaled = others * np.tile([size[1] / clip.width, size[0] / clip.height], 2)
+        found.append(_score(network, fast, torch.from_numpy(scaled).float()))
+    return torch.cat(found)
 
 
-def _score(network: SlowFastTiny, fast: Tensor, box: Tensor) -> Tensor:
+def _score(network: SlowFastTiny, fast: Tensor, boxes: Tensor) -> Tensor:
     slow = fast[:, ALPHA - 1 :: ALPHA]
-    return network([slow[None], fast[None]], torch.cat([torch.zeros(1), box])[None])
+    return network([slow[None], fast[None]], functional.pad(boxes, (1, 0)))
 
 
 def accuracy(logits: Tensor, clips: Sequence[JHMDBClip]) -> float:

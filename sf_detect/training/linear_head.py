@@ -45,32 +45,34 @@ def scaled_boxes(clip: JHMDBClip) -> npt.NDArray[np.float64]:
     return clip.boxes * np.array([width / clip.width, height / clip.height] * 2)
 
 
-def fit_linear(features: Tensor, targets: Tensor, decay: float = 0.03, negatives: Tensor | None = None) -> nn.Linear:
-    """A linear layer by softmax cross-entropy, or by one sigmoid per class where there are negatives.
+#: The target of a box that shows none of the classes.
+NONE = -1
+
+
+def fit_linear(features: Tensor, targets: Tensor, decay: float = 0.03, weights: Tensor | None = None) -> nn.Linear:
+    """A linear layer by softmax cross-entropy; with the class "none", whose logit is 0, where any target is `NONE`.
 
     Args:
         features: (N, C).
-        targets: (N,) classes.
+        targets: (N,) classes, or `NONE`.
         decay: Weight of the squared norm, for features scaled to unit deviation.
-        negatives: (M, C) features of boxes that show none of the classes.
+        weights: (N,) how much each example counts; all alike where None.
     """
     classes = int(targets.max()) + 1
-    everything = features if negatives is None else torch.cat([features, negatives])
-    mean, scale = everything.mean(0), everything.std(0) + everything.std()
-    x = (everything - mean) / scale
-    hot = functional.pad(functional.one_hot(targets, classes).float(), (0, 0, 0, len(x) - len(features)))
+    nobody = targets == NONE
+    weights = torch.ones(len(features)) if weights is None else weights
+    mean, scale = features.mean(0), features.std(0) + features.std()
+    x, wanted = (features - mean) / scale, targets.where(~nobody, classes)
     layer = nn.Linear(features.shape[1], classes)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
-    optimiser = torch.optim.LBFGS(layer.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS(layer.parameters(), max_iter=80, line_search_fn="strong_wolfe")
 
     def step() -> Tensor:
         optimiser.zero_grad()
-        logits = layer(x)
-        loss = functional.cross_entropy(logits[: len(features)], targets)
-        if negatives is not None:
-            loss = loss + functional.binary_cross_entropy_with_logits(logits, hot, reduction="none").sum(1).mean()
-        loss = loss + decay / 2 * layer.weight.square().sum()
+        logits = functional.pad(layer(x), (0, 1)) if nobody.any() else layer(x)
+        losses = functional.cross_entropy(logits, wanted, reduction="none")
+        loss = (losses * weights).sum() / weights.sum() + decay / 2 * layer.weight.square().sum()
         loss.backward()
         return loss
 

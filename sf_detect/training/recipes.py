@@ -47,7 +47,7 @@ def _train_tiny(recipe: tiny.Recipe, say: Say) -> Path:
 
 def _test_tiny(recipe: tiny.Recipe, weights: Path | None, say: Say) -> dict[str, Any]:
     work = tiny.Work(recipe)
-    return measure("slowfast_tiny_jhmdb", weights, work.data, recipe.split, work.folder, say, trailing=True)
+    return measure("slowfast_tiny_jhmdb", weights, work.data, recipe.split, work.folder, say, causal=True)
 
 
 def _train_i3d(recipe: i3d.I3DRecipe, say: Say) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sf_detect.boxes import iou
 from sf_detect.data import augmentation as aug
 from sf_detect.data.jhmdb import JHMDBClip, read_frames
 from sf_detect.errors import DataError
+from sf_detect.structures import Detections
+
+#: A detected person is the actor from this IoU on, and somebody else below that one.
+SAME, OTHER = 0.5, 0.3
 
 
 class FrameStore:
@@ -56,7 +61,12 @@ class FrameStore:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training views differ from test views; see `data.augmentation`."""
+    """How training views differ from test views; see `data.augmentation`.
+
+    Attributes:
+        past: Share of batches whose clips begin `past_frames` fast frames before the window that is scored.
+        bystanders: Most persons other than the actor in each view.
+    """
 
     size: int = 128
     scale: tuple[float, float] = (0.7, 1.0)
@@ -65,6 +75,9 @@ class Augmentation:
     colour: float = 0.7
     erase: float = 0.2
     box: float = 0.1
+    past: float = 0.0
+    past_frames: int = 8
+    bystanders: int = 2
 
 
 @dataclass
@@ -72,13 +85,13 @@ class Batch:
     """What one step sees.
 
     Attributes:
-        fast: (B, 3, T, H, W) float in [-1, 1].
+        fast: (B, 3, T, H, W) float in [-1, 1]; the last frames are the window that is scored, those before it the past.
         boxes: (N, 5) index into the batch and xyxy in pixels of `fast`.
-        labels: (N,) the box's action, or -1 for background.
+        labels: (N,) the box's action, or -1 for background and for persons other than the actor.
         clips: (B,) number of each clip in the training list.
         crops: (B, 4) xyxy of each view as shares of the frame.
         flips: (B,) mirrored.
-        indices: (B, T) frame numbers.
+        indices: (B, T') frame numbers of the window that is scored.
     """
 
     fast: Tensor
@@ -116,16 +129,27 @@ class TrainingViews:
         frames: Fast frames of a view.
         step: Video frames from one fast frame to the next.
         options: How views differ.
+        persons: By video, whom a detector saw on every frame, in pixels of the video; None where nobody looked. They
+            are further examples: of the action where they match the actor's box, of no action where they miss it.
     """
 
     def __init__(
-        self, store: FrameStore, clips: Sequence[JHMDBClip], frames: int, step: int, options: Augmentation
+        self,
+        store: FrameStore,
+        clips: Sequence[JHMDBClip],
+        frames: int,
+        step: int,
+        options: Augmentation,
+        persons: Mapping[str, Sequence[Detections]] | None = None,
     ) -> None:
         self.store, self.clips, self.frames, self.step, self.options = store, clips, frames, step, options
+        self.persons = persons
 
     def batch(self, numbers: Sequence[int], seed: Sequence[int]) -> Batch:
         """The views of the clips called `numbers`."""
-        samples = [self._sample(n, np.random.default_rng([*seed, n])) for n in numbers]
+        o = self.options
+        past = o.past_frames if np.random.default_rng([*seed, *numbers, 1]).random() < o.past else 0
+        samples = [self._sample(n, np.random.default_rng([*seed, n]), past) for n in numbers]
         images, views, indices, boxes, labels = zip(*samples, strict=True)
         flat = [[i, *box] for i, group in enumerate(boxes) for box in group]
         extent = np.array([self.store.width, self.store.height] * 2)
@@ -136,17 +160,17 @@ class TrainingViews:
             clips=torch.tensor(list(numbers)),
             crops=torch.tensor(np.array([[v.x, v.y, v.x + v.size, v.y + v.size] for v in views]) / extent).float(),
             flips=torch.tensor([v.flip for v in views]),
-            indices=torch.tensor(np.stack(indices)),
+            indices=torch.tensor(np.stack(indices)[:, past:]),
         )
 
     def _sample(
-        self, number: int, rng: np.random.Generator
+        self, number: int, rng: np.random.Generator, past: int
     ) -> tuple[np.ndarray, aug.View, np.ndarray, list[np.ndarray], list[int]]:
         clip, o = self.clips[number], self.options
         keyframe = int(rng.integers(clip.num_frames))
         position = self.frames // 2 if rng.random() < o.centred else int(rng.integers(self.frames // 4, self.frames))
         indices = aug.window_indices(
-            clip.num_frames, keyframe, self.frames, position, self.step * rng.uniform(*o.speed)
+            clip.num_frames, keyframe, past + self.frames, past + position, self.step * rng.uniform(*o.speed)
         )
         actor = self.store.scale_boxes(clip)[keyframe]
         view = aug.random_view(rng, self.store.width, self.store.height, actor, o.scale)
@@ -154,13 +178,37 @@ class TrainingViews:
         images = aug.colour_jitter(rng, images, o.colour)
         if rng.random() < 0.5:
             images = aug.random_erase(rng, images, o.erase)
-        box = view.boxes(actor[None], o.size)[0]
-        boxes, labels = [aug.jitter_box(rng, box, o.box, o.size)], [clip.label]
-        background = aug.background_box(rng, box, o.size)
+        boxes, labels = self._boxes(rng, clip, keyframe, view)
+        return images, view, indices, boxes, labels
+
+    def _boxes(
+        self, rng: np.random.Generator, clip: JHMDBClip, keyframe: int, view: aug.View
+    ) -> tuple[list[np.ndarray], list[int]]:
+        o = self.options
+        actor = view.boxes(self.store.scale_boxes(clip)[keyframe][None], o.size)[0]
+        boxes, labels = [aug.jitter_box(rng, actor, o.box, o.size)], [clip.label]
+        background = aug.background_box(rng, actor, o.size)
         if background is not None:
             boxes.append(background)
             labels.append(-1)
-        return images, view, indices, boxes, labels
+        if self.persons is None:
+            return boxes, labels
+        detected = self.persons[clip.video_id][keyframe].boxes
+        overlap = iou(detected, clip.boxes[keyframe][None])[:, 0]
+        if len(detected) and overlap.max() >= SAME:
+            boxes.append(self._seen(view, clip, detected[[overlap.argmax()]])[0])
+            labels.append(clip.label)
+        others = self._seen(view, clip, detected[overlap < OTHER])
+        others = others[(others[:, 2:] - others[:, :2]).min(1) > o.size / 16]
+        for box in rng.permutation(others)[: o.bystanders]:
+            boxes.append(box)
+            labels.append(-1)
+        return boxes, labels
+
+    def _seen(self, view: aug.View, clip: JHMDBClip, boxes: np.ndarray) -> np.ndarray:
+        """Boxes (N, 4) of the video's pixels as those of the view."""
+        stored = boxes * np.tile([self.store.width / clip.width, self.store.height / clip.height], 2)
+        return view.boxes(stored, self.options.size)
 
 
 def evaluation_view(

@@ -28,7 +28,7 @@ class ZooEntry:
         clip_spec: How clips are sampled.
         num_classes: Columns of the scores.
         labels: Name of the label set.
-        activation: "sigmoid" (independent actions) or "softmax" (exclusive ones).
+        activation: "sigmoid", "softmax" or "softmax_or_none"; see `models.classification_head.activate`.
         task: "detection" (scores boxes) or "classification" (scores clips).
         alpha: Frame-rate ratio; None for one pathway.
         slow_index_rule: See `sf_detect.models.sampling`.

@@ -53,3 +53,11 @@ def test_a_head_is_completed_by_its_backbone(tmp_path):
     complete = tmp_path / "complete.safetensors"
     write_safetensors(detector.state_dict(), complete, {"format": "pt"})
     assert zoo.with_backbone(complete, tmp_path / "none").state.keys() == read_checkpoint(complete).state.keys()
+
+
+def test_features_of_nothing_have_a_finite_gradient():
+    maps = {"mixed_4f": torch.zeros(1, 832, 4, 4, 4), "mixed_5c": torch.zeros(1, 1024, 2, 2, 2)}
+    for tensor in maps.values():
+        tensor.requires_grad_()
+    pool_boxes(maps, None).sum().backward()
+    assert all(tensor.grad.isfinite().all() for tensor in maps.values())

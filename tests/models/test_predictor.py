@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+from sf_detect.errors import UnknownNameError
 from sf_detect.models.predictor import ActionPredictor, Preprocessing
 from sf_detect.structures import Clip, ClipSpec, Detections
 
@@ -110,7 +111,7 @@ def test_softmax_sums_to_one(recorder):
 
 
 def test_unknown_activation():
-    with pytest.raises(ValueError, match="activation is 'sigmoid' or 'softmax', got 'relu'"):
+    with pytest.raises(UnknownNameError, match="unknown activation 'relu'"):
         predictor(Recorder(), activation="relu")
 
 

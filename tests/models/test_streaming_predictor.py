@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sf_detect.errors import ConfigError
+from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.interfaces import ActionModel, StreamingActionModel
 from sf_detect.models.predictor import ActionPredictor, Preprocessing
 from sf_detect.models.slowfast import SlowFast
@@ -177,5 +177,5 @@ def test_a_network_of_one_pathway_streams():
 
 
 def test_an_unknown_activation_is_refused():
-    with pytest.raises(ConfigError, match="'sigmoid' or 'softmax', got 'tanh'"):
+    with pytest.raises(UnknownNameError, match="unknown activation 'tanh'"):
         streaming(activation="tanh")

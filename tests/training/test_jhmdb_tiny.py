@@ -6,19 +6,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from tiny_jhmdb import ACTIONS, write_tiny_jhmdb
 
 from sf_detect import detection
 from sf_detect.commands.train import load_recipe
-from sf_detect.errors import ConfigError, DataError
+from sf_detect.errors import ConfigError, DataError, WeightsError
 from sf_detect.models.inception_i3d import InceptionI3D
 from sf_detect.models.predictor import ActionPredictor, Preprocessing
+from sf_detect.models.streaming_predictor import StreamingPredictor
 from sf_detect.structures import ClipSpec, Detections
-from sf_detect.training import distillation, jhmdb_test, recipe
+from sf_detect.training import distillation, i3d_jhmdb, jhmdb_test, recipe
 from sf_detect.training.distillation import TeacherMaps, prepare_teacher, relative_error
 from sf_detect.training.export import load_shipped
+from sf_detect.training.linear_head import NONE
 from sf_detect.training.recipes import RECIPES
 from sf_detect.training.views import Augmentation, Batch, FrameStore, TrainingViews, Window, evaluation_view
+from sf_detect.video.clip_buffer import resize_short_side
 
 #: The actor of the tiny clips, about, as a detector would find them.
 ACTOR = Detections(np.array([[15, 8, 45, 44]]), np.array([0.9]))
@@ -32,6 +36,7 @@ def settings(tmp_path, monkeypatch):
     teacher = InceptionI3D().eval()
     monkeypatch.setattr(recipe.Work, "load_teacher", lambda self: teacher)
     monkeypatch.setattr(distillation, "TEACHER_SIZE", (64, 96))
+    monkeypatch.setattr(detection, "build_detector", lambda *_, **__: lambda images: [ACTOR for _ in images])
     overrides = [
         f"data={tmp_path / 'data'}",
         f"work={tmp_path / 'work'}",
@@ -39,15 +44,16 @@ def settings(tmp_path, monkeypatch):
         "batch=2",
         "frames=8",
         "test_frames=8",
+        "augmentation.past_frames=4",
     ]
     overrides += ["short_side=32", "augmentation.size=32"]
     return load_recipe(CONFIG, overrides)[1]
 
 
-def two_class_predictor(name, weights):
-    """What `load_predictor` does for the 21 classes of the zoo's entry."""
+def two_class_parts(name, weights):
+    """What `load_predictor` makes of the 21 classes of the zoo's entry."""
     preprocessing = Preprocessing(32, (0.5,) * 3, (0.5,) * 3, slow_index=(3, 7))
-    return ActionPredictor(load_shipped(weights, 2), ClipSpec(8, 1), ACTIONS, preprocessing, name=name)
+    return load_shipped(weights, 2), ClipSpec(8, 1), ACTIONS, preprocessing
 
 
 def test_the_shipped_recipe_is_the_default():
@@ -64,12 +70,17 @@ def test_prepare_train_resume_test(settings, tmp_path, monkeypatch):
     count = len(said)
     recipe.train(settings, said.append)  # nothing left to do
     assert len(said) == count
-    monkeypatch.setattr(jhmdb_test, "load_predictor", two_class_predictor)
-    monkeypatch.setattr(detection, "build_detector", lambda *_, **__: lambda images: [ACTOR for _ in images])
+    monkeypatch.setattr(jhmdb_test, "load_predictor", lambda *of: ActionPredictor(*two_class_parts(*of)))
+    monkeypatch.setattr(
+        jhmdb_test,
+        "load_streaming_predictor",
+        lambda *of: StreamingPredictor(*two_class_parts(*of), resize=resize_short_side),
+    )
     found = RECIPES["slowfast_tiny_jhmdb"].test(settings, weights, said.append)
     assert found["clips"] == 2
-    assert {"clip_accuracy", "clip_accuracy_trailing", "frame_map_act", "confusion"} <= set(found)
+    assert {"clip_accuracy", "clip_accuracy_trailing", "clip_accuracy_streaming", "confusion"} <= set(found)
     assert 0 <= found["frame_map_act"] <= 1
+    assert 0 <= found["frame_map_act_streaming"] <= 1
     assert json.loads((tmp_path / "work" / "test_slowfast_tiny_jhmdb_split1.json").read_text()) == found
     assert not list((tmp_path / "work").glob("*.partial*"))
 
@@ -115,6 +126,36 @@ def test_views_repeat_with_their_seed(settings):
     assert torch.equal(slow[:, :, 0], first.fast[:, :, 3])
 
 
+def test_the_past_lies_before_the_window_that_is_scored(settings):
+    work = recipe.Work(settings)
+    short, long = (
+        TrainingViews(work.store(), work.train, 4, 1, Augmentation(size=32, past=past, past_frames=4)).batch(
+            [0, 1], [0]
+        )
+        for past in (0.0, 1.0)
+    )
+    assert long.fast.shape == (2, 3, 8, 32, 32)
+    assert torch.equal(long.indices, short.indices)
+    assert torch.equal(long.fast[:, :, 4:], short.fast)
+
+
+def test_detected_persons_are_examples(settings):
+    work = recipe.Work(settings)
+    clip = work.train[0]
+    beside, partly = [52, 4, 64, 46], [10, 8, 22, 44]
+    seen = [Detections(np.array([box, beside, partly], np.float32), np.full(3, 0.9)) for box in clip.boxes]
+    options = Augmentation(size=64, scale=(1.35, 1.35))  # the whole frame is in the view
+    alone, together = (
+        TrainingViews(work.store(), work.train, 4, 1, options, persons).batch([0], [0])
+        for persons in (None, {clip.video_id: seen})
+    )
+    assert torch.equal(together.boxes[: len(alone.boxes)], alone.boxes)
+    new = together.labels[len(alone.boxes) :].tolist()
+    assert new[0] == clip.label, "the detector's box of the actor"
+    assert -1 in new, "somebody else"
+    assert len(new) <= 3
+
+
 def test_evaluation_view_is_centred_or_trailing(settings):
     work = recipe.Work(settings)
     clip = work.test[0]
@@ -146,9 +187,11 @@ def test_teacher_map_is_cut_to_the_view(tmp_path, flip):
         flips=torch.tensor([flip]),
         indices=torch.tensor([[4, 5, 6, 7, 8, 9, 10, 11]]),
     )
-    cut = ramp_maps(tmp_path)(batch, "mixed_4f", 6, 16)
+    change = torch.tensor([-1.0, 1.0]).repeat_interleave(4) / 4
+    cut = ramp_maps(tmp_path)(batch, "mixed_4f", 6, 16, torch.stack([torch.full((8,), 1 / 8), change]))
     expected = torch.arange(4.0, 10.0) + 150  # cells 1 and 2 of time
-    torch.testing.assert_close(cut[0, 0, 2], expected.flip(0) if flip else expected)
+    torch.testing.assert_close(cut[0, 0, 0, 2], expected.flip(0) if flip else expected)
+    torch.testing.assert_close(cut[0, 1, 0, 2], torch.full((6,), 100.0))  # cell 2 less cell 1
 
 
 def test_teacher_preparation_continues(settings, tmp_path, monkeypatch):
@@ -166,3 +209,44 @@ def test_relative_error():
     teacher = torch.rand(2, 4, 3, 3) + 0.5
     assert relative_error(teacher, teacher) == 0
     assert 0.8 < relative_error(torch.zeros_like(teacher), teacher) < 1
+
+
+def test_another_file_is_no_start(settings, tmp_path):
+    settings.start = str(tmp_path / "start.pt")
+    recipe.prepare(settings, lambda _: None)
+    torch.save({"model": {}}, settings.start)
+    with pytest.raises(WeightsError, match=r"start=.*Expected the checkpoint.pt of an earlier run"):
+        recipe.train(settings, print)
+
+
+def test_a_run_starts_from_an_earlier_one(settings, tmp_path):
+    recipe.prepare(settings, lambda _: None)
+    recipe.train(settings, lambda _: None)
+    first = tmp_path / "first.pt"
+    (tmp_path / "work" / "checkpoint.pt").rename(first)
+    settings.start, settings.epochs, settings.stop_after = str(first), 1, 0  # not one step of its own
+    weights = load_shipped(recipe.train(settings, lambda _: None), 2).state_dict()
+    average = torch.load(first, weights_only=True)["average"]
+    torch.testing.assert_close(weights["classifier.weight"], average["classifier.weight"], rtol=0, atol=2e-3)
+
+
+def test_the_head_of_i3d_is_fitted(settings, tmp_path):
+    said = []
+    path = i3d_jhmdb.train(i3d_jhmdb.I3DRecipe(settings.data, work=settings.work), said.append)
+    assert path.name == "i3d_jhmdb_split1.safetensors"
+    assert said[-1].startswith("at the thresholds")
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+        assert file.get_tensor("projection.weight").shape == (2, 2688)
+    assert json.loads(metadata["labels"]) == list(ACTIONS)
+    assert len(json.loads(metadata["thresholds"])) == 2
+
+
+def test_examples_of_a_clip_weigh_as_told(settings):
+    clip = recipe.Work(settings).train[0]
+    boxes = np.array([clip.boxes[3], [52, 4, 64, 46], [0, 0, 6, 6]], np.float32)
+    detected = {3: Detections(boxes, np.array([0.9, 0.6, 0.9])), 11: Detections.empty()}
+    found, targets, weights = i3d_jhmdb._examples(clip, detected, 0.3)
+    assert targets.tolist() == [clip.label] * 4 + [NONE] * 2
+    np.testing.assert_allclose(weights, [1 / 3] * 3 + [1, 0.12, 0.18])
+    np.testing.assert_allclose(found[3], boxes[0])

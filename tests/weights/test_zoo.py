@@ -12,6 +12,7 @@ import torch
 
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsMismatchError
 from sf_detect.labels import label_set
+from sf_detect.models.classification_head import ACTIVATIONS
 from sf_detect.models.classifier import JOINING
 from sf_detect.models.video_views import Views
 from sf_detect.weights import zoo
@@ -62,7 +63,7 @@ def test_entries_are_consistent(name):
     e = entry(name)
     assert e.name == name
     assert e.task in ("detection", "classification")
-    assert e.activation in ("sigmoid", "softmax")
+    assert e.activation in ACTIVATIONS
     assert e.fast_input in ("rgb", "flow")
     assert (e.aligned is None) == (e.task == "classification")
     assert e.task == "detection" or e.detector_threshold is None
