@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sf_detect.models.streaming import StreamingModel, step_frames
 from sf_detect.weights.zoo import ZooEntry, entry
 
-DEFAULT = [("slowfast_tiny_jhmdb", (144, 192)), ("ava_slowfast_8x8_r50", (256, 344))]
+DEFAULT = [("slowfast_tiny_jhmdb", (160, 213)), ("ava_slowfast_8x8_r50", (256, 344))]
 
 
 def clip_pathways(chosen: ZooEntry, size: tuple[int, int], device: str) -> list[Tensor]:

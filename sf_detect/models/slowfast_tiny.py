@@ -308,7 +308,7 @@ def _fold_time(clip: Tensor) -> Tensor:
 def slowfast_tiny(
     num_classes: int = 21, *, causal: bool = True, folded: bool = True, dropout: float = 0.0
 ) -> SlowFastTiny:
-    """The small SlowFast; 3 slow and 12 fast frames, 12.5 a second, short side 144 pixels; other sizes work."""
+    """The small SlowFast; 3 slow and 12 fast frames, 12.5 a second, short side 160 pixels; other sizes work."""
     return SlowFastTiny(num_classes, causal, folded, dropout)
 
 

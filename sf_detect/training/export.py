@@ -19,7 +19,7 @@ INPUT = {
     "fps": 25,
     "alpha": ALPHA,
     "slow_index_rule": "last",
-    "short_side": 144,
+    "short_side": 160,
     "mean": [0.5, 0.5, 0.5],
     "std": [0.5, 0.5, 0.5],
     "channel_order": "rgb",

@@ -106,7 +106,7 @@ class Recipe:
     frames: int = 12
     test_frames: int = 12
     step: int = 2
-    short_side: int = 144
+    short_side: int = 160
     dropout: float = 0.4
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
     loss: LossRecipe = field(default_factory=LossRecipe)
