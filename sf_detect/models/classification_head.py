@@ -13,6 +13,11 @@ from sf_detect.errors import UnknownNameError
 ACTIVATIONS = ("softmax", "sigmoid", "softmax_or_none")
 
 
+def or_none(logits: Tensor) -> Tensor:
+    """Logits (..., C) with that of "none of the classes", 0, as column C."""
+    return F.pad(logits, (0, 1))
+
+
 def activate(logits: Tensor, activation: str) -> Tensor:
     """Scores of logits whose last axis is the classes.
 
@@ -28,7 +33,7 @@ def activate(logits: Tensor, activation: str) -> Tensor:
     if activation not in ACTIVATIONS:
         raise UnknownNameError("activation", activation, ACTIVATIONS)
     if activation == "softmax_or_none":
-        return F.pad(logits, (0, 1)).softmax(-1)[..., :-1]
+        return or_none(logits).softmax(-1)[..., :-1]
     return logits.softmax(-1) if activation == "softmax" else logits.sigmoid()
 
 

@@ -98,9 +98,8 @@ def train(recipe: I3DRecipe, say: Say) -> Path:
     actors, others = held_out[examples.middle], held_out[examples.targets == NONE]
     say(f"clips of other sources than fitted on: accuracy {(actors.argmax(1) == labels).float().mean():.3f}")
     head = fit_linear(examples.features, examples.targets, recipe.decay, examples.weights)
-    few = others[
-        :: max(1, len(others) // len(actors))
-    ]  # as many as actors, or the best threshold is that of the others
+    # about as many others as actors, or the best threshold is that of the others
+    few = others[:: max(1, len(others) // len(actors))]
     thresholds = class_thresholds(actors.numpy(), labels.numpy(), few.numpy(), recipe.false_labels)
     said = torch.from_numpy(thresholds)
     shares = _labelled(actors, said), _labelled(others, said)

@@ -14,6 +14,7 @@ from torch.nn import functional
 from sf_detect.boxes import iou
 from sf_detect.data.jhmdb import JHMDBClip
 from sf_detect.errors import WeightsError
+from sf_detect.models.classification_head import or_none
 from sf_detect.models.inception_i3d import block_channels
 from sf_detect.models.slowfast_tiny import ALPHA, FAST_WIDTHS, SLOW_BLOCKS, SlowFastTiny
 from sf_detect.structures import Detections
@@ -99,11 +100,6 @@ class Student(nn.Module):
                 key = (new if name.startswith(fresh) else slow, decay if parameter.ndim > 1 else 0.0)
                 buckets.setdefault(key, []).append(parameter)
         return [{"params": found, "lr": rate, "weight_decay": wd} for (rate, wd), found in buckets.items()]
-
-
-def or_none(logits: Tensor) -> Tensor:
-    """Logits (N, C) with that of "none", 0, as column C; see `classification_head.activate`."""
-    return functional.pad(logits, (0, 1))
 
 
 def load_student(student: Student, checkpoint: Path) -> None:

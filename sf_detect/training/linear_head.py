@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sf_detect.data.jhmdb import JHMDBClip, grouped_folds
+from sf_detect.models.classification_head import or_none
 from sf_detect.models.i3d_detection import pool_boxes
 from sf_detect.training.distillation import TEACHER_SIZE, TEACHER_STAGES, whole_cells
 
@@ -70,7 +71,7 @@ def fit_linear(features: Tensor, targets: Tensor, decay: float = 0.03, weights: 
 
     def step() -> Tensor:
         optimiser.zero_grad()
-        logits = functional.pad(layer(x), (0, 1)) if nobody.any() else layer(x)
+        logits = or_none(layer(x)) if nobody.any() else layer(x)
         losses = functional.cross_entropy(logits, wanted, reduction="none")
         loss = (losses * weights).sum() / weights.sum() + decay / 2 * layer.weight.square().sum()
         loss.backward()
