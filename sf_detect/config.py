@@ -26,7 +26,7 @@ class DetectorConfig:
         min_size: Persons whose longer side is below this many pixels are dropped.
         max_persons: At most this many persons a frame, best first.
         nms_iou: Overlap above which the weaker of two boxes is dropped; None takes the detector's own default.
-        tile: "auto", "on", "fine" or "off": look at square tiles too, for small persons in wide frames.
+        tile: "auto", "mirror", "on", "fine" or "off": look a second time, mirrored, or at square tiles too.
         classes: Classes of a torchvision detector that count as persons.
         tolerance: Seconds that a row of precomputed boxes may be away from its frame.
         weights: A file of weights instead of the published ones.

@@ -73,7 +73,9 @@ def run(
     fps: Annotated[float | None, typer.Option(help="Frame rate of a folder of images [25].")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed [0].")] = None,
     detector_threshold: Annotated[float | None, typer.Option(help="Lowest person score.")] = None,
-    tile: Annotated[str | None, typer.Option(help="Look at tiles too: auto, on, fine or off.")] = None,
+    tile: Annotated[
+        str | None, typer.Option(help="Look again, mirrored, or at tiles too: auto, mirror, on, fine or off.")
+    ] = None,
     top_k: Annotated[int | None, typer.Option(help="Actions drawn per person [3].")] = None,
     threshold: Annotated[float | None, typer.Option(help="Lowest action score that is drawn.")] = None,
     show: Annotated[list[str] | None, typer.Option(help="Draw only this label, repeatable.", metavar="LABEL")] = None,

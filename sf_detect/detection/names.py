@@ -64,7 +64,7 @@ def build_detector(
         min_size: Least length of a box's longer side in pixels.
         max_persons: At most this many per image, best first; None keeps all.
         nms_iou: Overlap above which the weaker of two boxes goes; None takes the detector's own default.
-        tile: `ssdlite_person` only: "auto", "on", "fine" or "off", see `tiling.MODES`.
+        tile: `ssdlite_person` only: "auto", "mirror", "on", "fine" or "off", see `tiling.MODES`.
         classes: torchvision's and detectron2's detectors only: the COCO categories to keep.
         weights: A local file instead of the published weights.
         tolerance: `precomputed` only: seconds that a row may be away.

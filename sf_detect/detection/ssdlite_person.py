@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
-from sf_detect.detection import tiling
+from sf_detect.detection import mirroring, tiling
 from sf_detect.detection.selection import Selection, require_images
 from sf_detect.detection.ssdlite import INPUT_SIZE, MAX_DETECTIONS, NMS_IOU, SSDLite
 from sf_detect.structures import Detections, FloatArray, UInt8Array
@@ -22,6 +22,9 @@ from sf_detect.weights.frozen_graph import read_constants
 
 DEFAULT_SELECTION = Selection(score_threshold=0.2, part_share=0.85)
 """Low, because a tracker uses weak boxes to follow persons it knows (see `names.track_score`); without one, 0.4."""
+
+Found = tuple[FloatArray, FloatArray]
+"""Boxes (N, 4) in pixels of a view, and scores (N,)."""
 
 _BATCH = 8  # more views per pass only cost memory
 
@@ -60,23 +63,29 @@ class SSDLitePersonDetector:
         require_images(images)
         plans = [tiling.windows(image.shape[:2], self.tile) for image in images]
         crops = [image[y1:y2, x1:x2] for image, plan in zip(images, plans, strict=True) for x1, y1, x2, y2 in plan]
-        found = iter(self._detect(crops))
+        twice = [tiling.resolve(image.shape[:2], self.tile) == "mirror" for image in images]
+        mirrored = [image[:, ::-1] for image, again in zip(images, twice, strict=True) if again]
+        results = self._detect([*crops, *map(np.ascontiguousarray, mirrored)])
+        found, reflections = iter(results[: len(crops)]), iter(results[len(crops) :])
         return [
-            self._persons(image.shape[:2], plan, [next(found) for _ in plan])
-            for image, plan in zip(images, plans, strict=True)
+            self._persons(image.shape[:2], plan, [next(found) for _ in plan], next(reflections) if again else None)
+            for image, plan, again in zip(images, plans, twice, strict=True)
         ]
 
     def _persons(
-        self, image_size: tuple[int, int], plan: list[tiling.Window], found: list[tuple[FloatArray, FloatArray]]
+        self, image_size: tuple[int, int], plan: list[tiling.Window], found: list[Found], reflection: Found | None
     ) -> Detections:
         """Joins the detections of one image's views, given in pixels of each view."""
+        if reflection is not None:
+            mirrored = mirroring.unmirror(reflection[0], image_size[1])
+            return self.selection(*mirroring.agree(*found[0], mirrored, reflection[1]), image_size)
         boxes = [b + np.array([x, y, x, y], np.float32) for (b, _), (x, y, _, _) in zip(found, plan, strict=True)]
         scores = [s for _, s in found]
         if len(plan) == 1:
             return self.selection(boxes[0], scores[0], image_size)
         return self.selection(*tiling.merge(plan, boxes, scores, image_size), image_size)
 
-    def _detect(self, crops: Sequence[UInt8Array]) -> list[tuple[FloatArray, FloatArray]]:
+    def _detect(self, crops: Sequence[UInt8Array]) -> list[Found]:
         """Boxes (N, 4) in pixels of each crop, not clipped, and scores (N,), after the graph's own suppression."""
         results = []
         for start in range(0, len(crops), _BATCH):

@@ -17,9 +17,10 @@ from sf_detect.detection.selection import share_inside
 from sf_detect.errors import ConfigError
 from sf_detect.structures import FloatArray
 
-MODES = ("auto", "on", "fine", "off")
-"""auto: as "on" for wide and tall frames, else "off". on: one row of tiles as high as the frame (of a tall frame, one
-column). fine: two rows of smaller tiles, for people far away. off: the whole frame only."""
+MODES = ("auto", "mirror", "on", "fine", "off")
+"""auto: "on" for wide and tall frames, else "mirror". mirror: the whole frame, and once more mirrored (`mirroring`).
+on: one row of tiles as high as the frame (of a tall frame, one column). fine: two rows of smaller tiles, for people far
+away. off: the whole frame only."""
 
 Window = tuple[int, int, int, int]
 """x1, y1, x2, y2 of a view, in pixels of the frame."""
@@ -39,12 +40,20 @@ def require_mode(mode: str) -> str:
     return mode
 
 
+def resolve(image_size: tuple[int, int], mode: str) -> str:
+    """The mode that "auto" means for a frame of (height, width); any other mode is itself."""
+    if mode != "auto":
+        return mode
+    return "on" if max(image_size) >= _WIDE * min(image_size) else "mirror"
+
+
 def windows(image_size: tuple[int, int], mode: str = "auto") -> list[Window]:
     """The views of a frame of (height, width): the whole frame first, then square tiles."""
     height, width = image_size
     whole = (0, 0, width, height)
     short, long = min(height, width), max(height, width)
-    if mode == "off" or (mode == "auto" and long < _WIDE * short):
+    mode = resolve(image_size, mode)
+    if mode in ("off", "mirror"):
         return [whole]
     side = math.ceil(short / (2 - OVERLAP)) if mode == "fine" else short
     if side == long:

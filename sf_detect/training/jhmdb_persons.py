@@ -16,6 +16,8 @@ from sf_detect.structures import Detections
 LEAST_PERSON, USUAL_PERSON = 0.05, 0.4
 #: Frames from one look of the detector to the next: 0.24 s, as `sf-detect run` does it.
 DETECTION_STEP = 6
+#: Height and width of most clips; all are 4:3.
+SHAPE = (240, 320)
 
 
 def tracked(detected: Mapping[int, Detections], num_frames: int, new_track_score: float) -> list[Detections]:
@@ -54,21 +56,34 @@ def find_persons(
         tile: The detector's mode, see `detection.tiling`.
         say: Told about progress.
     """
-    from sf_detect.detection import build_detector
+    from sf_detect.detection import build_detector, tiling
 
-    detector = build_detector("ssdlite_person", score_threshold=LEAST_PERSON, tile=tile)
-    return detect_persons(clips, detector, folder / f"persons_{tile}.npz", say)  # type: ignore[arg-type]
+    def detector() -> PersonDetector:
+        found = build_detector("ssdlite_person", score_threshold=LEAST_PERSON, tile=tile)
+        return found  # type: ignore[return-value]
+
+    path = folder / f"persons_{tiling.resolve(SHAPE, tile)}.npz"
+    return detect_persons(clips, detector, path, say)
 
 
 def detect_persons(
-    clips: Sequence[JHMDBClip], detector: PersonDetector, path: Path, say: Callable[[str], None]
+    clips: Sequence[JHMDBClip], build: Callable[[], PersonDetector], path: Path, say: Callable[[str], None]
 ) -> dict[str, dict[int, Detections]]:
-    """Detections on every `DETECTION_STEP`-th and the last frame of each clip, kept in a file for the next time."""
+    """Detections on every `DETECTION_STEP`-th and the last frame of each clip, kept in a file for the next time.
+
+    Args:
+        clips: Where to look.
+        build: Makes the detector, if there is a clip that nobody has looked at.
+        path: The file.
+        say: Told about progress.
+    """
     known: dict[str, npt.NDArray[np.float32]] = dict(np.load(path)) if path.exists() else {}
+    detector: PersonDetector | None = None
     for number, clip in enumerate(clips):
         wanted = sorted({*range(0, clip.num_frames, DETECTION_STEP), clip.num_frames - 1})
         if f"{clip.video_id}|{wanted[-1]}" in known:
             continue
+        detector = detector or build()
         for frame, image in enumerate(read_frames(clip, clip.width, clip.height)):
             if frame in wanted:
                 found = detector([image])[0]
@@ -76,7 +91,8 @@ def detect_persons(
         if number % 50 == 49:
             _store(path, known)
             say(f"persons of {number + 1} of {len(clips)} clips")
-    _store(path, known)
+    if detector is not None:
+        _store(path, known)
     result: dict[str, dict[int, Detections]] = {clip.video_id: {} for clip in clips}
     for key, rows in known.items():
         video, _, frame_number = key.rpartition("|")

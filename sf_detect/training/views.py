@@ -211,17 +211,14 @@ class TrainingViews:
         return view.boxes(stored, self.options.size)
 
 
-def evaluation_view(
-    store: FrameStore, clip: JHMDBClip, window: Window, size: tuple[int, int], trailing: bool = False
-) -> tuple[Tensor, Tensor]:
-    """The whole frame around the middle frame, or the window that ends with the last frame.
+def evaluation_view(store: FrameStore, clip: JHMDBClip, window: Window, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The whole frame around the middle frame.
 
     Returns:
         Fast input (3, T, H, W) and the box (4,) in its pixels.
     """
-    keyframe = clip.num_frames - 1 if trailing else clip.num_frames // 2
-    position = window.frames - 1 if trailing else window.frames // 2
-    indices = aug.window_indices(clip.num_frames, keyframe, window.frames, position, window.step)
+    keyframe = clip.num_frames // 2
+    indices = aug.window_indices(clip.num_frames, keyframe, window.frames, window.frames // 2, window.step)
     height, width = size
     images = aug.resize(store.clip(clip)[indices], width, height)
     box = clip.boxes[keyframe] * np.array([width / clip.width, height / clip.height] * 2)

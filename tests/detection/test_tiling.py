@@ -11,6 +11,12 @@ from sf_detect.detection import tiling
 from sf_detect.errors import ConfigError
 
 
+def test_auto_looks_again_in_the_mirror_where_it_does_not_tile() -> None:
+    assert tiling.resolve((480, 640), "auto") == "mirror"
+    assert tiling.resolve((720, 1280), "auto") == tiling.resolve((1280, 720), "auto") == "on"
+    assert tiling.resolve((720, 1280), "off") == "off"
+
+
 def test_auto_tiles_wide_and_tall_frames_only() -> None:
     assert len(tiling.windows((480, 640))) == 1
     assert len(tiling.windows((576, 768))) == 1
@@ -46,7 +52,9 @@ def test_tiles_are_square_inside_the_frame_cover_it_and_overlap(height: int, wid
 
 
 def test_unknown_mode() -> None:
-    with pytest.raises(ConfigError, match="tile mode 'always' is not known, expected one of auto, on, fine, off"):
+    with pytest.raises(
+        ConfigError, match="tile mode 'always' is not known, expected one of auto, mirror, on, fine, off"
+    ):
         tiling.require_mode("always")
 
 

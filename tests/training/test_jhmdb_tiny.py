@@ -19,6 +19,7 @@ from sf_detect.structures import ClipSpec, Detections
 from sf_detect.training import distillation, i3d_jhmdb, jhmdb_test, recipe
 from sf_detect.training.distillation import TeacherMaps, prepare_teacher, relative_error
 from sf_detect.training.export import load_shipped
+from sf_detect.training.jhmdb_persons import find_persons
 from sf_detect.training.linear_head import NONE
 from sf_detect.training.recipes import RECIPES
 from sf_detect.training.views import Augmentation, Batch, FrameStore, TrainingViews, Window, evaluation_view
@@ -156,14 +157,23 @@ def test_detected_persons_are_examples(settings):
     assert len(new) <= 3
 
 
-def test_evaluation_view_is_centred_or_trailing(settings):
+def test_evaluation_view_is_centred(settings):
     work = recipe.Work(settings)
     clip = work.test[0]
     fast, box = evaluation_view(work.store(), clip, Window(8), (48, 64))
     assert fast.shape == (3, 8, 48, 64)
     np.testing.assert_allclose(box, clip.boxes[6])
-    _, box = evaluation_view(work.store(), clip, Window(8), (48, 64), trailing=True)
-    np.testing.assert_allclose(box, clip.boxes[11])
+
+
+def test_persons_are_looked_for_once(settings, monkeypatch):
+    """With everything stored nobody builds the detector, which would fetch its weights."""
+    work, said = recipe.Work(settings), []
+    first = find_persons(work.train, work.folder, "auto", said.append)
+    assert (work.folder / "persons_mirror.npz").exists()
+    monkeypatch.setattr(detection, "build_detector", None)
+    again = find_persons(work.train, work.folder, "mirror", said.append)
+    assert {video: sorted(looks) for video, looks in again.items()} == {v: sorted(looks) for v, looks in first.items()}
+    assert len(again) == len(work.train)
 
 
 def ramp_maps(folder):
