@@ -17,6 +17,7 @@ from sf_detect.errors import ConfigError
 from sf_detect.interfaces import Sink, VideoSource
 from sf_detect.processing import RunSummary, process
 from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink
+from sf_detect.smoothing import ScoreSmoothing
 from sf_detect.structures import FrameResult, VideoInfo
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def check_times(config: RunConfig) -> None:
     """Refuse settings of time that make no sense.
 
     Raises:
-        ConfigError: A stride or a limit that is not positive.
+        ConfigError: A stride or a limit that is not positive, or smoothing below 0.
     """
     for name, value in (
         ("pipeline.stride", config.pipeline.stride),
@@ -147,6 +148,7 @@ def check_times(config: RunConfig) -> None:
     ):
         if value is not None and not (value > 0 and np.isfinite(value)):
             raise ConfigError(f"{name} is {value}; expected a number of seconds (or frames a second) above 0.")
+    ScoreSmoothing(config.pipeline.smoothing)  # refuses what makes no sense
 
 
 def _seed(seed: int) -> None:

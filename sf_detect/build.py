@@ -358,6 +358,7 @@ def build_pipeline(
         None if streaming else ClipBuffer(model.clip_spec, short_side, history=config.pipeline.stride + 1.0),
         interpolate,
         stride=config.pipeline.stride,
+        smoothing=config.pipeline.smoothing,
         detection_interval=config.pipeline.detection_interval,
         executor=executor,
     )

@@ -68,10 +68,13 @@ class PipelineConfig:
         detection_interval: Between person detections; boxes are interpolated per track in between.
         inference: "clip" computes a clip around each keyframe; "streaming" computes every frame once and scores a
             keyframe from the past alone.
+        smoothing: Time constant of each person's mean action scores over the keyframes so far; 0 shows those of each
+            keyframe alone.
     """
 
     stride: float = 0.5
     detection_interval: float = 0.25
+    smoothing: float = 0.5
     inference: str = "clip"
 
 

@@ -7,6 +7,8 @@ A released frame carries the boxes at its own time (interpolated per track betwe
 the keyframe nearest in time; a track that is not on it takes those of the keyframe on the frame's other side. With the
 keyframe in the middle of its clip this needs half a clip of look-ahead, which a file gives for free.
 
+Scores are those of one keyframe, or each track's running mean over the keyframes so far.
+
 A streaming action model takes every frame instead of clips, and scores a keyframe when it comes, from the past alone.
 """
 
@@ -30,6 +32,7 @@ from sf_detect.interfaces import (
     Tracker,
     VideoSource,
 )
+from sf_detect.smoothing import ScoreSmoothing
 from sf_detect.structures import ActionDetections, Clip, Detections, Frame, FrameResult, VideoInfo
 
 Interpolation = Callable[[Detections, float, Detections, float, float], Detections]
@@ -116,6 +119,7 @@ class Pipeline:
         interpolate: `(before, t0, after, t1, t) -> Detections`, the boxes between two detections.
         stride: Seconds between keyframes.
         detection_interval: Seconds between detections; every keyframe is a detection too.
+        smoothing: Time constant in seconds of each track's mean scores, see `ScoreSmoothing`; 0 switches it off.
         executor: Runs the action model beside everything else, one clip at a time; None runs it in line. Results are
             the same either way.
     """
@@ -130,6 +134,7 @@ class Pipeline:
         *,
         stride: float = 0.5,
         detection_interval: float = 0.25,
+        smoothing: float = 0.0,
         executor: Executor | None = None,
     ) -> None:
         self._detector, self._tracker, self._interpolate = detector, tracker, interpolate
@@ -142,6 +147,7 @@ class Pipeline:
         else:
             self._stream, self._action_model, self._clips = None, action_model, clips
         self._stride, self._detection_interval = stride, detection_interval
+        self._smooth = ScoreSmoothing(smoothing)
         self._executor = executor
         self.counts = StageCounts()
 
@@ -157,6 +163,7 @@ class Pipeline:
         """
         info = info or source.info  # type: ignore[union-attr]
         self._tracker.reset()
+        self._smooth.reset()
         if self._stream is None:
             self._clips.clear()
         else:
@@ -257,7 +264,7 @@ class Pipeline:
         actions: ActionDetections = self._stage(
             "action model", frame, stream.score, keyframe.persons, frame.pts, frame.size
         )
-        return actions
+        return self._smooth(actions)
 
     def _submit(self, frame: Frame, clip: Clip) -> Future[ActionDetections]:
         if self._executor is not None:
@@ -267,7 +274,7 @@ class Pipeline:
         return done
 
     def _score(self, clip: Clip) -> ActionDetections:
-        return self._action_model([clip])[0]
+        return self._smooth(self._action_model([clip])[0])
 
     def _stage(self, name: str, frame: Frame, function: Callable, *args: object):  # type: ignore[no-untyped-def]
         try:

@@ -22,7 +22,8 @@ from sf_detect.evaluation.mean_ap import FrameBoxes, MeanAP, frame_map
 from sf_detect.evaluation.plots import plot_confusion
 from sf_detect.interfaces import ActionModel, StreamingActionModel
 from sf_detect.labels import LabelMap
-from sf_detect.structures import Clip, Detections, Frame
+from sf_detect.smoothing import ScoreSmoothing
+from sf_detect.structures import ActionDetections, Clip, Detections, Frame
 from sf_detect.training.jhmdb_persons import LEAST_PERSON, USUAL_PERSON, find_persons, tracked
 from sf_detect.training.views import FrameStore
 
@@ -151,16 +152,16 @@ class FrameScores:
             actions=self.actions[keep],
         )
 
-    def mean_ap(self, labels: Sequence[str], how: str, weigh: bool = True) -> MeanAP:
+    def mean_ap(self, labels: Sequence[str], how: str, exponent: float = 1.0) -> MeanAP:
         """Frame-mAP at IoU 0.5.
 
         Args:
             labels: The classes.
             how: A convention of `evaluation.conventions`.
-            weigh: Multiply action scores by the detector's.
+            exponent: Action scores are multiplied by this power of the detector's.
         """
         count, classes = self.actions.shape
-        scores = self.actions * self.persons[:, None] if weigh else self.actions
+        scores = self.actions * self.persons[:, None] ** exponent
         found = FrameBoxes(
             np.repeat(self.video, classes),
             np.repeat(self.frame, classes),
@@ -171,11 +172,25 @@ class FrameScores:
         return frame_map(self.truth, found, LabelMap.of(list(labels)), how)
 
 
+def smoothed(persons: Sequence[Detections], scores: npt.NDArray[np.float32], seconds: float) -> npt.NDArray[np.float32]:
+    """Each track's running mean, as `sf-detect run` has it.
+
+    Args:
+        persons: One `Detections` a frame, with track ids.
+        scores: (persons of all frames, C), frame after frame.
+        seconds: The time constant, see `ScoreSmoothing`.
+    """
+    smooth, ends = ScoreSmoothing(seconds), np.cumsum([len(p) for p in persons])[:-1]
+    by_frame = zip(persons, np.split(scores, ends), strict=True)
+    return np.concatenate([smooth(ActionDetections(i / 25, p, s)).scores for i, (p, s) in enumerate(by_frame)])
+
+
 def frame_scores(
     score: Callable[[JHMDBClip, Sequence[Detections]], ClipScores],
     clips: Sequence[JHMDBClip],
     persons: Mapping[str, Sequence[Detections]],
     say: Callable[[str], None],
+    smoothing: float = 0.0,
 ) -> FrameScores:
     """Scores every tracked person of every frame.
 
@@ -184,6 +199,7 @@ def frame_scores(
         clips: What is measured.
         persons: By video, one `Detections` a frame.
         say: Told about progress.
+        smoothing: Time constant of each track's mean scores, in seconds.
     """
     columns: list[list[npt.NDArray[np.generic]]] = [[] for _ in range(5)]
     truths: list[list[npt.NDArray[np.generic]]] = [[] for _ in range(5)]
@@ -195,7 +211,8 @@ def frame_scores(
         scores = score(clip, mine)
         actors.append(scores.actor)
         clip_actors.append(scores.windows.mean(0))
-        row: list[npt.NDArray[np.generic]] = [np.full(len(frames), number), frames, boxes, weights, scores.persons]
+        actions = smoothed(mine, scores.persons, smoothing)
+        row: list[npt.NDArray[np.generic]] = [np.full(len(frames), number), frames, boxes, weights, actions]
         for column, values in zip(columns, row, strict=True):
             column.append(values)
         truth = (np.full(n, number), np.arange(n), np.full(n, clip.label), clip.boxes.astype(np.float64), np.ones(n))
@@ -225,6 +242,8 @@ def measure(
     say: Callable[[str], None],
     causal: bool = False,
     tile: str = "auto",
+    smoothing: float = 0.0,
+    exponent: float = 1.0,
 ) -> dict[str, Any]:
     """Everything that a model card of J-HMDB states, also written to `folder` as JSON and a picture.
 
@@ -237,13 +256,15 @@ def measure(
         say: Told about progress.
         causal: Measure the window that ends with the last frame too, what a live run sees, and the streaming form.
         tile: The detector's mode, see `detection.tiling`.
+        smoothing: Time constant of each track's mean scores in frame-mAP, in seconds.
+        exponent: In frame-mAP action scores are multiplied by this power of the detector's.
     """
     clips = data.split(split, "test")
     model = load_predictor(name, weights)
     store = FrameStore(folder / "frames.npy", data.clips)
     detected = find_persons(clips, folder, tile, say)
     persons = {c.video_id: tracked(detected[c.video_id], c.num_frames, LEAST_PERSON) for c in clips}
-    found = frame_scores(partial(score_frames, model, store), clips, persons, say)
+    found = frame_scores(partial(score_frames, model, store), clips, persons, say, smoothing)
     labels = np.array([clip.label for clip in clips])
     result: dict[str, Any] = {"model": name, "split": split, "clips": len(clips)}
     result["clip_accuracy"] = float((found.actors.argmax(1) == labels).mean())
@@ -252,14 +273,14 @@ def measure(
         last = np.stack([middle_score(model, store, clip, trailing=True) for clip in clips])
         result["clip_accuracy_trailing"] = float((last.argmax(1) == labels).mean())
         stream = load_streaming_predictor(name, weights)
-        streamed = frame_scores(partial(stream_frames, stream, store), clips, persons, say)
+        streamed = frame_scores(partial(stream_frames, stream, store), clips, persons, say, smoothing)
         result["clip_accuracy_streaming"] = float((streamed.actors.argmax(1) == labels).mean())
-        result["frame_map_act_streaming"] = streamed.mean_ap(data.labels, "act").mean_ap
+        result["frame_map_act_streaming"] = streamed.mean_ap(data.labels, "act", exponent).mean_ap
     for how in ("act", "yowo"):
-        result[f"frame_map_{how}"] = found.mean_ap(data.labels, how).mean_ap
+        result[f"frame_map_{how}"] = found.mean_ap(data.labels, how, exponent).mean_ap
         usual = found.confident(USUAL_PERSON)
-        result[f"frame_map_{how}_persons_from_{USUAL_PERSON}"] = usual.mean_ap(data.labels, how).mean_ap
-    result["per_class_ap"] = found.mean_ap(data.labels, "act").per_class
+        result[f"frame_map_{how}_persons_from_{USUAL_PERSON}"] = usual.mean_ap(data.labels, how, exponent).mean_ap
+    result["per_class_ap"] = found.mean_ap(data.labels, "act", exponent).per_class
     result |= _labelled(found.actors, labels, np.asarray(model.thresholds))
     matrix = confusion(labels, found.actors.argmax(1), len(data.labels))
     result["confusion"] = matrix.tolist()

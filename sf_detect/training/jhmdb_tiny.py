@@ -21,7 +21,7 @@ from sf_detect.structures import Detections
 from sf_detect.training.distillation import DistillationLoss, TeacherMaps
 from sf_detect.training.views import OTHER, Batch, FrameStore, TrainingViews, Window, evaluation_view
 
-FROZEN = ("slow_1a", "slow_2b", "slow_2c")
+FROZEN = ("slow_1a", "slow_2b")
 
 
 class Student(nn.Module):
@@ -117,21 +117,6 @@ def load_student(student: Student, checkpoint: Path) -> None:
         raise WeightsError(
             f"start={checkpoint}: {reason}. Expected the checkpoint.pt of an earlier run of this recipe"
         ) from error
-
-
-@torch.no_grad()
-def recalibrate(network: SlowFastTiny, batches: Sequence[Batch]) -> None:
-    """Replaces all batch statistics by those of a few batches: deflated kernels see other values than the original."""
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    network.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-        norm.train()
-    for batch in batches:
-        network(batch.pathways(ALPHA))
-    for norm in norms:
-        norm.momentum = 0.1
 
 
 def prefetch(views: TrainingViews, numbers: np.ndarray, size: int, seed: Sequence[int]) -> Iterator[Batch]:

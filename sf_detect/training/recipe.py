@@ -14,13 +14,15 @@ import torch
 from sf_detect.data.jhmdb import JHMDB, JHMDBClip, grouped_folds
 from sf_detect.errors import ConfigError
 from sf_detect.models.inception_i3d import InceptionI3D, load_kinetics400
-from sf_detect.models.slowfast_tiny import SlowFastTiny, initialise_from_i3d, slowfast_tiny
+from sf_detect.models.slowfast_tiny import ALPHA, SlowFastTiny, initialise_from_i3d, slowfast_tiny
+from sf_detect.training.batch_norm import recompute_statistics
 from sf_detect.training.distillation import TEACHER_STAGES, TeacherMaps, prepare_teacher, teacher_file
 from sf_detect.training.export import export
 from sf_detect.training.jhmdb_persons import LEAST_PERSON, find_persons, tracked
-from sf_detect.training.jhmdb_tiny import Student, accuracy, load_student, prefetch, recalibrate, scores
+from sf_detect.training.jhmdb_tiny import Student, accuracy, load_student, prefetch, scores
 from sf_detect.training.linear_head import soft_labels
 from sf_detect.training.loop import Schedule, Trainer
+from sf_detect.training.low_rank import factorise
 from sf_detect.training.views import Augmentation, FrameStore, TrainingViews, Window
 from sf_detect.weights.fetching import fetch_model
 from sf_detect.weights.zoo import entry
@@ -91,6 +93,8 @@ class Recipe:
         test_frames: Fast frames that the shipped model runs on.
         step: Video frames, of about 25 a second, from one fast frame to the next.
         short_side: Of test frames, in pixels.
+        smoothing: Time constant of each track's mean scores in frame-mAP, in seconds; as `sf-detect run` has it.
+        person_exponent: In frame-mAP action scores are multiplied by this power of the detector's.
     """
 
     data: str = "data/jhmdb"
@@ -107,6 +111,8 @@ class Recipe:
     test_frames: int = 12
     step: int = 2
     short_side: int = 160
+    smoothing: float = 0.5
+    person_exponent: float = 0.5
     dropout: float = 0.4
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
     loss: LossRecipe = field(default_factory=LossRecipe)
@@ -197,10 +203,7 @@ def build(work: Work, views: TrainingViews) -> tuple[Student, Trainer]:
         maps = TeacherMaps(work.folder, work.rows)
         labels = soft_labels(maps.maps, work.train, work.rows) if recipe.loss.soft else None
     torch.manual_seed(recipe.seed)
-    network = slowfast_tiny(len(work.data.labels), folded=False, dropout=recipe.dropout)
-    initialise_from_i3d(network, work.load_teacher())
-    groups = [work.chosen[first::40][: recipe.batch].tolist() for first in range(10)]
-    recalibrate(network, [views.batch(group, [recipe.seed, 99]) for group in groups if group])
+    network = _initial_network(work, views)
     weights = recipe.loss
     student = Student(
         network, maps, weights.distillation, weights.trend, weights.label, weights.background, weights.soft, labels
@@ -212,6 +215,17 @@ def build(work: Work, views: TrainingViews) -> tuple[Student, Trainer]:
     steps = len(work.chosen) // recipe.batch
     schedule = Schedule(steps * recipe.epochs, int(steps * o.warmup))
     return student, Trainer(student, network, optimiser, schedule, student.loss, decay=o.average)
+
+
+def _initial_network(work: Work, views: TrainingViews) -> SlowFastTiny:
+    """Inception-I3D's weights, batch statistics of the kernels as they are deflated, then the low ranks."""
+    recipe = work.recipe
+    network = slowfast_tiny(len(work.data.labels), folded=False, dropout=recipe.dropout, ranks={})
+    initialise_from_i3d(network, work.load_teacher())
+    groups = [work.chosen[first::40][: recipe.batch].tolist() for first in range(10)]
+    batches = [views.batch(group, [recipe.seed, 99]) for group in groups if group]
+    recompute_statistics(network, dict(network.named_modules()), batches, lambda net, batch: net(batch.pathways(ALPHA)))
+    return factorise(network, batches)
 
 
 def train(recipe: Recipe, say: Say) -> Path:

@@ -138,7 +138,7 @@ def test_deflated_unit_equals_the_original_on_a_still_clip():
 
 
 def test_slow_pathway_starts_from_i3d():
-    network = slowfast_tiny(2, folded=False)
+    network = slowfast_tiny(2, folded=False, ranks={})
     teacher = InceptionI3D(2)
     initialise_from_i3d(network, teacher)
     ours, theirs = network.slow["mixed_4c"], teacher.stages["mixed_4c"]
