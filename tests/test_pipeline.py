@@ -120,6 +120,16 @@ def test_frames_carry_the_actions_of_the_nearest_keyframe():
         assert abs(result.actions.pts - result.frame.pts) <= abs(nearest - result.frame.pts) + 1e-6
 
 
+def test_a_tracks_scores_are_smoothed_from_the_start_of_each_run():
+    pipeline, _ = build(stride=0.5, smoothing=0.5)
+    past = np.exp(-np.arange(5.0))
+    for _ in range(2):
+        results = [r for r in pipeline.run(frames(np.arange(61) / 30), INFO) if r.is_keyframe]
+        times = [r.actions.scores[0, 2] for r in results]
+        expected = [np.average(0.5 * np.arange(n, -1, -1), weights=past[: n + 1]) for n in range(5)]
+        np.testing.assert_allclose(times, expected, rtol=1e-5)
+
+
 def test_boxes_follow_the_person_between_detections():
     pipeline, _ = build(detection_interval=0.25)
     for result in pipeline.run(frames(np.arange(61) / 30), INFO):

@@ -86,6 +86,17 @@ def test_prepare_train_resume_test(settings, tmp_path, monkeypatch):
     assert not list((tmp_path / "work").glob("*.partial*"))
 
 
+def test_scores_are_smoothed_along_tracks_and_weighed_by_the_person():
+    person = Detections(ACTOR.boxes, ACTOR.scores, np.array([1]))
+    nobody = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
+    scores = np.array([[1.0, 0], [0, 1]], np.float32)
+    plain = jhmdb_test.smoothed([person, nobody, person], scores, 0.0)
+    np.testing.assert_array_equal(plain, scores)
+    found = jhmdb_test.smoothed([person, nobody, person], scores, 0.08)
+    share = np.exp(-1) / (1 + np.exp(-1))  # two frames are 0.08 s
+    np.testing.assert_allclose(found, [[1, 0], [share, 1 - share]], rtol=1e-5)
+
+
 def test_train_needs_the_teacher_maps(settings):
     with pytest.raises(ConfigError, match="run `prepare` first"):
         recipe.train(settings, print)
