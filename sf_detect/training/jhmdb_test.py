@@ -123,7 +123,8 @@ class FrameScores:
 
     Attributes:
         truth: The actors.
-        video, frame: (N,) where each person is.
+        video, frame: (N,) where each person is, in ascending order.
+        track: (N,) who it is, among those of the video.
         boxes: (N, 4) xyxy pixels.
         persons: (N,) scores of the detector.
         actions: (N, C) scores of the model.
@@ -134,6 +135,7 @@ class FrameScores:
     truth: FrameBoxes
     video: npt.NDArray[np.int64]
     frame: npt.NDArray[np.int64]
+    track: npt.NDArray[np.int64]
     boxes: npt.NDArray[np.float64]
     persons: npt.NDArray[np.float64]
     actions: npt.NDArray[np.float64]
@@ -147,10 +149,31 @@ class FrameScores:
             self,
             video=self.video[keep],
             frame=self.frame[keep],
+            track=self.track[keep],
             boxes=self.boxes[keep],
             persons=self.persons[keep],
             actions=self.actions[keep],
         )
+
+    def smoothed(self, seconds: float) -> FrameScores:
+        """With each track's running mean for scores, as `sf-detect run` has it; see `ScoreSmoothing`."""
+        actions, smooth, video = np.empty_like(self.actions), ScoreSmoothing(seconds), -1
+        changes = np.flatnonzero(np.diff(self.video) | np.diff(self.frame)) + 1
+        for rows in np.split(np.arange(len(self.video)), changes) if len(self.video) else ():
+            if self.video[rows[0]] != video:
+                smooth.reset()
+                video = self.video[rows[0]]
+            boxes, weights = self.boxes[rows].astype(np.float32), self.persons[rows].astype(np.float32)
+            persons, pts = Detections(boxes, weights, self.track[rows]), float(self.frame[rows[0]]) / 25
+            actions[rows] = smooth(ActionDetections(pts, persons, self.actions[rows].astype(np.float32))).scores
+        return replace(self, actions=actions)
+
+    def averaged(self) -> FrameScores:
+        """With each track's mean over its whole video for scores, which takes a video that is over."""
+        _, whose = np.unique(np.stack([self.video, self.track]), axis=1, return_inverse=True)
+        totals = np.zeros((whose.max(initial=-1) + 1, self.actions.shape[1]))
+        np.add.at(totals, whose, self.actions)
+        return replace(self, actions=(totals / np.bincount(whose)[:, None])[whose])
 
     def mean_ap(self, labels: Sequence[str], how: str, exponent: float = 1.0) -> MeanAP:
         """Frame-mAP at IoU 0.5.
@@ -172,47 +195,33 @@ class FrameScores:
         return frame_map(self.truth, found, LabelMap.of(list(labels)), how)
 
 
-def smoothed(persons: Sequence[Detections], scores: npt.NDArray[np.float32], seconds: float) -> npt.NDArray[np.float32]:
-    """Each track's running mean, as `sf-detect run` has it.
-
-    Args:
-        persons: One `Detections` a frame, with track ids.
-        scores: (persons of all frames, C), frame after frame.
-        seconds: The time constant, see `ScoreSmoothing`.
-    """
-    smooth, ends = ScoreSmoothing(seconds), np.cumsum([len(p) for p in persons])[:-1]
-    by_frame = zip(persons, np.split(scores, ends), strict=True)
-    return np.concatenate([smooth(ActionDetections(i / 25, p, s)).scores for i, (p, s) in enumerate(by_frame)])
-
-
 def frame_scores(
     score: Callable[[JHMDBClip, Sequence[Detections]], ClipScores],
     clips: Sequence[JHMDBClip],
     persons: Mapping[str, Sequence[Detections]],
     say: Callable[[str], None],
-    smoothing: float = 0.0,
 ) -> FrameScores:
     """Scores every tracked person of every frame.
 
     Args:
         score: `score_frames` or `stream_frames` of a model.
         clips: What is measured.
-        persons: By video, one `Detections` a frame.
+        persons: By video, one `Detections` a frame, with track ids.
         say: Told about progress.
-        smoothing: Time constant of each track's mean scores, in seconds.
     """
-    columns: list[list[npt.NDArray[np.generic]]] = [[] for _ in range(5)]
+    columns: list[list[npt.NDArray[np.generic]]] = [[] for _ in range(6)]
     truths: list[list[npt.NDArray[np.generic]]] = [[] for _ in range(5)]
     actors, clip_actors = [], []
     for number, clip in enumerate(clips):
         mine, n = persons[clip.video_id], clip.num_frames
         frames = np.repeat(np.arange(n), [len(p) for p in mine])
         boxes, weights = np.concatenate([p.boxes for p in mine]), np.concatenate([p.scores for p in mine])
+        tracks = np.concatenate([p.track_ids for p in mine if p.track_ids is not None])
         scores = score(clip, mine)
         actors.append(scores.actor)
         clip_actors.append(scores.windows.mean(0))
-        actions = smoothed(mine, scores.persons, smoothing)
-        row: list[npt.NDArray[np.generic]] = [np.full(len(frames), number), frames, boxes, weights, actions]
+        where = np.full(len(frames), number)
+        row: list[npt.NDArray[np.generic]] = [where, frames, tracks, boxes, weights, scores.persons]
         for column, values in zip(columns, row, strict=True):
             column.append(values)
         truth = (np.full(n, number), np.arange(n), np.full(n, clip.label), clip.boxes.astype(np.float64), np.ones(n))
@@ -220,11 +229,12 @@ def frame_scores(
             column.append(values)
         if number % 50 == 49:
             say(f"actions of {number + 1} of {len(clips)} clips")
-    video, frame, box, weight, action = (np.concatenate(column) for column in columns)
+    video, frame, track, box, weight, action = (np.concatenate(column) for column in columns)
     return FrameScores(
         FrameBoxes(*(np.concatenate(column) for column in truths)),  # type: ignore[arg-type]
         video.astype(np.int64),
         frame.astype(np.int64),
+        track.astype(np.int64),
         box.astype(np.float64),
         weight.astype(np.float64),
         action.astype(np.float64),
@@ -245,7 +255,10 @@ def measure(
     smoothing: float = 0.0,
     exponent: float = 1.0,
 ) -> dict[str, Any]:
-    """Everything that a model card of J-HMDB states, also written to `folder` as JSON and a picture.
+    """Everything that a model card of J-HMDB states, also written to `folder` as JSON, a picture and the scores.
+
+    Frame-mAP is read in several ways: each window for itself; tracks smoothed as `sf-detect run` does it, with all
+    persons and with those it shows; each track's mean over its video.
 
     Args:
         name: Of the zoo.
@@ -256,7 +269,7 @@ def measure(
         say: Told about progress.
         causal: Measure the window that ends with the last frame too, what a live run sees, and the streaming form.
         tile: The detector's mode, see `detection.tiling`.
-        smoothing: Time constant of each track's mean scores in frame-mAP, in seconds.
+        smoothing: Time constant in seconds of each track's running mean scores, for the figures called smoothed.
         exponent: In frame-mAP action scores are multiplied by this power of the detector's.
     """
     clips = data.split(split, "test")
@@ -264,7 +277,7 @@ def measure(
     store = FrameStore(folder / "frames.npy", data.clips)
     detected = find_persons(clips, folder, tile, say)
     persons = {c.video_id: tracked(detected[c.video_id], c.num_frames, LEAST_PERSON) for c in clips}
-    found = frame_scores(partial(score_frames, model, store), clips, persons, say, smoothing)
+    found = frame_scores(partial(score_frames, model, store), clips, persons, say)
     labels = np.array([clip.label for clip in clips])
     result: dict[str, Any] = {"model": name, "split": split, "clips": len(clips)}
     result["clip_accuracy"] = float((found.actors.argmax(1) == labels).mean())
@@ -273,13 +286,13 @@ def measure(
         last = np.stack([middle_score(model, store, clip, trailing=True) for clip in clips])
         result["clip_accuracy_trailing"] = float((last.argmax(1) == labels).mean())
         stream = load_streaming_predictor(name, weights)
-        streamed = frame_scores(partial(stream_frames, stream, store), clips, persons, say, smoothing)
+        streamed = frame_scores(partial(stream_frames, stream, store), clips, persons, say)
         result["clip_accuracy_streaming"] = float((streamed.actors.argmax(1) == labels).mean())
-        result["frame_map_act_streaming"] = streamed.mean_ap(data.labels, "act", exponent).mean_ap
-    for how in ("act", "yowo"):
-        result[f"frame_map_{how}"] = found.mean_ap(data.labels, how, exponent).mean_ap
-        usual = found.confident(USUAL_PERSON)
-        result[f"frame_map_{how}_persons_from_{USUAL_PERSON}"] = usual.mean_ap(data.labels, how, exponent).mean_ap
+        for what, scored in _readings(streamed, smoothing).items():
+            result[f"frame_map_act_streaming{what}"] = scored.mean_ap(data.labels, "act", exponent).mean_ap
+    for what, scored in _readings(found, smoothing).items():
+        for how in ("act", "yowo"):
+            result[f"frame_map_{how}{what}"] = scored.mean_ap(data.labels, how, exponent).mean_ap
     result["per_class_ap"] = found.mean_ap(data.labels, "act", exponent).per_class
     result |= _labelled(found.actors, labels, np.asarray(model.thresholds))
     matrix = confusion(labels, found.actors.argmax(1), len(data.labels))
@@ -291,9 +304,21 @@ def measure(
     unfinished.replace(path)
     with suppress(MissingExtraError):
         plot_confusion(matrix, data.labels, path.with_suffix(".png"))
-    np.savez(path.with_suffix(".npz"), actors=found.actors, labels=labels)
+    rows = {name: getattr(found, name) for name in ("video", "frame", "track", "boxes", "persons", "actions")}
+    np.savez(path.with_suffix(".npz"), actors=found.actors, labels=labels, **rows)
     say(f"wrote {path}")
     return result
+
+
+def _readings(found: FrameScores, smoothing: float) -> dict[str, FrameScores]:
+    """The ways to read the scores of a test side, by what their names end with."""
+    smooth = found.smoothed(smoothing)
+    return {
+        "": found,
+        "_smoothed": smooth,
+        f"_smoothed_persons_from_{USUAL_PERSON}": smooth.confident(USUAL_PERSON),
+        "_track_means": found.averaged(),
+    }
 
 
 def _labelled(

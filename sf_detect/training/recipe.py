@@ -93,7 +93,8 @@ class Recipe:
         test_frames: Fast frames that the shipped model runs on.
         step: Video frames, of about 25 a second, from one fast frame to the next.
         short_side: Of test frames, in pixels.
-        smoothing: Time constant of each track's mean scores in frame-mAP, in seconds; as `sf-detect run` has it.
+        smoothing: Time constant in seconds of each track's running mean scores, where frame-mAP is called smoothed; as
+            `sf-detect run` has it.
         person_exponent: In frame-mAP action scores are multiplied by this power of the detector's.
     """
 

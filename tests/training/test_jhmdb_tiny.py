@@ -12,6 +12,7 @@ from tiny_jhmdb import ACTIONS, write_tiny_jhmdb
 from sf_detect import detection
 from sf_detect.commands.train import load_recipe
 from sf_detect.errors import ConfigError, DataError, WeightsError
+from sf_detect.evaluation.mean_ap import FrameBoxes
 from sf_detect.models.inception_i3d import InceptionI3D
 from sf_detect.models.predictor import ActionPredictor, Preprocessing
 from sf_detect.models.streaming_predictor import StreamingPredictor
@@ -86,15 +87,25 @@ def test_prepare_train_resume_test(settings, tmp_path, monkeypatch):
     assert not list((tmp_path / "work").glob("*.partial*"))
 
 
-def test_scores_are_smoothed_along_tracks_and_weighed_by_the_person():
-    person = Detections(ACTOR.boxes, ACTOR.scores, np.array([1]))
-    nobody = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
-    scores = np.array([[1.0, 0], [0, 1]], np.float32)
-    plain = jhmdb_test.smoothed([person, nobody, person], scores, 0.0)
-    np.testing.assert_array_equal(plain, scores)
-    found = jhmdb_test.smoothed([person, nobody, person], scores, 0.08)
+def two_tracks():
+    """Two videos; in the first, person 1 on frames 0 and 2 does another thing each time, person 2 one thing."""
+    truth = FrameBoxes(np.array([0]), np.array([0]), np.array([0]), np.array([[0.0, 0, 9, 9]]), np.ones(1))
+    actions = np.array([[1.0, 0], [0, 1], [0, 1], [1, 0]])
+    video, frame, track = np.array([0, 0, 0, 1]), np.array([0, 0, 2, 0]), np.array([1, 2, 1, 1])
+    boxes, nobody = np.tile([0.0, 0, 9, 9], (4, 1)), np.zeros((0, 2))
+    return jhmdb_test.FrameScores(truth, video, frame, track, boxes, np.ones(4), actions, nobody, nobody)
+
+
+def test_scores_are_smoothed_along_tracks_as_in_a_run():
+    scores = two_tracks()
+    np.testing.assert_array_equal(scores.smoothed(0.0).actions, scores.actions)
     share = np.exp(-1) / (1 + np.exp(-1))  # two frames are 0.08 s
-    np.testing.assert_allclose(found, [[1, 0], [share, 1 - share]], rtol=1e-5)
+    expected = [[1, 0], [0, 1], [share, 1 - share], [1, 0]]
+    np.testing.assert_allclose(scores.smoothed(0.08).actions, expected, rtol=1e-5)
+
+
+def test_scores_are_averaged_over_a_video():
+    np.testing.assert_allclose(two_tracks().averaged().actions, [[0.5, 0.5], [0, 1], [0.5, 0.5], [1, 0]])
 
 
 def test_train_needs_the_teacher_maps(settings):
