@@ -53,11 +53,11 @@ class OptimiserRecipe:
 class LossRecipe:
     """Weights of the terms; see `Student`."""
 
-    distillation: float = 1.0
+    distillation: float = 2.0
     trend: float = 0.5
-    label: float = 1.5
-    background: float = 0.5
-    soft: float = 0.5
+    label: float = 1.0
+    background: float = 0.3
+    soft: float = 0.7
 
 
 @dataclass
@@ -93,6 +93,7 @@ class Recipe:
         test_frames: Fast frames that the shipped model runs on.
         step: Video frames, of about 25 a second, from one fast frame to the next.
         short_side: Of test frames, in pixels.
+        tile: Mode of the person detector, whose persons are training examples and tested, see `detection.tiling`.
         smoothing: Time constant in seconds of each track's running mean scores, where frame-mAP is called smoothed; as
             `sf-detect run` has it.
         person_exponent: In frame-mAP action scores are multiplied by this power of the detector's.
@@ -105,13 +106,14 @@ class Recipe:
     split: int = 1
     held_out: int | None = None
     seed: int = 0
-    epochs: int = 12
-    stop_after: int = 12
+    epochs: int = 16
+    stop_after: int = 16
     batch: int = 12
     frames: int = 12
     test_frames: int = 12
     step: int = 2
     short_side: int = 160
+    tile: str = "auto"
     smoothing: float = 0.5
     person_exponent: float = 0.5
     dropout: float = 0.4
@@ -181,7 +183,7 @@ def prepare(recipe: Recipe, say: Say) -> None:
     """Decodes every clip; stores the teacher's maps of the training clips and whom the person detector sees there."""
     work = Work(recipe)
     work.store()
-    find_persons(work.train, work.folder, "auto", say)
+    find_persons(work.train, work.folder, recipe.tile, say)
 
     def progress(done: int, total: int) -> None:
         if done % 20 == 0 or done == total:
@@ -238,7 +240,7 @@ def train(recipe: Recipe, say: Say) -> Path:
     options = Augmentation(**{**asdict(a), **pairs})
     persons = None
     if a.bystanders:
-        detected = find_persons(work.train, work.folder, "auto", say)
+        detected = find_persons(work.train, work.folder, recipe.tile, say)
         persons = {c.video_id: tracked(detected[c.video_id], c.num_frames, LEAST_PERSON) for c in work.train}
     views = TrainingViews(store, work.train, recipe.frames, recipe.step, options, persons)
     student, trainer = build(work, views)

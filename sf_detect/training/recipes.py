@@ -47,8 +47,18 @@ def _train_tiny(recipe: tiny.Recipe, say: Say) -> Path:
 
 def _test_tiny(recipe: tiny.Recipe, weights: Path | None, say: Say) -> dict[str, Any]:
     work = tiny.Work(recipe)
-    how = {"causal": True, "smoothing": recipe.smoothing, "exponent": recipe.person_exponent}
-    return measure("slowfast_tiny_jhmdb", weights, work.data, recipe.split, work.folder, say, **how)  # type: ignore[arg-type]
+    return measure(
+        "slowfast_tiny_jhmdb",
+        weights,
+        work.data,
+        recipe.split,
+        work.folder,
+        say,
+        causal=True,
+        tile=recipe.tile,
+        smoothing=recipe.smoothing,
+        exponent=recipe.person_exponent,
+    )
 
 
 def _train_i3d(recipe: i3d.I3DRecipe, say: Say) -> Path:
