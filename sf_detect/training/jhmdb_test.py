@@ -171,6 +171,7 @@ class FrameScores:
     def averaged(self) -> FrameScores:
         """With each track's mean over its whole video for scores, which takes a video that is over."""
         _, whose = np.unique(np.stack([self.video, self.track]), axis=1, return_inverse=True)
+        whose = whose.ravel()
         totals = np.zeros((whose.max(initial=-1) + 1, self.actions.shape[1]))
         np.add.at(totals, whose, self.actions)
         return replace(self, actions=(totals / np.bincount(whose)[:, None])[whose])

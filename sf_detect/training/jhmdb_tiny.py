@@ -42,10 +42,10 @@ class Student(nn.Module):
         self,
         network: SlowFastTiny,
         teacher: TeacherMaps | None,
-        distillation: float = 1.0,
+        distillation: float = 2.0,
         trend: float = 0.5,
-        label: float = 1.5,
-        background: float = 0.5,
+        label: float = 1.0,
+        background: float = 0.3,
         soft: float = 0.0,
         soft_labels: Tensor | None = None,
     ) -> None:
