@@ -291,10 +291,13 @@ def measure(
         result["clip_accuracy_streaming"] = float((streamed.actors.argmax(1) == labels).mean())
         for what, scored in _readings(streamed, smoothing).items():
             result[f"frame_map_act_streaming{what}"] = scored.mean_ap(data.labels, "act", exponent).mean_ap
-    for what, scored in _readings(found, smoothing).items():
-        for how in ("act", "yowo"):
-            result[f"frame_map_{how}{what}"] = scored.mean_ap(data.labels, how, exponent).mean_ap
-    result["per_class_ap"] = found.mean_ap(data.labels, "act", exponent).per_class
+    maps = {
+        f"{how}{what}": scored.mean_ap(data.labels, how, exponent)
+        for what, scored in _readings(found, smoothing).items()
+        for how in ("act", "yowo")
+    }
+    result |= {f"frame_map_{name}": each.mean_ap for name, each in maps.items()}
+    result["per_class_ap"] = maps["act"].per_class
     result |= _labelled(found.actors, labels, np.asarray(model.thresholds))
     matrix = confusion(labels, found.actors.argmax(1), len(data.labels))
     result["confusion"] = matrix.tolist()
