@@ -147,18 +147,26 @@ def load_config(
         UnknownNameError: A key that does not exist; suggests the nearest one.
     """
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     merged = OmegaConf.structured(schema)
     if path is not None:
         loaded = _read_yaml(Path(path))
         for key in apart:
             loaded.pop(key, None)
+        _name_switches(loaded, schema)
         merged = _merge(merged, loaded, schema, str(path))
     for override in overrides:
         if "=" not in override:
             raise ConfigError(f"override {override!r} is not of the form key=value, for example pipeline.stride=0.25")
-        merged = _merge(merged, OmegaConf.from_dotlist([override]), schema, f"override {override!r}")
-    return cast(C, OmegaConf.to_object(merged))
+        given = OmegaConf.from_dotlist([override])
+        _name_switches(given, schema)
+        merged = _merge(merged, given, schema, f"override {override!r}")
+    try:
+        return cast(C, OmegaConf.to_object(merged))
+    except OmegaConfBaseException as error:  # a reference ${...} that names nothing
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{path}: {error.full_key or 'value'}: {reason}. Give it a value.") from error
 
 
 def read_key(path: Path | str, key: str, default: str) -> str:
@@ -201,6 +209,23 @@ def _merge(base: Any, extra: Any, schema: type, where: str) -> Any:
         raise ConfigError(
             f"{where}: {error.full_key or 'value'}: {reason}. Give a value of the documented type."
         ) from error
+
+
+def _name_switches(given: Any, schema: type) -> None:
+    """Turns on and off, which YAML reads as truth values, back into words where words are expected (`tile: off`)."""
+    from omegaconf import DictConfig, OmegaConf
+
+    if not isinstance(given, DictConfig):
+        return
+    hints = get_type_hints(schema)
+    for key in list(given):
+        if OmegaConf.is_interpolation(given, key) or OmegaConf.is_missing(given, key):
+            continue
+        hint, value = hints.get(str(key)), given[key]
+        if is_dataclass(hint):
+            _name_switches(value, cast(type, hint))
+        elif isinstance(value, bool) and hint in (str, str | None):
+            given[key] = "on" if value else "off"
 
 
 def _siblings(schema: type, key: str) -> list[str]:

@@ -52,6 +52,21 @@ def test_broken_files(tmp_path, text, message):
         load_config(RunConfig, path)
 
 
+def test_on_and_off_are_words_where_words_are_expected(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("detector: {tile: off}\nrender: {hide_idle: on, anonymise: off}\n")
+    config = load_config(RunConfig, path)
+    assert (config.detector.tile, config.render.hide_idle, config.render.anonymise) == ("off", True, "off")
+    assert load_config(RunConfig, path, ["detector.tile=on"]).detector.tile == "on"
+
+
+def test_a_reference_to_nothing(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("detector: {tile: '${x}'}\n")
+    with pytest.raises(ConfigError, match=r"run\.yaml: detector\.tile: .*Give it a value"):
+        load_config(RunConfig, path)
+
+
 def test_the_documented_file_holds_every_default():
     path = Path(__file__).parents[1] / "configs" / "run.yaml"
     assert load_config(RunConfig, path) == RunConfig()
