@@ -193,7 +193,7 @@ def _predictor_parts(config: RunConfig) -> dict[str, Any]:
     padding = {} if config.model.causal is None else {"causal": config.model.causal}
     network = load_model(chosen.name, weights, config.device, **padding) if own is None else own.load(config.device)
     return {
-        "network": network,
+        "network": _for_inference(network, config.device),
         "clip_spec": chosen.clip_spec,
         "labels": labels.names,
         "preprocessing": build_preprocessing(chosen),
@@ -204,6 +204,13 @@ def _predictor_parts(config: RunConfig) -> dict[str, Any]:
         # AVA's format counts classes from 1; sets of our own that count from 0 are shifted.
         "label_ids": [i + 1 for i in labels.ids] if min(labels.ids) == 0 else labels.ids,
     }
+
+
+def _for_inference(network: nn.Module, device: str) -> nn.Module:
+    """The network in its fastest form; its parameters may have other names then."""
+    from sf_detect.models.inception_folded import fold_inception
+
+    return fold_inception(network) if device == "cpu" else network
 
 
 def build_preprocessing(entry: ZooEntry) -> Preprocessing:
@@ -285,7 +292,7 @@ def build_classifier(
         )
     check_device(device)
     return ClipClassifier(
-        load_model(name, weights, device) if own is None else own.load(device),
+        _for_inference(load_model(name, weights, device) if own is None else own.load(device), device),
         chosen.clip_spec,
         names,
         build_preprocessing(chosen),

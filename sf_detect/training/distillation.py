@@ -1,7 +1,9 @@
 """Distillation from a frozen Inception-I3D: its feature maps, stored once, supervise every cell of every view.
 
-The teacher sees each training clip once, whole.  A student's view (crop, flip, window) is supervised with the same
-region of the teacher's map, cut out with RoIAlign and averaged over the cells of time that the window touches.
+The teacher sees each training clip once, whole, its first and its last picture held for a while: without that, "SAME"
+padding makes everything appear and vanish, and most of what stage 5c says of a short clip is about its ends.  A
+student's view (crop, flip, window) is supervised with the same region of the teacher's map, cut out with RoIAlign and
+averaged over the cells of time that the window touches.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.ops import roi_align
 
 from sf_detect.data.jhmdb import JHMDBClip, read_frames
-from sf_detect.models.inception_i3d import InceptionI3D, Unit3D, block_channels
+from sf_detect.models.inception_folded import fold_inception
+from sf_detect.models.inception_i3d import InceptionI3D, block_channels
 from sf_detect.models.slowfast_tiny import trend
 from sf_detect.training.views import Batch
 
@@ -27,17 +29,9 @@ TEACHER_SIZE = (192, 256)
 LONGEST = 40
 
 
-def _fused(teacher: InceptionI3D) -> InceptionI3D:
-    teacher = copy.deepcopy(teacher).eval()
-    for unit in teacher.modules():
-        if isinstance(unit, Unit3D):
-            unit.conv, unit.bn = fuse_conv_bn_eval(unit.conv, unit.bn), nn.Identity()  # type: ignore[assignment]
-    return teacher.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-
-
-def teacher_file(folder: Path, stage: str) -> Path:
+def teacher_file(folder: Path, stage: str, hold: int) -> Path:
     """Where the maps of one stage lie: (clips, time, height, width, channels) float16, all zero where still missing."""
-    return folder / f"teacher_{stage}.npy"
+    return folder / f"teacher_{stage}_hold{hold}.npy"
 
 
 @torch.inference_mode()
@@ -47,6 +41,8 @@ def prepare_teacher(
     folder: Path,
     progress: Callable[[int, int], None],
     rows: Sequence[int] | None = None,
+    *,
+    hold: int,
 ) -> None:
     """Stores the teacher's maps of clips; continues where an interrupted run stopped.
 
@@ -56,21 +52,24 @@ def prepare_teacher(
         folder: Where the files lie.
         progress: Told how many of how many rows are done.
         rows: Which clips are computed; None computes all.
+        hold: Frames for which each clip's first and last picture are held; whole cells of the last stage.
     """
-    teacher = _fused(teacher)
+    teacher = fold_inception(copy.deepcopy(teacher).eval())
     files = {}
     for stage, (frames, pixels) in TEACHER_STAGES.items():
         height, width = TEACHER_SIZE
         shape = (len(clips), LONGEST // frames, height // pixels, width // pixels, block_channels(stage))
-        path = teacher_file(folder, stage)
+        path = teacher_file(folder, stage, hold)
         mode = "r+" if path.exists() else "w+"
         files[stage] = np.lib.format.open_memmap(path, mode=mode, dtype=np.float16, shape=shape)
     wanted = range(len(clips)) if rows is None else rows
     for done, row in enumerate(wanted):
         if not files["mixed_5c"][row].any():
-            maps = teacher.features(teacher_input(clips[row]), tuple(TEACHER_STAGES))
+            maps = teacher.features(teacher_input(clips[row], hold), tuple(TEACHER_STAGES))
             for stage, found in maps.items():
-                files[stage][row, : found.shape[2]] = found[0].permute(1, 2, 3, 0).numpy()
+                held = hold // TEACHER_STAGES[stage][0]
+                inside = found[0].permute(1, 2, 3, 0)[held : found.shape[2] - held]
+                files[stage][row, : len(inside)] = inside.numpy()
         progress(done + 1, len(wanted))
     for file in files.values():
         file.flush()
@@ -81,14 +80,12 @@ def whole_cells(frames: int) -> int:
     return -(-frames // 8) * 8
 
 
-def teacher_input(clip: JHMDBClip) -> Tensor:
-    """(1, 3, T, H, W) in [-1, 1]: the whole clip, its last frame repeated up to whole cells."""
+def teacher_input(clip: JHMDBClip, hold: int) -> Tensor:
+    """(1, 3, T, H, W) in [-1, 1]: the whole clip, its last frame repeated up to whole cells, and the held pictures."""
     height, width = TEACHER_SIZE
     frames = read_frames(clip, width, height)
-    missing = whole_cells(len(frames)) - len(frames)
-    frames = np.concatenate([frames, np.repeat(frames[-1:], missing, 0)])
-    video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float().div_(127.5).sub_(1)
-    return video.contiguous(memory_format=torch.channels_last_3d)
+    shown = np.arange(-hold, whole_cells(len(frames)) + hold).clip(0, len(frames) - 1)
+    return torch.from_numpy(frames[shown]).permute(3, 0, 1, 2)[None].float().div_(127.5).sub_(1)
 
 
 class TeacherMaps:
@@ -97,11 +94,12 @@ class TeacherMaps:
     Args:
         folder: Where `prepare_teacher` stored them.
         rows: The row of each training clip in the files; None where they are the same.
+        hold: As for `prepare_teacher`.
     """
 
-    def __init__(self, folder: Path, rows: Sequence[int] | None = None) -> None:
+    def __init__(self, folder: Path, rows: Sequence[int] | None = None, *, hold: int) -> None:
         self.rows = rows
-        self.maps = {stage: np.load(teacher_file(folder, stage), mmap_mode="r") for stage in TEACHER_STAGES}
+        self.maps = {stage: np.load(teacher_file(folder, stage, hold), mmap_mode="r") for stage in TEACHER_STAGES}
 
     def __call__(self, batch: Batch, stage: str, resolution: int, stride: int, weights: Tensor) -> Tensor:
         """(B, K, C, resolution, resolution): weighted sums over time of the teacher's maps, cut to each view's region.

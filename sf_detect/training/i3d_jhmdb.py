@@ -58,7 +58,8 @@ class I3DRecipe:
 
     def as_tiny(self) -> tiny.Recipe:
         """The data part, in the form that both recipes of J-HMDB share."""
-        return tiny.Recipe(data=self.data, teacher=self.teacher, work=self.work, split=self.split)
+        # no picture is held: the model is not shown any either
+        return tiny.Recipe(data=self.data, teacher=self.teacher, hold=0, work=self.work, split=self.split)
 
 
 @dataclass
@@ -90,7 +91,7 @@ def train(recipe: I3DRecipe, say: Say) -> Path:
     shared = recipe.as_tiny()
     tiny.prepare(shared, say)
     work = tiny.Work(shared)
-    maps = {stage: np.load(teacher_file(work.folder, stage), mmap_mode="r") for stage in TEACHER_STAGES}
+    maps = {stage: np.load(teacher_file(work.folder, stage, shared.hold), mmap_mode="r") for stage in TEACHER_STAGES}
     detected = find_persons(work.train, work.folder, recipe.tile, say)
     examples = collect(maps, work.train, work.rows, detected, recipe.others)
     labels = torch.tensor([clip.label for clip in work.train])

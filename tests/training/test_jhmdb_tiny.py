@@ -204,8 +204,8 @@ def ramp_maps(folder):
         times, height, width = 40 // period, 192 // pixels, 256 // pixels
         values = np.arange(width) + 100 * np.arange(times)[:, None, None]
         maps = np.broadcast_to(values[None, :, :, :, None] + np.zeros((height, 1, 1)), (1, times, height, width, 1))
-        np.save(distillation.teacher_file(folder, stage), maps.astype(np.float16))
-    return TeacherMaps(folder)
+        np.save(distillation.teacher_file(folder, stage, 0), maps.astype(np.float16))
+    return TeacherMaps(folder, hold=0)
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -228,13 +228,48 @@ def test_teacher_map_is_cut_to_the_view(tmp_path, flip):
 
 def test_teacher_preparation_continues(settings, tmp_path, monkeypatch):
     work = recipe.Work(settings)
-    prepare_teacher(work.load_teacher(), work.train[:2], tmp_path, lambda *_: None)
+    prepare_teacher(work.load_teacher(), work.train[:2], tmp_path, lambda *_: None, hold=8)
 
     def never(*_):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(distillation, "teacher_input", never)
-    prepare_teacher(work.load_teacher(), work.train[:2], tmp_path, lambda *_: None)
+    prepare_teacher(work.load_teacher(), work.train[:2], tmp_path, lambda *_: None, hold=8)
+
+
+class FrameMeans(torch.nn.Module):
+    """A teacher whose cells hold the mean brightness of their frames."""
+
+    def features(self, clip, stages):
+        maps = {}
+        for stage in stages:
+            frames, pixels = distillation.TEACHER_STAGES[stage]
+            cells = clip.mean(1, keepdim=True).unflatten(2, (-1, frames)).mean((3, 4, 5), keepdim=True)[:, :, :, 0]
+            height, width = (side // pixels for side in distillation.TEACHER_SIZE)
+            maps[stage] = cells.expand(-1, distillation.block_channels(stage), -1, height, width)
+        return maps
+
+
+@pytest.mark.parametrize("hold", [0, 16])
+def test_teacher_maps_begin_with_the_clip(settings, tmp_path, hold):
+    work = recipe.Work(settings)
+    clip = work.train[0]
+    shown = distillation.teacher_input(clip, hold)
+    inside = shown[:, :, hold : shown.shape[2] - hold]
+    torch.testing.assert_close(inside, distillation.teacher_input(clip, 0))
+    assert (shown[:, :, :hold] == inside[:, :, :1]).all()
+    assert (shown[:, :, inside.shape[2] + hold :] == inside[:, :, -1:]).all()
+    prepare_teacher(FrameMeans(), work.train[:1], tmp_path, lambda *_: None, hold=hold)
+    for stage, (frames, _) in distillation.TEACHER_STAGES.items():
+        stored = np.load(distillation.teacher_file(tmp_path, stage, hold))[0, : inside.shape[2] // frames, 0, 0, 0]
+        means = inside.mean((0, 1, 3, 4)).unflatten(0, (-1, frames)).mean(1)
+        np.testing.assert_allclose(stored, means, atol=2e-3)
+
+
+def test_pictures_are_held_for_whole_cells(settings):
+    settings.hold = 12
+    with pytest.raises(ConfigError, match="hold is 12 frames; expected a multiple of 8"):
+        recipe.prepare(settings, lambda _: None)
 
 
 def test_relative_error():
