@@ -1,9 +1,11 @@
 """Distillation from a frozen Inception-I3D: its feature maps, stored once, supervise every cell of every view.
 
-The teacher sees each training clip once, whole, its first and its last picture held for a while: without that, "SAME"
-padding makes everything appear and vanish, and most of what stage 5c says of a short clip is about its ends.  A
-student's view (crop, flip, window) is supervised with the same region of the teacher's map, cut out with RoIAlign and
-averaged over the cells of time that the window touches.
+The teacher sees each training clip once, whole.  A student's view (crop, flip, window) is supervised with the same
+region of the teacher's map, cut out with RoIAlign and averaged over the cells of time that the window touches.
+
+Inception-I3D's "SAME" padding makes everything appear at a clip's first frame and vanish at its last; of a short clip
+that is a good part of what stage 5c says.  Where the first and last picture are held instead, the maps are about the
+clip alone: easier to learn, and as good for telling actions apart.
 """
 
 from __future__ import annotations

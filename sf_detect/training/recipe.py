@@ -102,7 +102,7 @@ class Recipe:
 
     data: str = "data/jhmdb"
     teacher: str | None = None
-    hold: int = 16
+    hold: int = 0
     work: str = "work/slowfast_tiny_jhmdb"
     start: str | None = None
     split: int = 1
