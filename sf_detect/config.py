@@ -166,7 +166,7 @@ def load_config(
         return cast(C, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:  # a reference ${...} that names nothing
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"{path}: {error.full_key or 'value'}: {reason}. Give it a value.") from error
+        raise ConfigError(f"{path or 'overrides'}: {error.full_key or 'value'}: {reason}. Give it a value.") from error
 
 
 def read_key(path: Path | str, key: str, default: str) -> str:

@@ -16,7 +16,7 @@ from sf_detect.errors import ConfigError
 from sf_detect.models.inception_i3d import InceptionI3D, load_kinetics400
 from sf_detect.models.slowfast_tiny import ALPHA, SlowFastTiny, initialise_from_i3d, slowfast_tiny
 from sf_detect.training.batch_norm import recompute_statistics
-from sf_detect.training.distillation import TEACHER_STAGES, TeacherMaps, prepare_teacher, teacher_file
+from sf_detect.training.distillation import TEACHER_STAGES, TeacherMaps, prepare_teacher, teacher_file, whole_cells
 from sf_detect.training.export import export
 from sf_detect.training.jhmdb_persons import LEAST_PERSON, find_persons, tracked
 from sf_detect.training.jhmdb_tiny import Student, accuracy, load_student, prefetch, scores
@@ -187,7 +187,7 @@ def prepare(recipe: Recipe, say: Say) -> None:
     Raises:
         ConfigError: `hold` is not whole cells of the teacher's last stage.
     """
-    if recipe.hold < 0 or recipe.hold % 8:
+    if recipe.hold < 0 or whole_cells(recipe.hold) != recipe.hold:
         raise ConfigError(f"hold is {recipe.hold} frames; expected a multiple of 8, what a cell of the teacher covers")
     work = Work(recipe)
     work.store()
