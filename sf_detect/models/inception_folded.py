@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from sf_detect.models.inception_i3d import MaxPool3dSame, Unit3D, same_padding
+from sf_detect.models.slowfast_tiny import pool_frames
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -82,8 +83,7 @@ class FoldedPool(nn.Module):
         first, *others = _taps(x, self.kernel[0], self.stride[0])
         for tap in others:
             first = torch.maximum(first, tap)
-        frames, padding = _on_frames(first, self.kernel, self.stride)
-        y = F.max_pool2d(frames, self.kernel[1:], self.stride[1:], padding)
+        y = pool_frames(first.flatten(0, 1).permute(0, 3, 1, 2), self.kernel[1], self.stride[1])
         return y.unflatten(0, first.shape[:2]).permute(0, 2, 1, 3, 4)
 
 
