@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect.box_regression import regressed
 from sf_detect.config import ModelConfig, RunConfig
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
 from sf_detect.interfaces import ActionModel, PersonDetector, StreamingActionModel, TimedDetector, VideoSource
@@ -176,7 +177,7 @@ def _of_model(name: str, weights: str | os.PathLike[str] | None) -> RunConfig:
 
 def _predictor_parts(config: RunConfig) -> dict[str, Any]:
     from sf_detect.labels import label_set
-    from sf_detect.weights.trained import read_thresholds, read_trained
+    from sf_detect.weights.trained import read_box_regression, read_thresholds, read_trained
     from sf_detect.weights.zoo import entry
 
     weights = config.model.weights
@@ -201,6 +202,7 @@ def _predictor_parts(config: RunConfig) -> dict[str, Any]:
         "device": config.device,
         "name": chosen.name if own is None else Path(own.path).stem,
         "thresholds": None if file is None else read_thresholds(file, len(labels)),
+        "box_regression": None if file is None else read_box_regression(file),
         # AVA's format counts classes from 1; sets of our own that count from 0 are shifted.
         "label_ids": [i + 1 for i in labels.ids] if min(labels.ids) == 0 else labels.ids,
     }
@@ -352,6 +354,8 @@ def build_pipeline(
     config = config or RunConfig()
     detector = build_detector(config)
     model: ActionModel | StreamingActionModel = predictor or build_action_model(config)
+    if config.pipeline.box_regression:
+        detector = regressed(detector, config.detector.name, getattr(model, "box_regression", None))
     preprocessing = getattr(model, "preprocessing", None)
     short_side = preprocessing.short_side if preprocessing is not None else 256
     threshold = config.detector.score_threshold

@@ -70,12 +70,15 @@ class PipelineConfig:
             keyframe from the past alone.
         smoothing: Time constant of each person's mean action scores over the keyframes so far; 0 shows those of each
             keyframe alone.
+        box_regression: Move the boxes of the detector that the model's weights name to where the annotators of the
+            model's data draw them.
     """
 
     stride: float = 0.5
     detection_interval: float = 0.25
     smoothing: float = 0.5
     inference: str = "clip"
+    box_regression: bool = True
 
 
 @dataclass

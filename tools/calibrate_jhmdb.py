@@ -1,10 +1,10 @@
-"""Chooses the thresholds that ship with slowfast_tiny_jhmdb, and writes them into its file.
+"""Fits the box regression and the thresholds that ship with slowfast_tiny_jhmdb, and writes them into its file.
 
     python tools/calibrate_jhmdb.py WEIGHTS --data DIR --work DIR --others 2=SPLIT2.safetensors 3=SPLIT3.safetensors
 
 Clips that the model was trained on tell nothing about its scores. But models trained by the same recipe on splits 2 and
 3 have not seen all of them: where a clip trains in split 1 and tests in another, that split's model scores it.
-WEIGHTS is the file of split 1, changed in place.
+The box regression is fitted on the training clips of split 1. WEIGHTS is the file of split 1, changed in place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sf_detect.errors import SFDetectError
 from sf_detect.models.classification_head import activate
 from sf_detect.training.calibration import class_thresholds
 from sf_detect.training.export import load_shipped
-from sf_detect.training.jhmdb_persons import LEAST_PERSON, find_persons, tracked
+from sf_detect.training.jhmdb_persons import find_persons, fit_box_regression, track_persons
 from sf_detect.training.jhmdb_tiny import bystander_scores, scores
 from sf_detect.training.recipe import Recipe
 from sf_detect.training.views import FrameStore, Window
@@ -34,7 +34,7 @@ FALSE_LABELS = 0.05
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", type=Path, help="of split 1; its thresholds are replaced")
+    parser.add_argument("weights", type=Path, help="of split 1; what is fitted here is replaced")
     parser.add_argument("--data", type=Path, required=True, help="J-HMDB")
     parser.add_argument("--work", type=Path, required=True, help="folder with decoded frames and detected persons")
     parser.add_argument("--others", nargs="+", required=True, metavar="SPLIT=FILE", help="models of other splits")
@@ -50,12 +50,14 @@ def main() -> int:
         data = JHMDB(arguments.data)
         store = FrameStore(arguments.work / "frames.npy", data.clips)
         found, labels, nobody = [], [], []
+        train = data.split(1, "train")
+        detected = find_persons(train, arguments.work, "auto", print)
+        regression = fit_box_regression(train, detected)
         for other in arguments.others:
             split, _, file = other.partition("=")
-            clips = [c for c in data.split(1, "train") if c.split[int(split) - 1] == "test"]
+            clips = [c for c in train if c.split[int(split) - 1] == "test"]
             network = load_shipped(Path(file))
-            detected = find_persons(clips, arguments.work, "auto", print)
-            persons = {c.video_id: tracked(detected[c.video_id], c.num_frames, LEAST_PERSON) for c in clips}
+            persons = track_persons(clips, detected, regression)
             logits = scores(network, store, clips, window, size)
             strangers = bystander_scores(network, store, clips, persons, window, size)
             found.append(activate(logits, activation).numpy())
@@ -63,7 +65,8 @@ def main() -> int:
             labels += [c.label for c in clips]
         held_out, wanted = np.concatenate(found), np.array(labels)
         thresholds = class_thresholds(held_out, wanted, np.concatenate(nobody), FALSE_LABELS)
-        rewrite_metadata(arguments.weights, thresholds=json.dumps([round(float(t), 3) for t in thresholds]))
+        stated = json.dumps([round(float(t), 3) for t in thresholds])
+        rewrite_metadata(arguments.weights, thresholds=stated, box_regression=regression.to_json())
     except SFDetectError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

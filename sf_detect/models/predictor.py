@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
+from sf_detect.box_regression import BoxRegression
 from sf_detect.models.classification_head import activate
 from sf_detect.structures import ActionDetections, Clip, ClipSpec, UInt8Array
 
@@ -109,6 +110,7 @@ class ActionPredictor(PredictorOutputs):
         name: For people to read.
         label_ids: C ids of the classes in annotation files; counted from 1 where None.
         thresholds: C scores from which an action counts; `DEFAULT_THRESHOLD` where None.
+        box_regression: How a detector's boxes are to be moved before they are scored; None leaves them.
     """
 
     def __init__(
@@ -123,8 +125,10 @@ class ActionPredictor(PredictorOutputs):
         name: str = "",
         label_ids: Sequence[int] | None = None,
         thresholds: Sequence[float] | None = None,
+        box_regression: BoxRegression | None = None,
     ) -> None:
         super().__init__(labels, activation, name, label_ids, thresholds)
+        self.box_regression = box_regression
         self.clip_spec, self.preprocessing = clip_spec, preprocessing
         self._device = torch.device(device)
         self._network = network.eval().to(self._device)

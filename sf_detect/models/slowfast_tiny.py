@@ -186,6 +186,11 @@ def _pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
     return F.pad(x, (*across, *down)) if any((*across, *down)) else x
 
 
+def pool_boxes(x: Tensor, boxes: Tensor, stride: int) -> Tensor:
+    """What the head sees of a map (B, C, H, W) of `stride` pixels a cell: (N, C), the mean over each box's region."""
+    return mean_roi_align(x, boxes, 128 // stride, 1 / stride)
+
+
 def pool_frames(x: Tensor, kernel: int, stride: int) -> Tensor:
     """Max pooling with "SAME" padding of maps (B * T, C, H, W) that are nowhere negative."""
     if stride == 1:
@@ -319,7 +324,7 @@ class SlowFastTiny(nn.Module):
         pooled = []
         for name, stride in STRIDES.items():
             x = torch.cat([maps[name].mean(1), trend(maps[name])], 1)
-            pooled.append(x.mean((2, 3)) if boxes is None else mean_roi_align(x, boxes, 128 // stride, 1 / stride))
+            pooled.append(x.mean((2, 3)) if boxes is None else pool_boxes(x, boxes, stride))
         return torch.cat(pooled, 1)
 
     def forward(self, pathways: Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
+from sf_detect.box_regression import BoxRegression
 from sf_detect.models.predictor import PredictorOutputs, Preprocessing
 from sf_detect.models.sampling import slow_index
 from sf_detect.models.streaming import APPROXIMATION, StreamingModel, step_frames
@@ -75,6 +76,7 @@ class StreamingPredictor(PredictorOutputs):
         name: For people to read.
         label_ids: C ids of the classes in annotation files; counted from 1 where None.
         thresholds: C scores from which an action counts; `DEFAULT_THRESHOLD` where None.
+        box_regression: How a detector's boxes are to be moved before they are scored; None leaves them.
 
     Attributes:
         exact: True if the scores are those of the network run over the whole video.
@@ -99,8 +101,10 @@ class StreamingPredictor(PredictorOutputs):
         name: str = "",
         label_ids: Sequence[int] | None = None,
         thresholds: Sequence[float] | None = None,
+        box_regression: BoxRegression | None = None,
     ) -> None:
         super().__init__(labels, activation, name, label_ids, thresholds)
+        self.box_regression = box_regression
         self.clip_spec, self.preprocessing = clip_spec, preprocessing
         self._device, self._resize = torch.device(device), resize
         window = max(1, clip_spec.num_frames // step_frames(network))

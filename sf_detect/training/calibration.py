@@ -11,7 +11,10 @@ BETA = 0.5
 PRIOR = 20.0
 #: Share of persons who do none of the actions that may be labelled at all.
 FALSE_LABELS = 0.03
-_GRID = np.round(np.arange(0.05, 0.951, 0.01), 2)
+#: No threshold is higher, even if that leaves more negatives labelled: the class would hardly ever be said.
+HIGHEST = 0.9
+_STEP = 0.01
+_GRID = np.round(np.arange(0.05, 0.951, _STEP), 2)
 
 
 def class_thresholds(
@@ -23,7 +26,7 @@ def class_thresholds(
     """(C,) thresholds.
 
     Each class's F-measure optimum is drawn towards that of all classes together, because there are few examples of
-    each; then all are raised alike until negatives are labelled no more often than `false_labels`.
+    each; then whichever class labels most negatives is raised, until no more than `false_labels` of them are labelled.
 
     Args:
         scores: (N, C) of examples held out of the fit.
@@ -38,11 +41,12 @@ def class_thresholds(
     own = np.array([_best(column, wanted) for column, wanted in zip(everything.T, truth.T, strict=True)])
     weight = hot.sum(0) / (hot.sum(0) + PRIOR)
     thresholds = weight * own + (1 - weight) * common
-    if len(negatives):
-        excess = np.sort((negatives - thresholds).max(1))
-        allowed = excess[max(0, int(np.ceil((1 - false_labels) * len(excess))) - 1)]
-        thresholds = thresholds + max(0.0, float(allowed))
-    return np.clip(thresholds, _GRID[0], _GRID[-1])
+    while len(negatives) and (said := negatives >= thresholds).any(1).mean() > false_labels:
+        guilt = said.sum(0) * (thresholds < HIGHEST)
+        if not guilt.any():
+            break
+        thresholds[guilt.argmax()] += _STEP
+    return thresholds.clip(_GRID[0], HIGHEST)
 
 
 def _best(scores: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> float:

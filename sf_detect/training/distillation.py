@@ -22,7 +22,7 @@ from torchvision.ops import roi_align
 from sf_detect.data.jhmdb import JHMDBClip, read_frames
 from sf_detect.models.inception_folded import fold_inception
 from sf_detect.models.inception_i3d import InceptionI3D, block_channels
-from sf_detect.models.slowfast_tiny import trend
+from sf_detect.models.slowfast_tiny import pool_boxes, trend
 from sf_detect.training.views import Batch
 
 #: Stage -> frames per cell of time, pixels per cell of space.
@@ -151,14 +151,27 @@ class DistillationLoss(nn.Module):
     Args:
         channels: of the student's last maps, all pathways together.
         trend: weight of the trend's error; the two means weigh 1 each.
+        pooled: weight of the same errors of the boxes' pooled features, which is what the head sees of a map.
     """
 
-    def __init__(self, channels: int, trend: float = 0.0) -> None:
+    def __init__(self, channels: int, trend: float = 0.0, pooled: float = 0.0) -> None:
         super().__init__()
         self.adapter = nn.Conv2d(channels, block_channels("mixed_5c"), 1)
-        self.trend = trend
+        self.trend, self.pooled = trend, pooled
 
     def forward(self, maps: dict[str, Tensor], teacher: TeacherMaps, batch: Batch) -> Tensor:
+        loss = torch.zeros(())
+        for student, goal, stride, weight in self._pairs(maps, teacher, batch):
+            loss = loss + weight * relative_error(student, goal)
+            if self.pooled:
+                seen, wanted = (pool_boxes(x, batch.boxes, stride)[..., None, None] for x in (student, goal))
+                loss = loss + self.pooled * weight * relative_error(seen, wanted)
+        return loss
+
+    def _pairs(
+        self, maps: dict[str, Tensor], teacher: TeacherMaps, batch: Batch
+    ) -> list[tuple[Tensor, Tensor, int, float]]:
+        """The student's map, the teacher's (B, C, H, W), their pixels per cell and what their error weighs."""
         middle = maps["middle"]
         last = torch.cat([maps["slow"], maps["fast"]], 2).mean(1)
         steps, frames = middle.shape[1], batch.indices.shape[1]
@@ -167,7 +180,7 @@ class DistillationLoss(nn.Module):
         weights = torch.cat([mean, slopes[None] * (steps / frames)])
         goals = teacher(batch, "mixed_4f", middle.shape[-1], 16, weights if self.trend else mean)
         goal_last = teacher(batch, "mixed_5c", last.shape[-1], 32, mean)[:, 0]
-        loss = relative_error(middle.mean(1), goals[:, 0])
+        pairs = [(middle.mean(1), goals[:, 0], 16, 1.0), (self.adapter(last).relu(), goal_last, 32, 1.0)]
         if self.trend:
-            loss = loss + self.trend * relative_error(trend(middle), goals[:, 1])
-        return loss + relative_error(self.adapter(last).relu(), goal_last)
+            pairs.append((trend(middle), goals[:, 1], 16, self.trend))
+        return pairs

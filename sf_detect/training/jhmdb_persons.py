@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect.box_regression import BoxRegression
+from sf_detect.boxes import iou
 from sf_detect.data.jhmdb import JHMDBClip, read_frames
 from sf_detect.interfaces import PersonDetector
 from sf_detect.structures import Detections
 
 #: Persons are kept from this score on, since average precision asks for recall; and from this one as `run` does.
 LEAST_PERSON, USUAL_PERSON = 0.05, 0.4
+#: The default detector, and the IoU from which a box of it shows the actor.
+DETECTOR, ACTOR = "ssdlite_person", 0.5
 #: Frames from one look of the detector to the next: 0.24 s, as `sf-detect run` does it.
 DETECTION_STEP = 6
 #: Height and width of most clips; all are 4:3.
@@ -45,6 +49,41 @@ def tracked(detected: Mapping[int, Detections], num_frames: int, new_track_score
     return frames
 
 
+def track_persons(
+    clips: Sequence[JHMDBClip],
+    detected: Mapping[str, Mapping[int, Detections]],
+    regression: BoxRegression | None = None,
+) -> dict[str, list[Detections]]:
+    """Persons on every frame of each clip, by video, as average precision wants them; see `tracked`.
+
+    Args:
+        clips: The clips.
+        detected: As `find_persons` returns it.
+        regression: Moves the boxes before they are tracked, if it was fitted for the default detector.
+    """
+    moves = regression if regression is not None and regression.detector == DETECTOR else None
+    found = {}
+    for clip in clips:
+        looks = detected[clip.video_id]
+        if moves is not None:
+            looks = {frame: moves(persons, (clip.height, clip.width)) for frame, persons in looks.items()}
+        found[clip.video_id] = tracked(looks, clip.num_frames, LEAST_PERSON)
+    return found
+
+
+def fit_box_regression(clips: Sequence[JHMDBClip], detected: Mapping[str, Mapping[int, Detections]]) -> BoxRegression:
+    """From the default detector's boxes that show the actor to the true ones."""
+
+    def examples() -> Iterator[tuple[Detections, npt.NDArray[np.float32], tuple[int, int]]]:
+        for clip in clips:
+            for frame, persons in detected[clip.video_id].items():
+                truth = clip.boxes[frame]
+                same = persons.select(iou(persons.boxes, truth[None])[:, 0] >= ACTOR)
+                yield same, np.tile(truth, (len(same), 1)), (clip.height, clip.width)
+
+    return BoxRegression.fit(DETECTOR, examples())
+
+
 def find_persons(
     clips: Sequence[JHMDBClip], folder: Path, tile: str, say: Callable[[str], None]
 ) -> dict[str, dict[int, Detections]]:
@@ -59,7 +98,7 @@ def find_persons(
     from sf_detect.detection import build_detector, tiling
 
     def detector() -> PersonDetector:
-        found = build_detector("ssdlite_person", score_threshold=LEAST_PERSON, tile=tile)
+        found = build_detector(DETECTOR, score_threshold=LEAST_PERSON, tile=tile)
         return found  # type: ignore[return-value]
 
     path = folder / f"persons_{tiling.resolve(SHAPE, tile)}.npz"

@@ -24,7 +24,7 @@ from sf_detect.interfaces import ActionModel, StreamingActionModel
 from sf_detect.labels import LabelMap
 from sf_detect.smoothing import ScoreSmoothing
 from sf_detect.structures import ActionDetections, Clip, Detections, Frame
-from sf_detect.training.jhmdb_persons import LEAST_PERSON, USUAL_PERSON, find_persons, tracked
+from sf_detect.training.jhmdb_persons import USUAL_PERSON, find_persons, track_persons
 from sf_detect.training.views import FrameStore
 
 #: Frames from one window of the action model to the next.
@@ -277,7 +277,7 @@ def measure(
     model = load_predictor(name, weights)
     store = FrameStore(folder / "frames.npy", data.clips)
     detected = find_persons(clips, folder, tile, say)
-    persons = {c.video_id: tracked(detected[c.video_id], c.num_frames, LEAST_PERSON) for c in clips}
+    persons = track_persons(clips, detected, model.box_regression)
     found = frame_scores(partial(score_frames, model, store), clips, persons, say)
     labels = np.array([clip.label for clip in clips])
     result: dict[str, Any] = {"model": name, "split": split, "clips": len(clips)}

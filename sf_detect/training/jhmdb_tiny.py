@@ -31,6 +31,7 @@ class Student(nn.Module):
         network: with batch normalisation, not folded.
         teacher: stored maps, or None to train on labels alone.
         distillation: weight of the teacher's terms.
+        pooled: weight, among them, of the features of the boxes beside that of the cells of the maps.
         trend: weight of the teacher's trend among them.
         label: weight of the cross-entropy over the actions and "none".
         background: weight of a box without the actor beside that of one with them.
@@ -43,6 +44,7 @@ class Student(nn.Module):
         network: SlowFastTiny,
         teacher: TeacherMaps | None,
         distillation: float = 2.0,
+        pooled: float = 0.0,
         trend: float = 0.5,
         label: float = 1.0,
         background: float = 0.3,
@@ -51,7 +53,7 @@ class Student(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.teacher = network, teacher
-        self.distillation = DistillationLoss(block_channels(SLOW_BLOCKS[-1]) + FAST_WIDTHS[-1], trend)
+        self.distillation = DistillationLoss(block_channels(SLOW_BLOCKS[-1]) + FAST_WIDTHS[-1], trend, pooled)
         self.weights = (distillation, label, background)
         self.soft, self.soft_labels = soft, soft_labels
         for name in FROZEN:

@@ -18,7 +18,7 @@ from sf_detect.models.slowfast_tiny import ALPHA, SlowFastTiny, initialise_from_
 from sf_detect.training.batch_norm import recompute_statistics
 from sf_detect.training.distillation import TEACHER_STAGES, TeacherMaps, prepare_teacher, teacher_file, whole_cells
 from sf_detect.training.export import export
-from sf_detect.training.jhmdb_persons import LEAST_PERSON, find_persons, tracked
+from sf_detect.training.jhmdb_persons import find_persons, track_persons
 from sf_detect.training.jhmdb_tiny import Student, accuracy, load_student, prefetch, scores
 from sf_detect.training.linear_head import soft_labels
 from sf_detect.training.loop import Schedule, Trainer
@@ -54,6 +54,7 @@ class LossRecipe:
     """Weights of the terms; see `Student`."""
 
     distillation: float = 2.0
+    pooled: float = 0.0
     trend: float = 0.5
     label: float = 1.0
     background: float = 0.3
@@ -64,7 +65,7 @@ class LossRecipe:
 class AugmentationRecipe:
     """See `views.Augmentation`."""
 
-    size: int = 128
+    sizes: list[int] = field(default_factory=lambda: [128])
     scale: list[float] = field(default_factory=lambda: [0.7, 1.0])
     speed: list[float] = field(default_factory=lambda: [0.8, 1.25])
     centred: float = 0.5
@@ -215,10 +216,7 @@ def build(work: Work, views: TrainingViews) -> tuple[Student, Trainer]:
         labels = soft_labels(maps.maps, work.train, work.rows) if recipe.loss.soft else None
     torch.manual_seed(recipe.seed)
     network = _initial_network(work, views)
-    weights = recipe.loss
-    student = Student(
-        network, maps, weights.distillation, weights.trend, weights.label, weights.background, weights.soft, labels
-    )
+    student = Student(network, maps, soft_labels=labels, **asdict(recipe.loss))
     if recipe.start is not None:
         load_student(student, Path(recipe.start))
     o = recipe.optimiser
@@ -244,12 +242,11 @@ def train(recipe: Recipe, say: Say) -> Path:
     work = Work(recipe)
     store = work.store()
     a = recipe.augmentation
-    pairs = {"scale": (a.scale[0], a.scale[1]), "speed": (a.speed[0], a.speed[1])}
-    options = Augmentation(**{**asdict(a), **pairs})
+    tuples = {"sizes": tuple(a.sizes), "scale": (a.scale[0], a.scale[1]), "speed": (a.speed[0], a.speed[1])}
+    options = Augmentation(**{**asdict(a), **tuples})
     persons = None
     if a.bystanders:
-        detected = find_persons(work.train, work.folder, recipe.tile, say)
-        persons = {c.video_id: tracked(detected[c.video_id], c.num_frames, LEAST_PERSON) for c in work.train}
+        persons = track_persons(work.train, find_persons(work.train, work.folder, recipe.tile, say))
     views = TrainingViews(store, work.train, recipe.frames, recipe.step, options, persons)
     student, trainer = build(work, views)
     network = trainer.average.model

@@ -64,11 +64,13 @@ class Augmentation:
     """How training views differ from test views; see `data.augmentation`.
 
     Attributes:
+        sizes: Sides of the square views in pixels, multiples of 32; one is drawn for each batch, so that persons of the
+            same clip come in several sizes.
         past: Share of batches whose clips begin `past_frames` fast frames before the window that is scored.
         bystanders: Most persons other than the actor in each view.
     """
 
-    size: int = 128
+    sizes: tuple[int, ...] = (128,)
     scale: tuple[float, float] = (0.7, 1.0)
     speed: tuple[float, float] = (0.8, 1.25)
     centred: float = 0.5
@@ -149,7 +151,8 @@ class TrainingViews:
         """The views of the clips called `numbers`."""
         o = self.options
         past = o.past_frames if np.random.default_rng([*seed, *numbers, 1]).random() < o.past else 0
-        samples = [self._sample(n, np.random.default_rng([*seed, n]), past) for n in numbers]
+        size = o.sizes[np.random.default_rng([*seed, *numbers, 2]).integers(len(o.sizes))]
+        samples = [self._sample(n, np.random.default_rng([*seed, n]), past, size) for n in numbers]
         images, views, indices, boxes, labels = zip(*samples, strict=True)
         flat = [[i, *box] for i, group in enumerate(boxes) for box in group]
         extent = np.array([self.store.width, self.store.height] * 2)
@@ -164,7 +167,7 @@ class TrainingViews:
         )
 
     def _sample(
-        self, number: int, rng: np.random.Generator, past: int
+        self, number: int, rng: np.random.Generator, past: int, size: int
     ) -> tuple[np.ndarray, aug.View, np.ndarray, list[np.ndarray], list[int]]:
         clip, o = self.clips[number], self.options
         keyframe = int(rng.integers(clip.num_frames))
@@ -174,20 +177,20 @@ class TrainingViews:
         )
         actor = self.store.scale_boxes(clip)[keyframe]
         view = aug.random_view(rng, self.store.width, self.store.height, actor, o.scale)
-        images = view.images(self.store.clip(clip)[indices], o.size)
+        images = view.images(self.store.clip(clip)[indices], size)
         images = aug.colour_jitter(rng, images, o.colour)
         if rng.random() < 0.5:
             images = aug.random_erase(rng, images, o.erase)
-        boxes, labels = self._boxes(rng, clip, keyframe, view)
+        boxes, labels = self._boxes(rng, clip, keyframe, view, size)
         return images, view, indices, boxes, labels
 
     def _boxes(
-        self, rng: np.random.Generator, clip: JHMDBClip, keyframe: int, view: aug.View
+        self, rng: np.random.Generator, clip: JHMDBClip, keyframe: int, view: aug.View, size: int
     ) -> tuple[list[np.ndarray], list[int]]:
         o = self.options
-        actor = view.boxes(self.store.scale_boxes(clip)[keyframe][None], o.size)[0]
-        boxes, labels = [aug.jitter_box(rng, actor, o.box, o.size)], [clip.label]
-        background = aug.background_box(rng, actor, o.size)
+        actor = view.boxes(self.store.scale_boxes(clip)[keyframe][None], size)[0]
+        boxes, labels = [aug.jitter_box(rng, actor, o.box, size)], [clip.label]
+        background = aug.background_box(rng, actor, size)
         if background is not None:
             boxes.append(background)
             labels.append(-1)
@@ -196,19 +199,19 @@ class TrainingViews:
         detected = self.persons[clip.video_id][keyframe].boxes
         overlap = iou(detected, clip.boxes[keyframe][None])[:, 0]
         if len(detected) and overlap.max() >= SAME:
-            boxes.append(self._seen(view, clip, detected[[overlap.argmax()]])[0])
+            boxes.append(self._seen(view, clip, detected[[overlap.argmax()]], size)[0])
             labels.append(clip.label)
-        others = self._seen(view, clip, detected[overlap < OTHER])
-        others = others[(others[:, 2:] - others[:, :2]).min(1) > o.size / 16]
+        others = self._seen(view, clip, detected[overlap < OTHER], size)
+        others = others[(others[:, 2:] - others[:, :2]).min(1) > size / 16]
         for box in rng.permutation(others)[: o.bystanders]:
             boxes.append(box)
             labels.append(-1)
         return boxes, labels
 
-    def _seen(self, view: aug.View, clip: JHMDBClip, boxes: np.ndarray) -> np.ndarray:
+    def _seen(self, view: aug.View, clip: JHMDBClip, boxes: np.ndarray, size: int) -> np.ndarray:
         """Boxes (N, 4) of the video's pixels as those of the view."""
         stored = boxes * np.tile([self.store.width / clip.width, self.store.height / clip.height], 2)
-        return view.boxes(stored, self.options.size)
+        return view.boxes(stored, size)
 
 
 def evaluation_view(store: FrameStore, clip: JHMDBClip, window: Window, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from sf_detect.box_regression import BoxRegression
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsFormatError
 from sf_detect.labels import LabelMap
 from sf_detect.structures import ClipSpec
@@ -129,6 +130,24 @@ def read_thresholds(path: str | os.PathLike[str], num_classes: int | None = None
             "'thresholds' in its metadata, or without that entry."
         )
     return thresholds
+
+
+def read_box_regression(path: str | os.PathLike[str]) -> BoxRegression | None:
+    """How a detector's boxes are moved for the model, where a file of weights states it.
+
+    Raises:
+        WeightsFormatError: What it states is not a box regression.
+    """
+    stated = _metadata(path).get("box_regression")
+    if stated is None:
+        return None
+    try:
+        return BoxRegression.from_json(stated)
+    except ValueError as error:
+        raise WeightsFormatError(
+            f"{path} states a box regression that can't be used: {error}. Expected JSON with the name of a 'detector' "
+            "and its 'weights'. Write the file again with it under 'box_regression' in its metadata, or without."
+        ) from error
 
 
 def _metadata(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -48,7 +48,7 @@ def settings(tmp_path, monkeypatch):
         "test_frames=8",
         "augmentation.past_frames=4",
     ]
-    overrides += ["short_side=32", "augmentation.size=32"]
+    overrides += ["short_side=32", "augmentation.sizes=[32]"]
     return load_recipe(CONFIG, overrides)[1]
 
 
@@ -138,7 +138,7 @@ def test_stored_frames_of_another_set_are_refused(settings, tmp_path):
 
 def test_views_repeat_with_their_seed(settings):
     work = recipe.Work(settings)
-    views = TrainingViews(work.store(), work.train, 8, 1, Augmentation(size=32))
+    views = TrainingViews(work.store(), work.train, 8, 1, Augmentation(sizes=(32,)))
     first, second, other = (views.batch([0, 1], seed) for seed in ([0, 1], [0, 1], [0, 2]))
     assert torch.equal(first.fast, second.fast)
     assert torch.equal(first.boxes, second.boxes)
@@ -152,7 +152,7 @@ def test_views_repeat_with_their_seed(settings):
 def test_the_past_lies_before_the_window_that_is_scored(settings):
     work = recipe.Work(settings)
     short, long = (
-        TrainingViews(work.store(), work.train, 4, 1, Augmentation(size=32, past=past, past_frames=4)).batch(
+        TrainingViews(work.store(), work.train, 4, 1, Augmentation(sizes=(32,), past=past, past_frames=4)).batch(
             [0, 1], [0]
         )
         for past in (0.0, 1.0)
@@ -167,7 +167,7 @@ def test_detected_persons_are_examples(settings):
     clip = work.train[0]
     beside, partly = [52, 4, 64, 46], [10, 8, 22, 44]
     seen = [Detections(np.array([box, beside, partly], np.float32), np.full(3, 0.9)) for box in clip.boxes]
-    options = Augmentation(size=64, scale=(1.35, 1.35))  # the whole frame is in the view
+    options = Augmentation(sizes=(64,), scale=(1.35, 1.35))  # the whole frame is in the view
     alone, together = (
         TrainingViews(work.store(), work.train, 4, 1, options, persons).batch([0], [0])
         for persons in (None, {clip.video_id: seen})
