@@ -10,14 +10,13 @@ travels with its weights.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.interfaces import PersonDetector, TimedDetector
-from sf_detect.structures import Detections, UInt8Array
+from sf_detect.structures import Detections
 
 FEATURES = 9
 _EDGE = 0.02  # share of the picture within which a box touches its edge
@@ -88,27 +87,6 @@ class BoxRegression:
         if found.weights.shape != (FEATURES, 4) or not np.isfinite(found.weights).all():
             raise ValueError(f"weights of shape {found.weights.shape}, not all finite numbers of {(FEATURES, 4)}")
         return found
-
-
-def regressed(
-    detector: PersonDetector | TimedDetector, name: str, regression: BoxRegression | None
-) -> PersonDetector | TimedDetector:
-    """The detector called `name`, its boxes moved if the regression is one of its boxes."""
-    if regression is None or regression.detector != name or isinstance(detector, TimedDetector):
-        return detector
-    return _RegressedDetector(detector, regression)
-
-
-class _RegressedDetector:
-    """A person detector whose boxes are moved."""
-
-    def __init__(self, detector: PersonDetector, regression: BoxRegression) -> None:
-        self._detector, self._regression = detector, regression
-
-    def __call__(self, images: Sequence[UInt8Array]) -> list[Detections]:
-        """See `PersonDetector`."""
-        found = self._detector(images)
-        return [self._regression(persons, image.shape[:2]) for persons, image in zip(found, images, strict=True)]
 
 
 def _sides(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from sf_detect.box_regression import BoxRegression
 from sf_detect.errors import ConfigError, SFDetectError, SourceError, StageError
 from sf_detect.interfaces import (
     ActionModel,
@@ -120,6 +121,7 @@ class Pipeline:
         stride: Seconds between keyframes.
         detection_interval: Seconds between detections; every keyframe is a detection too.
         smoothing: Time constant in seconds of each track's mean scores, see `ScoreSmoothing`; 0 switches it off.
+        box_regression: Moves the boxes of tracked persons before they are scored and shown.
         executor: Runs the action model beside everything else, one clip at a time; None runs it in line. Results are
             the same either way.
     """
@@ -135,6 +137,7 @@ class Pipeline:
         stride: float = 0.5,
         detection_interval: float = 0.25,
         smoothing: float = 0.0,
+        box_regression: BoxRegression | None = None,
         executor: Executor | None = None,
     ) -> None:
         self._detector, self._tracker, self._interpolate = detector, tracker, interpolate
@@ -148,6 +151,7 @@ class Pipeline:
             self._stream, self._action_model, self._clips = None, action_model, clips
         self._stride, self._detection_interval = stride, detection_interval
         self._smooth = ScoreSmoothing(smoothing)
+        self._box_regression = box_regression
         self._executor = executor
         self.counts = StageCounts()
 
@@ -214,7 +218,8 @@ class Pipeline:
             found = self._detector.at(info.name, frame.pts, frame.size)
         else:
             found = self._detector([frame.image])[0]
-        return self._tracker.update(found, frame.pts)
+        persons = self._tracker.update(found, frame.pts)
+        return persons if self._box_regression is None else self._box_regression(persons, frame.size)
 
     def _score_ready(self, state: _State) -> None:
         while state.waiting and (state.ended or self._clips.ready(state.waiting[0].frame.pts)):

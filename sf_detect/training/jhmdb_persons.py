@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,19 +25,25 @@ DETECTION_STEP = 6
 SHAPE = (240, 320)
 
 
-def tracked(detected: Mapping[int, Detections], num_frames: int, new_track_score: float) -> list[Detections]:
+def tracked(
+    detected: Mapping[int, Detections],
+    num_frames: int,
+    new_track_score: float,
+    move: Callable[[Detections], Detections] = lambda persons: persons,
+) -> list[Detections]:
     """Persons on every frame of a clip: detections tracked by ByteTrack, boxes in between interpolated.
 
     Args:
         detected: By frame number; the first and the last frame are among them.
         num_frames: Of the clip.
         new_track_score: Least score to start a track.
+        move: Applied to the persons of a frame once they are tracked.
     """
     from sf_detect.tracking import ByteTrack, interpolate
 
     tracker, found = ByteTrack(new_track_score=new_track_score), {}
     for frame, persons in sorted(detected.items()):
-        found[frame] = tracker.update(persons, frame / 25)
+        found[frame] = move(tracker.update(persons, frame / 25))
     looks = sorted(found)
     frames = []
     for frame in range(num_frames):
@@ -59,16 +66,18 @@ def track_persons(
     Args:
         clips: The clips.
         detected: As `find_persons` returns it.
-        regression: Moves the boxes before they are tracked, if it was fitted for the default detector.
+        regression: Moves the boxes of tracked persons, if it was fitted for the default detector.
     """
-    moves = regression if regression is not None and regression.detector == DETECTOR else None
-    found = {}
-    for clip in clips:
-        looks = detected[clip.video_id]
-        if moves is not None:
-            looks = {frame: moves(persons, (clip.height, clip.width)) for frame, persons in looks.items()}
-        found[clip.video_id] = tracked(looks, clip.num_frames, LEAST_PERSON)
-    return found
+
+    def move(clip: JHMDBClip, persons: Detections) -> Detections:
+        if regression is None or regression.detector != DETECTOR:
+            return persons
+        return regression(persons, (clip.height, clip.width))
+
+    return {
+        clip.video_id: tracked(detected[clip.video_id], clip.num_frames, LEAST_PERSON, partial(move, clip))
+        for clip in clips
+    }
 
 
 def fit_box_regression(clips: Sequence[JHMDBClip], detected: Mapping[str, Mapping[int, Detections]]) -> BoxRegression:
