@@ -89,6 +89,12 @@ class BoxRegression:
         return found
 
 
+def regression_of(model: object, detector: str) -> BoxRegression | None:
+    """The box regression that an action model brings; None if it has none, or one fitted on another detector's boxes."""
+    found: BoxRegression | None = getattr(model, "box_regression", None)
+    return found if found is not None and found.detector == detector else None
+
+
 def _sides(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """(N, 4) width, height, width and height of boxes, at least a pixel."""
     return np.tile((boxes[:, 2:] - boxes[:, :2]).clip(1), 2)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect.box_regression import regression_of
 from sf_detect.config import ModelConfig, RunConfig
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
 from sf_detect.interfaces import ActionModel, PersonDetector, StreamingActionModel, TimedDetector, VideoSource
@@ -23,7 +24,6 @@ from sf_detect.pipeline import Pipeline
 if TYPE_CHECKING:
     from torch import nn
 
-    from sf_detect.box_regression import BoxRegression
     from sf_detect.models.classifier import ClipClassifier
     from sf_detect.models.predictor import ActionPredictor, Preprocessing
     from sf_detect.models.streaming_predictor import StreamingPredictor
@@ -354,9 +354,6 @@ def build_pipeline(
     config = config or RunConfig()
     detector = build_detector(config)
     model: ActionModel | StreamingActionModel = predictor or build_action_model(config)
-    regression: BoxRegression | None = getattr(model, "box_regression", None)
-    if not (config.pipeline.box_regression and regression and regression.detector == config.detector.name):
-        regression = None  # what was fitted on one detector's boxes is not true of another's
     preprocessing = getattr(model, "preprocessing", None)
     short_side = preprocessing.short_side if preprocessing is not None else 256
     threshold = config.detector.score_threshold
@@ -371,7 +368,7 @@ def build_pipeline(
         interpolate,
         stride=config.pipeline.stride,
         smoothing=config.pipeline.smoothing,
-        box_regression=regression,
+        box_regression=regression_of(model, config.detector.name) if config.pipeline.box_regression else None,
         detection_interval=config.pipeline.detection_interval,
         executor=executor,
     )

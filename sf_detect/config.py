@@ -77,8 +77,8 @@ class PipelineConfig:
     stride: float = 0.5
     detection_interval: float = 0.25
     smoothing: float = 0.5
-    inference: str = "clip"
     box_regression: bool = True
+    inference: str = "clip"
 
 
 @dataclass

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fakes import FakeSource
+from sf_detect.box_regression import FEATURES, BoxRegression
 from sf_detect.errors import DecodeError, StageError
 from sf_detect.pipeline import Pipeline, Schedule
 from sf_detect.rendering.matching import match_actions
@@ -128,6 +129,20 @@ def test_a_tracks_scores_are_smoothed_from_the_start_of_each_run():
         times = [r.actions.scores[0, 2] for r in results]
         expected = [np.average(0.5 * np.arange(n, -1, -1), weights=past[: n + 1]) for n in range(5)]
         np.testing.assert_allclose(times, expected, rtol=1e-5)
+
+
+def test_boxes_are_moved_once_tracked_wherever_they_are_shown_or_scored():
+    weights = np.zeros((FEATURES, 4))
+    weights[0] = [0.1, 0, -0.1, 0]
+    plain, _ = build(detection_interval=0.25)
+    moved, _ = build(detection_interval=0.25, box_regression=BoxRegression("any", weights))
+    runs = [list(pipeline.run(frames(np.arange(40) / 30), INFO)) for pipeline in (plain, moved)]
+    for before, after in zip(*runs, strict=True):
+        width = before.persons.boxes[:, 2] - before.persons.boxes[:, 0]
+        expected = before.persons.boxes + np.outer(width, [0.1, 0, -0.1, 0])
+        np.testing.assert_allclose(after.persons.boxes, expected, atol=0.5)
+        if after.is_keyframe:
+            np.testing.assert_array_equal(after.actions.persons.boxes, after.persons.boxes)
 
 
 def test_boxes_follow_the_person_between_detections():

@@ -149,6 +149,14 @@ def test_views_repeat_with_their_seed(settings):
     assert torch.equal(slow[:, :, 0], first.fast[:, :, 3])
 
 
+def test_batches_come_in_several_sizes(settings):
+    work = recipe.Work(settings)
+    views = TrainingViews(work.store(), work.train, 4, 1, Augmentation(sizes=(32, 64)))
+    batches = [views.batch([0, 1], [0, seed]) for seed in range(12)]
+    assert {batch.fast.shape[-1] for batch in batches} == {32, 64}
+    assert all(batch.fast.shape[-1] == batch.fast.shape[-2] for batch in batches)
+
+
 def test_the_past_lies_before_the_window_that_is_scored(settings):
     work = recipe.Work(settings)
     short, long = (
@@ -276,6 +284,23 @@ def test_relative_error():
     teacher = torch.rand(2, 4, 3, 3) + 0.5
     assert relative_error(teacher, teacher) == 0
     assert 0.8 < relative_error(torch.zeros_like(teacher), teacher) < 1
+
+
+def test_features_of_the_boxes_are_distilled_beside_the_cells():
+    torch.manual_seed(0)
+    maps = {"middle": torch.rand(2, 2, 832, 4, 4), "slow": torch.rand(2, 2, 5, 2, 2), "fast": torch.rand(2, 2, 3, 2, 2)}
+    boxes = torch.tensor([[0, 4, 4, 40, 60], [1, 0, 0, 64, 64.0]])
+    batch = Batch(torch.zeros(2, 3, 8, 64, 64), boxes, *[torch.zeros(2)] * 4, torch.zeros(2, 8))
+
+    def teacher(batch, stage, resolution, stride, weights):
+        return torch.ones(2, len(weights), {"mixed_4f": 832, "mixed_5c": 1024}[stage], resolution, resolution)
+
+    without, once, twice = (distillation.DistillationLoss(8, 0.5, pooled) for pooled in (0.0, 1.0, 2.0))
+    once.load_state_dict(without.state_dict())
+    twice.load_state_dict(without.state_dict())
+    losses = [loss(maps, teacher, batch).item() for loss in (without, once, twice)]
+    assert losses[1] > losses[0]
+    assert losses[2] - losses[0] == pytest.approx(2 * (losses[1] - losses[0]), rel=1e-4)
 
 
 def test_another_file_is_no_start(settings, tmp_path):

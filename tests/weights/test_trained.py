@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from sf_detect import build
+from sf_detect.box_regression import FEATURES, BoxRegression
 from sf_detect.config import ModelConfig, RunConfig
 from sf_detect.errors import ConfigError, WeightsFormatError
 from sf_detect.weights.checkpoint import write_safetensors
-from sf_detect.weights.trained import read_thresholds, read_trained
+from sf_detect.weights.trained import read_box_regression, read_thresholds, read_trained
 from sf_detect.weights.zoo import ZOO, build_network, entry
 
 NAME = "slowfast_tiny_jhmdb"
@@ -65,6 +66,22 @@ def test_malformed_thresholds_are_refused(weights, stated):
     config = RunConfig(model=ModelConfig(weights=str(weights(thresholds=stated))))
     with pytest.raises(WeightsFormatError, match=r"mine\.safetensors states thresholds.*got '.*JSON list of 2 num"):
         build.build_predictor(config)
+
+
+def test_a_box_regression_is_read(weights):
+    stated = BoxRegression("some_detector", np.ones((FEATURES, 4)))
+    config = RunConfig(model=ModelConfig(weights=str(weights(box_regression=stated.to_json()))))
+    found = build.build_predictor(config).box_regression
+    assert found.detector == "some_detector"
+    np.testing.assert_array_equal(found.weights, stated.weights)
+    assert read_box_regression(weights()) is None
+    assert read_box_regression(ZOO[NAME].shipped).detector == "ssdlite_person"
+
+
+@pytest.mark.parametrize("stated", ["", "[1]", '{"detector": "d", "weights": [[1]]}'])
+def test_a_malformed_box_regression_is_refused(weights, stated):
+    with pytest.raises(WeightsFormatError, match=r"mine\.safetensors states a box regression.*Expected JSON"):
+        read_box_regression(weights(box_regression=stated))
 
 
 def test_weights_of_other_origin_say_nothing(tmp_path):
