@@ -90,7 +90,7 @@ class BoxRegression:
 
 
 def regression_of(model: object, detector: str) -> BoxRegression | None:
-    """The box regression that an action model brings; None if it has none, or one fitted on another detector's boxes."""
+    """The box regression that an action model brings, if it was fitted on this detector's boxes."""
     found: BoxRegression | None = getattr(model, "box_regression", None)
     return found if found is not None and found.detector == detector else None
 
