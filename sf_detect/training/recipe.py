@@ -54,7 +54,7 @@ class LossRecipe:
     """Weights of the terms; see `Student`."""
 
     distillation: float = 2.0
-    pooled: float = 0.0
+    pooled: float = 1.0
     trend: float = 0.5
     label: float = 1.0
     background: float = 0.3
@@ -65,7 +65,7 @@ class LossRecipe:
 class AugmentationRecipe:
     """See `views.Augmentation`."""
 
-    sizes: list[int] = field(default_factory=lambda: [128])
+    sizes: list[int] = field(default_factory=lambda: [96, 128, 160])
     scale: list[float] = field(default_factory=lambda: [0.7, 1.0])
     speed: list[float] = field(default_factory=lambda: [0.8, 1.25])
     centred: float = 0.5
@@ -103,14 +103,14 @@ class Recipe:
 
     data: str = "data/jhmdb"
     teacher: str | None = None
-    hold: int = 0
+    hold: int = 16
     work: str = "work/slowfast_tiny_jhmdb"
     start: str | None = None
     split: int = 1
     held_out: int | None = None
     seed: int = 0
-    epochs: int = 16
-    stop_after: int = 16
+    epochs: int = 24
+    stop_after: int = 24
     batch: int = 12
     frames: int = 12
     test_frames: int = 12
