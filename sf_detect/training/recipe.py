@@ -238,10 +238,16 @@ def _initial_network(work: Work, views: TrainingViews) -> SlowFastTiny:
 
 
 def train(recipe: Recipe, say: Say) -> Path:
-    """Trains, or continues, and writes the averaged network as safetensors."""
+    """Trains, or continues, and writes the averaged network as safetensors.
+
+    Raises:
+        ConfigError: There is no size of views, or one is not whole cells of the last stage.
+    """
+    a = recipe.augmentation
+    if not a.sizes or any(size < 32 or size % 32 for size in a.sizes):
+        raise ConfigError(f"augmentation.sizes is {a.sizes}; expected at least one multiple of 32 pixels, as in [128]")
     work = Work(recipe)
     store = work.store()
-    a = recipe.augmentation
     tuples = {"sizes": tuple(a.sizes), "scale": (a.scale[0], a.scale[1]), "speed": (a.speed[0], a.speed[1])}
     options = Augmentation(**{**asdict(a), **tuples})
     persons = None

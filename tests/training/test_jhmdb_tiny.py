@@ -157,6 +157,13 @@ def test_batches_come_in_several_sizes(settings):
     assert all(batch.fast.shape[-1] == batch.fast.shape[-2] for batch in batches)
 
 
+@pytest.mark.parametrize("sizes", [[], [0], [-32], [32, 100]])
+def test_impossible_sizes_of_views_are_refused(settings, sizes):
+    settings.augmentation.sizes = sizes
+    with pytest.raises(ConfigError, match=r"augmentation\.sizes is .* expected at least one multiple of 32"):
+        recipe.train(settings, print)
+
+
 def test_the_past_lies_before_the_window_that_is_scored(settings):
     work = recipe.Work(settings)
     short, long = (
