@@ -144,8 +144,7 @@ def build_predictor(config: RunConfig | None = None) -> ActionPredictor:
     """
     from sf_detect.models.predictor import ActionPredictor
 
-    parts = _predictor_parts(config or RunConfig())
-    return ActionPredictor(**parts)
+    return ActionPredictor(**_predictor_parts(config or RunConfig()))
 
 
 def build_streaming_predictor(config: RunConfig | None = None) -> StreamingPredictor:
@@ -157,8 +156,7 @@ def build_streaming_predictor(config: RunConfig | None = None) -> StreamingPredi
     from sf_detect.models.streaming_predictor import StreamingPredictor
     from sf_detect.video.clip_buffer import resize_short_side
 
-    parts = _predictor_parts(config or RunConfig())
-    return StreamingPredictor(**parts, resize=resize_short_side)
+    return StreamingPredictor(**_predictor_parts(config or RunConfig()), resize=resize_short_side)
 
 
 def load_predictor(name: str, weights: str | os.PathLike[str] | None = None) -> ActionPredictor:

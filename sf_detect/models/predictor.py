@@ -86,11 +86,13 @@ class PredictorOutputs:
         name: str,
         label_ids: Sequence[int] | None,
         thresholds: Sequence[float] | None,
+        box_regression: BoxRegression | None,
     ) -> None:
         activate(torch.zeros(1), activation)  # an unknown name is told now, not after the first clip
         self.labels, self.name, self._activation = tuple(labels), name, activation
         self.label_ids = tuple(label_ids) if label_ids is not None else tuple(range(1, len(self.labels) + 1))
         self.thresholds = tuple(thresholds) if thresholds is not None else (DEFAULT_THRESHOLD,) * len(self.labels)
+        self.box_regression = box_regression
 
     def _activated(self, logits: Tensor) -> np.ndarray:
         """Logits (N, C) as scores (N, C) float32 in [0, 1]."""
@@ -127,8 +129,7 @@ class ActionPredictor(PredictorOutputs):
         thresholds: Sequence[float] | None = None,
         box_regression: BoxRegression | None = None,
     ) -> None:
-        super().__init__(labels, activation, name, label_ids, thresholds)
-        self.box_regression = box_regression
+        super().__init__(labels, activation, name, label_ids, thresholds, box_regression)
         self.clip_spec, self.preprocessing = clip_spec, preprocessing
         self._device = torch.device(device)
         self._network = network.eval().to(self._device)

@@ -103,8 +103,7 @@ class StreamingPredictor(PredictorOutputs):
         thresholds: Sequence[float] | None = None,
         box_regression: BoxRegression | None = None,
     ) -> None:
-        super().__init__(labels, activation, name, label_ids, thresholds)
-        self.box_regression = box_regression
+        super().__init__(labels, activation, name, label_ids, thresholds, box_regression)
         self.clip_spec, self.preprocessing = clip_spec, preprocessing
         self._device, self._resize = torch.device(device), resize
         window = max(1, clip_spec.num_frames // step_frames(network))
