@@ -361,8 +361,7 @@ def build_pipeline(
         # Whoever lowers or raises the detector's threshold means the tracks too.
         ByteTrack(new_track_score=detection.track_score(config.detector.name) if threshold is None else threshold),
         model,
-        # A keyframe waits at most for the next detection and the rest of its clip.
-        None if streaming else ClipBuffer(model.clip_spec, short_side, history=config.pipeline.stride + 1.0),
+        None if streaming else ClipBuffer(model.clip_spec, short_side),
         interpolate,
         stride=config.pipeline.stride,
         smoothing=config.pipeline.smoothing,

@@ -72,10 +72,14 @@ class Tracker(Protocol):
 class ClipSampler(Protocol):
     """Takes frames as they come and cuts clips around keyframes.
 
-    `ready` is True once no later frame can belong to the clip; `clip` clamps to the frames it has.
+    `expect` announces a keyframe, right after the `push` of its frame: from then on the frames of its clip are kept,
+    and no others, until `clip` hands it out, once. `ready` is True once no later frame can belong to the clip; `clip`
+    before that, at the end of a video, clamps to the frames there are. `clear` forgets frames and keyframes.
     """
 
     def push(self, frame: Frame) -> None: ...
+
+    def expect(self, keyframe_pts: float) -> None: ...
 
     def ready(self, keyframe_pts: float) -> bool: ...
 

@@ -48,7 +48,7 @@ def moments(
     """Scores (C,) of the whole frame, `stride` seconds apart: by streaming, and by a clip of each alignment."""
     spec = replace(clips.clip_spec, keyframe="last")
     ahead = float(replace(spec, keyframe="centre").offsets()[-1])
-    buffer = ClipBuffer(spec, clips.preprocessing.short_side, history=spec.duration + stride)
+    buffer = ClipBuffer(spec, clips.preprocessing.short_side)
     streaming.reset()
     waiting: list[tuple[float, Scores, Detections, tuple[int, int]]] = []
     due = 0.0
@@ -58,6 +58,8 @@ def moments(
             streaming.push(frame)
             if frame.pts >= due:
                 due = frame.pts + stride
+                for share in ALIGNMENTS.values():
+                    buffer.expect(frame.pts + share * ahead)
                 height, width = frame.size
                 person = Detections(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32))
                 waiting.append(
