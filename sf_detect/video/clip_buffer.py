@@ -96,7 +96,9 @@ class ClipBuffer:
         self._short_side = short_side
         self._offsets = spec.offsets()
         self._duration, self._num_frames = spec.duration, spec.num_frames
-        self.clear()
+        self._recent: deque[_Small] = deque()
+        self._open: dict[float, _Keyframe] = {}
+        self._newest_pts, self._spacing = float("-inf"), 0.0
 
     def __len__(self) -> int:
         """Distinct frames that are kept."""
@@ -166,9 +168,9 @@ class ClipBuffer:
 
     def clear(self) -> None:
         """Forget all frames and keyframes."""
-        self._recent: deque[_Small] = deque()
-        self._open: dict[float, _Keyframe] = {}
-        self._newest_pts, self._spacing = float("-inf"), 0.0
+        self._recent.clear()
+        self._open.clear()
+        self._newest_pts = float("-inf")
 
     def _begin_anew(self) -> None:
         for keyframe in self._open.values():
