@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from sf_detect import build
 from sf_detect.config import RunConfig
-from sf_detect.errors import ConfigError
+from sf_detect.errors import ConfigError, SFDetectError
 from sf_detect.interfaces import Sink, VideoSource
 from sf_detect.processing import RunSummary, process
 from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink
@@ -111,8 +111,8 @@ def _open_sinks(
         if (path := outputs["out_csv"]) is not None:
             sinks["out_csv"] = AvaCsvSink(path, name, labels, label_ids=predictor.label_ids)
     except BaseException:
-        for sink in sinks.values():
-            sink.close()
+        with suppress(SFDetectError):  # the first failure is the one to tell
+            SinkGroup(list(sinks.values())).close()
         raise
     return sinks
 

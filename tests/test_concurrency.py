@@ -5,7 +5,10 @@ import pytest
 
 from fakes import FakeSink
 from sf_detect.concurrency import BackgroundSink, Prefetch
+from sf_detect.errors import SinkError
 from sf_detect.structures import Detections, Frame, FrameResult
+
+PATIENCE = 10.0
 
 
 def result(index: int) -> FrameResult:
@@ -54,6 +57,141 @@ def test_prefetch_is_bounded():
         iterator = iter(items)
         next(iterator)
         assert len(produced) <= 8
+
+
+def test_prefetch_closed_by_another_thread_ends_the_consumer_that_waits():
+    never, reading = threading.Event(), threading.Event()
+
+    def stalled():
+        reading.set()
+        never.wait(PATIENCE)
+        yield 0
+
+    items = Prefetch(stalled())
+    seen = []
+    consumer = threading.Thread(target=lambda: seen.extend(items), daemon=True)
+    consumer.start()
+    assert reading.wait(PATIENCE)
+    assert items.close(timeout=0) is False  # the source is stuck: nobody waits for it
+    consumer.join(PATIENCE)
+    assert not consumer.is_alive()
+    assert seen == []
+    never.set()
+    assert items.close(timeout=PATIENCE) is True
+
+
+def test_prefetch_closed_by_its_own_thread():
+    def closing():
+        yield 0
+        assert items.close() is False
+        yield 1
+
+    made = threading.Event()
+
+    def begun():
+        made.wait(PATIENCE)
+        yield from closing()
+
+    items = Prefetch(begun())
+    made.set()
+    assert list(items) in ([], [0])
+    assert items.close(timeout=PATIENCE) is True
+
+
+def test_prefetch_ends_a_generator_in_its_own_thread():
+    ended = []
+
+    def endless():
+        try:
+            while True:
+                yield 0
+        finally:
+            ended.append(threading.current_thread().name)
+
+    with Prefetch(endless(), size=1) as items:
+        next(iter(items))
+    assert items.close(timeout=PATIENCE)
+    assert ended == ["prefetch"]
+
+
+def test_prefetch_of_what_cannot_be_iterated():
+    with Prefetch(5) as items, pytest.raises(TypeError, match="not iterable"):
+        list(items)
+
+
+class Stuck(FakeSink):
+    """Takes nothing until `go` is set."""
+
+    def __init__(self):
+        super().__init__()
+        self.go, self.began = threading.Event(), threading.Event()
+
+    def write(self, result):
+        self.began.set()
+        self.go.wait(PATIENCE)
+        super().write(result)
+
+
+def test_background_sink_that_takes_nothing_any_more():
+    sink = Stuck()
+    background = BackgroundSink(sink, stall_seconds=0.01)
+    for i in range(3):
+        background.write(result(i))
+    assert sink.began.wait(PATIENCE)
+    with pytest.raises(SinkError, match=r"took nothing for 0\.01 s: 0 results are written, 2 were waiting"):
+        background.close()
+    sink.go.set()
+    background._thread.join(PATIENCE)
+    background.close()
+    assert [r.frame.index for r in sink.results] == [0, 1, 2]
+    assert sink.closes == 1
+
+
+def test_background_sink_that_is_closed_takes_no_more():
+    background = BackgroundSink(FakeSink())
+    background.close()
+    with pytest.raises(SinkError, match="closed and takes no more results"):
+        background.write(result(0))
+
+
+def test_background_sink_is_closed_though_its_sink_fails():
+    class Failing(FakeSink):
+        def close(self):
+            super().close()
+            raise OSError("closing fails")
+
+    sink = Failing()
+    background = BackgroundSink(sink)
+    with pytest.raises(OSError, match="closing fails"):
+        background.close()
+    background.close()
+    assert sink.closes == 1
+
+
+def test_background_sink_wakes_a_producer_that_waits_when_the_sink_fails():
+    class FailingLate(Stuck):
+        def write(self, result):
+            super().write(result)
+            raise OSError("the sink fails")
+
+    sink = FailingLate()
+    background = BackgroundSink(sink, size=1)
+    raised = []
+
+    def produce():
+        try:
+            for i in range(100):
+                background.write(result(i))
+        except OSError as error:
+            raised.append(str(error))
+
+    producer = threading.Thread(target=produce, daemon=True)
+    producer.start()
+    sink.go.set()
+    producer.join(PATIENCE)
+    assert raised == ["the sink fails"]
+    assert sink.closes == 1
+    background.close()
 
 
 def test_background_sink_writes_all_before_it_closes():

@@ -363,6 +363,48 @@ def test_group_stops_when_no_sink_is_left():
     group.close()
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), OSError("no space"), ValueError("a defect")])
+def test_group_closes_every_sink_whatever_one_raises(error):
+    class Raising(Recorder):
+        def close(self):
+            self.closed += 1
+            raise error
+
+    sinks = [Recorder(), Raising(), Recorder(fail_close="third."), Recorder()]
+    with pytest.raises(SinkError if isinstance(error, Exception) else type(error)):
+        SinkGroup(sinks).close()
+    assert [sink.closed for sink in sinks] == [1] * 4
+
+
+def test_group_names_the_sink_that_fails_in_an_unforeseen_way():
+    class Broken(Recorder):
+        def write(self, item):
+            raise ZeroDivisionError("a defect")
+
+    good, broken = Recorder(), Broken()
+    group = SinkGroup([broken, good])
+    group.write(empty(0))
+    assert (good.seen, broken.closed) == ([0], 1)
+    with pytest.raises(SinkError, match=r"^Broken failed with ZeroDivisionError: a defect\. .* please report"):
+        group.close()
+    assert good.closed == 1
+    assert isinstance(group.failures[0].__cause__, ZeroDivisionError)
+
+
+def test_group_closes_the_sink_that_failed_though_the_listener_raises():
+    def listener(error):
+        raise RuntimeError("the listener")
+
+    bad, good = Recorder(fail_write=0), Recorder(fail_close="closing failed.")
+    group = SinkGroup([bad, good], on_failure=listener)
+    with pytest.raises(RuntimeError, match="the listener"):
+        group.write(empty(0))
+    assert bad.closed == 1
+    with pytest.raises(RuntimeError, match="the listener"):
+        group.close()
+    assert good.closed == 1
+
+
 def test_group_closes_every_sink():
     sinks = [Recorder(fail_close="first."), Recorder(), Recorder(fail_close="third.")]
     with pytest.raises(SinkError, match=r"2 failures: first\. third\."):

@@ -12,8 +12,9 @@ from sf_detect.structures import FrameResult
 class SinkGroup:
     """Passes each result to all sinks.
 
-    A sink that fails is closed and left out from then on; the others go on, and `close` raises one error that names
-    all failures. When the last sink fails, there is no point in going on, and the error comes at once.
+    A sink that fails, with whatever exception, is closed and left out from then on; the others go on, and `close`
+    raises one error that names all failures. When the last sink fails, there is no point in going on, and the error
+    comes at once.
 
     Args:
         sinks: Any sinks; the group closes them.
@@ -37,14 +38,14 @@ class SinkGroup:
         for sink in list(self._alive):
             try:
                 sink.write(result)
-            except SFDetectError as error:
+            except Exception as error:
                 self._drop(sink, error)
         if self.failures and not self._alive:
             self._closed = True
             raise self._summary()
 
     def close(self) -> None:
-        """Closes all sinks, each whatever becomes of the others. Idempotent.
+        """Closes all sinks, each whatever becomes of the others, Ctrl-C included. Idempotent.
 
         Raises:
             SinkError: Some sink failed, now or before; lists all failures.
@@ -52,23 +53,38 @@ class SinkGroup:
         if self._closed:
             return
         self._closed = True
+        stopped: BaseException | None = None
         for sink in list(self._alive):
-            self._close(sink)
+            try:
+                self._close(sink)
+            except BaseException as error:  # Ctrl-C, or the callback: the other outputs are completed first
+                stopped = stopped or error
+        if stopped is not None:
+            raise stopped
         if self.failures:
             raise self._summary()
 
-    def _drop(self, sink: Sink, error: SFDetectError) -> None:
+    def _drop(self, sink: Sink, error: Exception) -> None:
         self._alive.remove(sink)
-        self._note(error)
-        self._close(sink)
+        try:
+            self._note(sink, error)
+        finally:
+            self._close(sink)
 
     def _close(self, sink: Sink) -> None:
         try:
             sink.close()
-        except SFDetectError as error:
-            self._note(error)
+        except Exception as error:
+            self._note(sink, error)
 
-    def _note(self, error: SFDetectError) -> None:
+    def _note(self, sink: Sink, error: Exception) -> None:
+        if not isinstance(error, SFDetectError):
+            what, cause = type(sink).__name__, error
+            error = SinkError(
+                f"{what} failed with {type(cause).__name__}: {cause}. The other outputs go on; please report this, or "
+                "leave this output out."
+            )
+            error.__cause__ = cause
         self.failures.append(error)
         if self._on_failure is not None:
             self._on_failure(error)
