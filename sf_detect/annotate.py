@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,14 +14,11 @@ from sf_detect import build
 from sf_detect.config import RunConfig
 from sf_detect.errors import ConfigError, SFDetectError
 from sf_detect.interfaces import Sink, VideoSource
+from sf_detect.model_spec import ModelSpec
 from sf_detect.processing import RunSummary, process
 from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink
 from sf_detect.smoothing import ScoreSmoothing
 from sf_detect.structures import FrameResult, VideoInfo
-
-if TYPE_CHECKING:
-    from sf_detect.models.predictor import ActionPredictor
-    from sf_detect.models.streaming_predictor import StreamingPredictor
 
 STDOUT = "-"
 
@@ -72,18 +68,19 @@ def annotate_video(
                 on_warning(problem)
 
     with closing(build.open_source(str(source), config)) as opened, ThreadPoolExecutor(1) as executor:
-        predictor = build.build_action_model(config)
-        warn(getattr(predictor, "warning", None))
+        predictor = build.build_predictor(config)
+        if config.pipeline.inference == "streaming":
+            warn(predictor.open_stream().warning)
         pipeline = build.build_pipeline(config, predictor, executor)
-        sinks = _open_sinks(str(source), opened, config, predictor, outputs)
+        sinks = _open_sinks(str(source), opened, config, predictor.spec, outputs)
         if on_start is not None:
             on_start(opened.info)
         summary = process(
             opened,
             pipeline,
             SinkGroup(list(sinks.values())),
-            labels=predictor.labels,
-            thresholds=predictor.thresholds,
+            labels=predictor.spec.labels,
+            thresholds=predictor.spec.thresholds,
             max_seconds=config.max_seconds,
             on_result=on_result,
         )
@@ -96,20 +93,20 @@ def _open_sinks(
     source: str,
     opened: VideoSource,
     config: RunConfig,
-    predictor: ActionPredictor | StreamingPredictor,
+    spec: ModelSpec,
     outputs: dict[str, str | Path | None],
 ) -> dict[str, Sink]:
-    name, labels = opened.info.name, predictor.labels
+    name, labels = opened.info.name, spec.labels
     sinks: dict[str, Sink] = {}
     try:
         if (path := outputs["out_video"]) is not None:
-            renderer = build.build_renderer(config, labels, predictor.thresholds, predictor.name)
+            renderer = build.build_renderer(config, labels, spec.thresholds, spec.name)
             audio_from = Path(source) if Path(source).is_file() else None
             sinks["out_video"] = VideoSink(path, opened.info, renderer, audio_from=audio_from)
         if (path := outputs["out_jsonl"]) is not None:
             sinks["out_jsonl"] = JsonLinesSink(path, name, labels)
         if (path := outputs["out_csv"]) is not None:
-            sinks["out_csv"] = AvaCsvSink(path, name, labels, label_ids=predictor.label_ids)
+            sinks["out_csv"] = AvaCsvSink(path, name, labels, label_ids=spec.label_ids)
     except BaseException:
         with suppress(SFDetectError):  # the first failure is the one to tell
             SinkGroup(list(sinks.values())).close()

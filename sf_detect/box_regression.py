@@ -50,6 +50,10 @@ class BoxRegression:
         moved = (boxes + moves * _sides(boxes)).clip(0, [width, height, width, height])
         return Detections(moved.astype(np.float32), persons.scores, persons.track_ids)
 
+    def fits(self, detector: str) -> bool:
+        """Whether it was fitted on this detector's boxes."""
+        return self.detector == detector
+
     @classmethod
     def fit(
         cls, detector: str, examples: Iterable[tuple[Detections, npt.NDArray[np.floating], tuple[int, int]]]
@@ -87,12 +91,6 @@ class BoxRegression:
         if found.weights.shape != (FEATURES, 4) or not np.isfinite(found.weights).all():
             raise ValueError(f"weights of shape {found.weights.shape}, not all finite numbers of {(FEATURES, 4)}")
         return found
-
-
-def regression_of(model: object, detector: str) -> BoxRegression | None:
-    """The box regression that an action model brings, if it was fitted on this detector's boxes."""
-    found: BoxRegression | None = getattr(model, "box_regression", None)
-    return found if found is not None and found.detector == detector else None
 
 
 def _sides(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -9,24 +9,25 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.box_regression import regression_of
 from sf_detect.config import ModelConfig, RunConfig
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
-from sf_detect.interfaces import ActionModel, PersonDetector, StreamingActionModel, TimedDetector, VideoSource
+from sf_detect.interfaces import ActionModel, PersonDetector, TimedDetector, VideoSource
+from sf_detect.model_spec import NO_MODEL, ModelSpec
 from sf_detect.pipeline import Pipeline
+from sf_detect.stages import ActionStage, ClipActions, NoActions, PersonStage, StreamActions
 
 if TYPE_CHECKING:
     from torch import nn
 
     from sf_detect.models.classifier import ClipClassifier
     from sf_detect.models.predictor import ActionPredictor, Preprocessing
-    from sf_detect.models.streaming_predictor import StreamingPredictor
     from sf_detect.models.video_views import Views
     from sf_detect.rendering import Renderer
     from sf_detect.weights.zoo import ZooEntry
@@ -122,20 +123,6 @@ def _weights_file(entry: ZooEntry, weights: str | os.PathLike[str] | None) -> Pa
     return fetch_model(entry)
 
 
-def build_action_model(config: RunConfig | None = None) -> ActionPredictor | StreamingPredictor:
-    """The action model in the form that `config.pipeline.inference` asks for.
-
-    Raises:
-        UnknownNameError: No such form.
-        ConfigError: The model classifies clips and can't score persons, or has no streaming form.
-    """
-    config = config or RunConfig()
-    inference = config.pipeline.inference
-    if inference not in INFERENCE:
-        raise UnknownNameError("kind of inference", inference, INFERENCE)
-    return build_streaming_predictor(config) if inference == "streaming" else build_predictor(config)
-
-
 def build_predictor(config: RunConfig | None = None) -> ActionPredictor:
     """The action model with its preprocessing, labels and thresholds.
 
@@ -143,34 +130,14 @@ def build_predictor(config: RunConfig | None = None) -> ActionPredictor:
         ConfigError: The model classifies clips and can't score persons.
     """
     from sf_detect.models.predictor import ActionPredictor
-
-    return ActionPredictor(**_predictor_parts(config or RunConfig()))
-
-
-def build_streaming_predictor(config: RunConfig | None = None) -> StreamingPredictor:
-    """The action model in streaming form, with its preprocessing, labels and thresholds.
-
-    Raises:
-        ConfigError: The model classifies clips and can't score persons, or has no streaming form.
-    """
-    from sf_detect.models.streaming_predictor import StreamingPredictor
     from sf_detect.video.clip_buffer import resize_short_side
 
-    return StreamingPredictor(**_predictor_parts(config or RunConfig()), resize=resize_short_side)
+    return ActionPredictor(**_predictor_parts(config or RunConfig()), resize=resize_short_side)
 
 
 def load_predictor(name: str, weights: str | os.PathLike[str] | None = None) -> ActionPredictor:
     """As `build_predictor`, of a model named as for `load_model`, on the CPU."""
-    return build_predictor(_of_model(name, weights))
-
-
-def load_streaming_predictor(name: str, weights: str | os.PathLike[str] | None = None) -> StreamingPredictor:
-    """As `build_streaming_predictor`, of a model named as for `load_model`, on the CPU."""
-    return build_streaming_predictor(_of_model(name, weights))
-
-
-def _of_model(name: str, weights: str | os.PathLike[str] | None) -> RunConfig:
-    return RunConfig(model=ModelConfig(name, None if weights is None else os.fspath(weights)))
+    return build_predictor(RunConfig(model=ModelConfig(name, None if weights is None else os.fspath(weights))))
 
 
 def _predictor_parts(config: RunConfig) -> dict[str, Any]:
@@ -333,41 +300,66 @@ def build_detector(config: RunConfig | None = None) -> PersonDetector | TimedDet
     )
 
 
+def model_spec(model: ActionModel | None) -> ModelSpec:
+    """What the model says of itself; None is no model, which scores nothing."""
+    return NO_MODEL if model is None else model.spec
+
+
+def build_actions(config: RunConfig, model: ActionModel | None, executor: Executor | None = None) -> ActionStage:
+    """The form of inference that `config.pipeline` names.
+
+    Raises:
+        UnknownNameError: No such form.
+    """
+    from sf_detect.video.clip_buffer import ClipBuffer
+
+    chosen = config.pipeline
+    if chosen.inference not in INFERENCE:
+        raise UnknownNameError("kind of inference", chosen.inference, INFERENCE)
+    if model is None:
+        return NoActions()
+    if chosen.inference == "streaming":
+        return StreamActions(model, chosen.smoothing, executor)
+    spec = model.spec
+    return ClipActions(model, partial(ClipBuffer, spec.clip_spec, spec.short_side), chosen.smoothing, executor)
+
+
+def build_persons(config: RunConfig, model: ActionModel | None) -> PersonStage:
+    """Detector and tracker, and the box regression that the model's weights bring for that detector."""
+    from sf_detect import detection
+    from sf_detect.tracking import ByteTrack
+
+    threshold = config.detector.score_threshold
+    # Whoever lowers or raises the detector's threshold means the tracks too.
+    track_score = detection.track_score(config.detector.name) if threshold is None else threshold
+    moved = model_spec(model).box_regression if config.pipeline.box_regression else None
+    if moved is not None and not moved.fits(config.detector.name):
+        moved = None
+    return PersonStage(build_detector(config), partial(ByteTrack, new_track_score=track_score), moved)
+
+
 def build_pipeline(
     config: RunConfig | None = None,
-    predictor: ActionModel | StreamingActionModel | None = None,
+    predictor: ActionModel | None = None,
     executor: Executor | None = None,
 ) -> Pipeline:
-    """Detector, tracker, clip buffer and action model, ready to run over a source.
+    """Detector, tracker and action model, ready to run over sources, one after the other.
 
     Args:
         config: Settings; None takes the defaults.
         predictor: An action model to use instead of the one that `config.model` names.
         executor: Runs the action model beside the rest; None runs it in line.
     """
-    from sf_detect import detection
-    from sf_detect.tracking import ByteTrack, interpolate
-    from sf_detect.video.clip_buffer import ClipBuffer
+    from sf_detect.tracking import interpolate
 
     config = config or RunConfig()
-    detector = build_detector(config)
-    model: ActionModel | StreamingActionModel = predictor or build_action_model(config)
-    preprocessing = getattr(model, "preprocessing", None)
-    short_side = preprocessing.short_side if preprocessing is not None else 256
-    threshold = config.detector.score_threshold
-    streaming = isinstance(model, StreamingActionModel)
+    model = predictor or build_predictor(config)
     return Pipeline(
-        detector,
-        # Whoever lowers or raises the detector's threshold means the tracks too.
-        ByteTrack(new_track_score=detection.track_score(config.detector.name) if threshold is None else threshold),
-        model,
-        None if streaming else ClipBuffer(model.clip_spec, short_side),
+        build_persons(config, model),
+        build_actions(config, model, executor),
         interpolate,
         stride=config.pipeline.stride,
-        smoothing=config.pipeline.smoothing,
-        box_regression=regression_of(model, config.detector.name) if config.pipeline.box_regression else None,
         detection_interval=config.pipeline.detection_interval,
-        executor=executor,
     )
 
 

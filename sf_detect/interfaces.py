@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, runtime_checkable
 
-from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, FrameResult, UInt8Array, VideoInfo
+from sf_detect.model_spec import ModelSpec
+from sf_detect.structures import ActionDetections, Clip, Detections, Frame, FrameResult, UInt8Array, VideoInfo
 
 
 @runtime_checkable
@@ -70,12 +71,11 @@ class Tracker(Protocol):
 
 @runtime_checkable
 class ClipSampler(Protocol):
-    """Takes frames as they come and cuts clips around keyframes.
+    """Takes the frames of one run as they come and cuts clips around keyframes.
 
     `expect` announces a keyframe, right after the `push` of its frame: from then on the frames of its clip are kept,
     and no others, until `clip` hands it out, once. `ready` is True once no later frame can belong to the clip; `clip`
-    before that, at the end of a video, clamps to the frames there are. `clear` forgets frames and keyframes.
-    """
+    before that, at the end of a video, clamps to the frames there are.    """
 
     def push(self, frame: Frame) -> None: ...
 
@@ -85,39 +85,33 @@ class ClipSampler(Protocol):
 
     def clip(self, keyframe_pts: float, persons: Detections, image_size: tuple[int, int]) -> Clip: ...
 
-    def clear(self) -> None: ...
-
 
 @runtime_checkable
 class ActionModel(Protocol):
-    """Scores the actions of the persons of each clip; one `ActionDetections` per clip, persons in the clip's order."""
+    """Scores the actions of persons.
 
-    @property
-    def clip_spec(self) -> ClipSpec: ...
-
-    @property
-    def labels(self) -> Sequence[str]: ...
-
-    def __call__(self, clips: Sequence[Clip]) -> list[ActionDetections]: ...
-
-
-@runtime_checkable
-class StreamingActionModel(Protocol):
-    """The streaming twin of `ActionModel`: frames go in once, scores of boxes come out at any time.
-
-    `push` takes every frame of the source in order; `score` gives the actions of persons as of the newest frames, from
-    the past alone; `reset` forgets everything. `exact` is False where streaming approximates what the model was trained
-    for, and `warning` then says so.
+    Called with clips it returns one `ActionDetections` per clip, persons in the clip's order. `open_stream` gives the
+    streaming form, one per run, where the model has one. `spec` is all that others need to know of it.
     """
 
     @property
-    def clip_spec(self) -> ClipSpec: ...
+    def spec(self) -> ModelSpec: ...
 
-    @property
-    def labels(self) -> Sequence[str]: ...
+    def __call__(self, clips: Sequence[Clip]) -> list[ActionDetections]: ...
 
-    @property
-    def exact(self) -> bool: ...
+    def open_stream(self) -> ActionStream:
+        """Raises ConfigError where the model has no streaming form."""
+        ...
+
+
+@runtime_checkable
+class ActionStream(Protocol):
+    """The streaming form of an action model: frames go in once, scores of boxes come out at any time.
+
+    `push` takes every frame of the source in order; `score` gives the actions of persons as of the newest frames, from
+    the past alone; `reset` forgets everything. `warning` says where streaming approximates what the model was trained
+    for; it is None where it is exact.
+    """
 
     @property
     def warning(self) -> str | None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,7 @@ class ScoreSmoothing:
         scores = np.stack([self._mean(int(i), actions.pts, s) for i, s in zip(ids, actions.scores, strict=True)])
         oldest = actions.pts - _FORGOTTEN * self.seconds
         self._tracks = {track: kept for track, kept in self._tracks.items() if kept[0] >= oldest}
-        return ActionDetections(actions.pts, actions.persons, scores.astype(np.float32))
+        return replace(actions, scores=scores.astype(np.float32))
 
     def _mean(self, track: int, pts: float, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         weight, total = 1.0, scores.astype(np.float64)

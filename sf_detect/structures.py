@@ -55,11 +55,15 @@ class Frame:
         image: (H, W, 3) uint8, RGB.
         index: 0-based position in the source's decoded frames.
         pts: Presentation time in seconds; strictly increases along a source.
+        arrival: Seconds of the monotonic clock at which a live source had it; None for recorded video.
+        starts_anew: True where it continues nothing: after a gap, a reconnection or a jump of the clock.
     """
 
     image: UInt8Array
     index: int
     pts: float
+    arrival: float | None = None
+    starts_anew: bool = False
 
     def __post_init__(self) -> None:
         shape, dtype = self.image.shape, self.image.dtype
@@ -200,11 +204,13 @@ class ActionDetections:
         pts: Time of the keyframe in seconds.
         persons: The N persons that were scored.
         scores: (N, C) float32 in [0, 1]; independent sigmoids unless the model says otherwise.
+        seen_until: Time in seconds of the newest frame that the network saw; None where it is not known.
     """
 
     pts: float
     persons: Detections
     scores: npt.NDArray[np.float32]
+    seen_until: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scores", np.asarray(self.scores, np.float32))

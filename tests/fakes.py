@@ -12,7 +12,9 @@ from types import TracebackType
 
 import numpy as np
 
-from sf_detect.errors import SourceError
+from sf_detect.errors import ConfigError, SourceError
+from sf_detect.interfaces import ActionStream
+from sf_detect.model_spec import ModelSpec
 from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, FrameResult, VideoInfo
 from synthetic_video import index_image, read_index
 
@@ -127,16 +129,22 @@ class FakeActionModel:
     """
 
     def __init__(self, clip_spec: ClipSpec | None = None, labels: Sequence[str] = LABELS) -> None:
-        self.clip_spec = clip_spec or ClipSpec(num_frames=8, sampling_rate=2)
-        self.labels = tuple(labels)
+        self.spec = ModelSpec(
+            "fake", tuple(labels), clip_spec or ClipSpec(num_frames=8, sampling_rate=2), short_side=48
+        )
         self.clips: list[Clip] = []
 
     def __call__(self, clips: Sequence[Clip]) -> list[ActionDetections]:
         self.clips.extend(clips)
-        return [ActionDetections(clip.keyframe_pts, clip.persons, self._scores(clip)) for clip in clips]
+        return [
+            ActionDetections(clip.keyframe_pts, clip.persons, self._scores(clip), float(clip.pts[-1])) for clip in clips
+        ]
+
+    def open_stream(self) -> ActionStream:
+        raise ConfigError("the fake model has no streaming form")
 
     def _scores(self, clip: Clip) -> np.ndarray:
-        scores = np.full((len(clip.persons), len(self.labels)), 0.5, np.float32)
+        scores = np.full((len(clip.persons), len(self.spec.labels)), 0.5, np.float32)
         scores[:, 0] = 0.1 * (np.arange(len(clip.persons)) + 1)
         scores[:, 1:2] = clip.keyframe_pts / 100
         return scores.clip(0.0, 1.0)

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from sf_detect.box_regression import FEATURES, BoxRegression, regression_of
+from sf_detect.box_regression import FEATURES, BoxRegression
 from sf_detect.structures import Detections
 
 SIZE = (240, 320)
@@ -73,9 +73,6 @@ def test_other_text_is_refused(text):
 
 
 def test_only_the_detector_it_was_fitted_on_is_moved():
-    class Model:
-        box_regression = BoxRegression("ssdlite_person", np.zeros((FEATURES, 4)))
-
-    assert regression_of(Model(), "ssdlite_person") is Model.box_regression
-    assert regression_of(Model(), "faster_rcnn") is None
-    assert regression_of(object(), "ssdlite_person") is None
+    found = BoxRegression("ssdlite_person", np.zeros((FEATURES, 4)))
+    assert found.fits("ssdlite_person")
+    assert not found.fits("faster_rcnn")

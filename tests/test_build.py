@@ -24,8 +24,8 @@ def test_the_default_model_ships_and_runs():
 def test_the_predictor_knows_labels_ids_and_sampling():
     predictor = build.build_predictor()
     assert predictor.labels[0] == "brush_hair"
-    assert predictor.label_ids == tuple(range(1, 22))
-    assert predictor.clip_spec.num_frames == 12
+    assert predictor.spec.label_ids == tuple(range(1, 22))
+    assert predictor.spec.clip_spec.num_frames == 12
     assert predictor.preprocessing.slow_index == (3, 7, 11)
 
 

@@ -10,8 +10,10 @@ import pytest
 from fakes import FakeSource
 from sf_detect.box_regression import FEATURES, BoxRegression
 from sf_detect.errors import DecodeError, StageError
+from sf_detect.model_spec import ModelSpec
 from sf_detect.pipeline import Pipeline, Schedule
 from sf_detect.rendering.matching import match_actions
+from sf_detect.stages import ClipActions, PersonStage
 from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, VideoInfo
 from sf_detect.tracking import interpolate
 from sf_detect.video.clip_buffer import ClipBuffer
@@ -55,7 +57,7 @@ class OneTrack:
 class ClipTimes:
     """Scores hold the first and last clip frame and the keyframe's time."""
 
-    clip_spec, labels = SPEC, ("first", "last", "pts")
+    spec = ModelSpec("times", ("first", "last", "pts"), SPEC, short_side=48)
 
     def __init__(self):
         self.clips = []
@@ -78,13 +80,12 @@ def linear(before, t0, after, t1, t):
 
 
 def build(**options):
-    parts = {"detector": OneMovingPerson(), "tracker": OneTrack(), "action_model": ClipTimes()}
+    parts = {"detector": OneMovingPerson(), "action_model": ClipTimes()}
     parts.update({k: options.pop(k) for k in list(options) if k in parts})
+    of_stage = {k: options.pop(k) for k in ("smoothing", "executor") if k in options}
     pipeline = Pipeline(
-        parts["detector"],
-        parts["tracker"],
-        parts["action_model"],
-        ClipBuffer(SPEC, 48),
+        PersonStage(parts["detector"], OneTrack, options.pop("box_regression", None)),
+        ClipActions(parts["action_model"], lambda: ClipBuffer(SPEC, 48), **of_stage),
         options.pop("interpolate", linear),
         **options,
     )
@@ -261,9 +262,8 @@ def test_an_executor_hands_over_the_failure():
 
 
 def test_each_run_starts_afresh_and_is_deterministic():
-    pipeline, parts = build()
+    pipeline, _ = build()
     first, second = (list(pipeline.run(frames(np.arange(40) / 30), INFO)) for _ in range(2))
-    assert parts["tracker"].resets == 2
     for a, b in zip(first, second, strict=True):
         assert np.array_equal(a.persons.boxes, b.persons.boxes)
         assert np.array_equal(a.actions.scores, b.actions.scores)
@@ -285,9 +285,7 @@ def test_a_detector_by_time_is_asked_by_time():
 
 
 def test_a_failing_stage_names_itself_and_its_frame():
-    class Broken:
-        clip_spec, labels = SPEC, ("a",)
-
+    class Broken(ClipTimes):
         def __call__(self, clips):
             raise RuntimeError("out of memory")
 

@@ -15,20 +15,25 @@ from sf_detect import build
 from sf_detect.annotate import annotate_video
 from sf_detect.config import PipelineConfig, RunConfig
 from sf_detect.errors import ConfigError, SourceError, StageError, UnknownNameError
+from sf_detect.model_spec import ModelSpec
 from sf_detect.pipeline import Pipeline
+from sf_detect.stages import PersonStage, StreamActions
 from sf_detect.structures import ActionDetections, ClipSpec
 from synthetic_video import read_index, write_video
 
 
 class FakeStream:
-    """Scores hold how many frames were seen and the newest one's index; `log` holds every call."""
+    """A model and its one stream: scores hold how many frames were seen and the newest one's index."""
 
-    clip_spec, labels, exact, warning = ClipSpec(8, 2), ("seen", "newest"), True, None
-    thresholds, label_ids, name = (0.5, 0.5), (1, 2), "fake"
+    spec, warning = ModelSpec("fake", ("seen", "newest"), ClipSpec(8, 2)), None
 
     def __init__(self, fail_at=None, delay=0.0):
         self.log, self.seen, self.resets = [], [], 0
         self._fail_at, self._delay, self._busy = fail_at, delay, threading.Lock()
+
+    def open_stream(self):
+        self.reset()
+        return self
 
     def push(self, frame):
         assert self._busy.acquire(blocking=False), "two tasks at once"
@@ -49,9 +54,13 @@ class FakeStream:
         self.seen, self.resets = [], self.resets + 1
 
 
-def pipeline(model, **options):
-    before = lambda a, t0, b, t1, t: a  # noqa: E731
-    return Pipeline(FakeDetector(), FakeTracker(), model, None, before, **options)
+def before(a, t0, b, t1, t):
+    return a
+
+
+def pipeline(model, smoothing=0.0, executor=None, persons=2, **options):
+    actions = StreamActions(model, smoothing, executor)
+    return Pipeline(PersonStage(FakeDetector(persons=persons), FakeTracker), actions, before, **options)
 
 
 def test_keyframes_are_scored_when_they_come_from_the_past_alone():
@@ -80,7 +89,7 @@ def test_a_keyframe_is_released_without_look_ahead():
 
 def test_nobody_there_still_feeds_the_stream():
     model = FakeStream()
-    run = Pipeline(FakeDetector(persons=0), FakeTracker(), model, None, lambda a, t0, b, t1, t: a)
+    run = pipeline(model, persons=0)
     assert all(r.actions.scores.shape == (0, 2) for r in run.run(FakeSource(num_frames=20)))
     assert len(model.seen) == 20
 
@@ -112,7 +121,7 @@ def test_stopping_early_leaves_no_task_behind():
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize(("fail_at", "kept"), [(15, 8), (20, 23)])
+@pytest.mark.parametrize(("fail_at", "kept"), [(15, 15), (20, 30)])
 def test_a_failing_model_names_the_frame(workers, fail_at, kept):
     with ThreadPoolExecutor(max(workers, 1)) as executor:
         run = pipeline(FakeStream(fail_at=fail_at), executor=executor if workers else None)
@@ -133,14 +142,25 @@ def test_a_source_that_breaks_loses_nothing():
     assert released == list(range(25))
 
 
-def test_a_clip_model_needs_a_clip_sampler():
-    with pytest.raises(ConfigError, match="needs a clip sampler, got clips=None"):
-        pipeline(FakeActionModel())
+def test_a_model_without_a_streaming_form_says_so():
+    with pytest.raises(ConfigError, match="no streaming form"):
+        list(pipeline(FakeActionModel()).run(FakeSource()))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_failure_behind_the_last_keyframe_is_not_lost(workers):
+    with ThreadPoolExecutor(max(workers, 1)) as executor:
+        run = pipeline(FakeStream(fail_at=19), executor=executor if workers else None)
+        released = []
+        with pytest.raises(StageError, match="action model failed on frame 19"):
+            for result in run.run(FakeSource(num_frames=20)):
+                released.append(result.frame.index)
+    assert released[:19] == list(range(19))
 
 
 def test_an_unknown_kind_of_inference_suggests():
     with pytest.raises(UnknownNameError, match="Did you mean 'streaming'"):
-        build.build_action_model(RunConfig(pipeline=PipelineConfig(inference="streeming")))
+        build.build_pipeline(RunConfig(pipeline=PipelineConfig(inference="streeming")))
 
 
 def test_a_run_with_streaming_inference(tmp_path, monkeypatch):
@@ -159,9 +179,9 @@ def test_a_run_with_streaming_inference(tmp_path, monkeypatch):
 def test_what_is_not_exact_is_said_in_the_summary(tmp_path, monkeypatch):
     video = write_video(tmp_path / "in.mp4", num_frames=4)
     model = FakeStream()
-    model.exact, model.warning = False, "fake: streaming is an approximation for this model"
+    model.warning = "fake: streaming is an approximation for this model"
     monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
-    monkeypatch.setattr(build, "build_streaming_predictor", lambda config: model)
+    monkeypatch.setattr(build, "build_predictor", lambda config: model)
     config = RunConfig(pipeline=PipelineConfig(inference="streaming"))
     summary = annotate_video(video, out_jsonl=tmp_path / "out.jsonl", config=config)
     assert summary.warnings == [model.warning]

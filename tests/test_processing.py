@@ -4,6 +4,7 @@ from fakes import FakeActionModel, FakeDetector, FakeSink, FakeSource, FakeTrack
 from sf_detect.errors import SourceError
 from sf_detect.pipeline import Pipeline
 from sf_detect.processing import process, queue_size
+from sf_detect.stages import ClipActions, PersonStage
 from sf_detect.structures import Detections, VideoInfo
 from sf_detect.video.clip_buffer import ClipBuffer
 
@@ -16,7 +17,8 @@ def hold(before, t0, after, t1, t):
 
 def pipeline() -> Pipeline:
     model = FakeActionModel()
-    return Pipeline(FakeDetector(), FakeTracker(), model, ClipBuffer(model.clip_spec, 48), hold)
+    actions = ClipActions(model, lambda: ClipBuffer(model.spec.clip_spec, 48))
+    return Pipeline(PersonStage(FakeDetector(), FakeTracker), actions, hold)
 
 
 def test_everything_reaches_the_sink_and_is_counted():

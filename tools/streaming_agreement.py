@@ -22,8 +22,8 @@ import numpy.typing as npt
 from sf_detect import build
 from sf_detect.assets import DEMO_VIDEO
 from sf_detect.config import ModelConfig, RunConfig
+from sf_detect.interfaces import ActionStream
 from sf_detect.models.predictor import ActionPredictor
-from sf_detect.models.streaming_predictor import StreamingPredictor
 from sf_detect.structures import Detections
 from sf_detect.video.clip_buffer import ClipBuffer
 
@@ -43,10 +43,10 @@ def videos_of(path: Path) -> list[Path]:
 
 
 def moments(
-    clips: ActionPredictor, streaming: StreamingPredictor, video: Path, stride: float
+    clips: ActionPredictor, streaming: ActionStream, video: Path, stride: float
 ) -> Iterator[tuple[Scores, list[Scores]]]:
     """Scores (C,) of the whole frame, `stride` seconds apart: by streaming, and by a clip of each alignment."""
-    spec = replace(clips.clip_spec, keyframe="last")
+    spec = replace(clips.spec.clip_spec, keyframe="last")
     ahead = float(replace(spec, keyframe="centre").offsets()[-1])
     buffer = ClipBuffer(spec, clips.preprocessing.short_side)
     streaming.reset()
@@ -82,14 +82,15 @@ def compared(left: Scores, right: Scores) -> str:
 
 def print_agreement(config: RunConfig, videos: list[Path], stride: float) -> None:
     """Print how far both forms agree at the same moments of all videos."""
-    clips, streaming = build.build_predictor(config), build.build_streaming_predictor(config)
+    clips = build.build_predictor(config)
+    streaming = clips.open_stream()
     found = [pair for video in videos for pair in moments(clips, streaming, video, stride)]
     if not found:
-        raise SystemExit(f"no video is as long as a clip of {clips.name} and a half; give a longer one.")
+        raise SystemExit(f"no video is as long as a clip of {clips.spec.name} and a half; give a longer one.")
     streamed = np.stack([scores for scores, _ in found])
     by_clip = np.stack([scores for _, scores in found], 1)
-    exact = "" if streaming.exact else ", an approximation: not trained causally"
-    print(f"{clips.name}{exact}; {len(found)} moments of {len(videos)} video(s), {stride} s apart")
+    exact = "" if streaming.warning is None else ", an approximation: not trained causally"
+    print(f"{clips.spec.name}{exact}; {len(found)} moments of {len(videos)} video(s), {stride} s apart")
     print(f"{'streaming at t against':<34}{'mean |d|':>10}{'largest':>10}{'correlation':>13}{'same best':>14}")
     for name, scores in zip(ALIGNMENTS, by_clip, strict=True):
         print(f"  {name:<32}{compared(streamed, scores)}")

@@ -7,7 +7,8 @@ coordinates, and both travel with the weights (`Preprocessing`), so that a check
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,12 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
-from sf_detect.box_regression import BoxRegression
+from sf_detect.errors import ConfigError
+from sf_detect.interfaces import ActionStream
+from sf_detect.model_spec import ModelSpec
 from sf_detect.models.classification_head import activate
 from sf_detect.structures import ActionDetections, Clip, ClipSpec, UInt8Array
 
-DEFAULT_THRESHOLD = 0.25
-"""Score from which an action counts where the weights bring no thresholds."""
+Resize = Callable[[UInt8Array, int], UInt8Array]
+"""`(image, short_side) -> image`."""
 
 
 @dataclass(frozen=True)
@@ -76,23 +79,32 @@ class Preprocessing:
         return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in clip.frames])
 
 
-class PredictorOutputs:
-    """What a predictor says about its scores, whichever way they are computed; see `ActionPredictor`."""
+def model_spec(labels: Sequence[str], clip_spec: ClipSpec, preprocessing: Preprocessing, **about: Any) -> ModelSpec:
+    """The `ModelSpec` of a network with that preprocessing; values of None in `about` are left at their defaults."""
+    given = {key: value for key, value in about.items() if value is not None}
+    return ModelSpec(given.pop("name", ""), tuple(labels), clip_spec, preprocessing.short_side, **given)
 
-    def __init__(
-        self,
-        labels: Sequence[str],
-        activation: str,
-        name: str,
-        label_ids: Sequence[int] | None,
-        thresholds: Sequence[float] | None,
-        box_regression: BoxRegression | None,
-    ) -> None:
+
+class PredictorOutputs:
+    """What a predictor says about its scores, whichever way they are computed; see `ActionPredictor`.
+
+    Attributes:
+        spec: All that others need to know of the model.
+    """
+
+    def __init__(self, spec: ModelSpec, activation: str) -> None:
         activate(torch.zeros(1), activation)  # an unknown name is told now, not after the first clip
-        self.labels, self.name, self._activation = tuple(labels), name, activation
-        self.label_ids = tuple(label_ids) if label_ids is not None else tuple(range(1, len(self.labels) + 1))
-        self.thresholds = tuple(thresholds) if thresholds is not None else (DEFAULT_THRESHOLD,) * len(self.labels)
-        self.box_regression = box_regression
+        self.spec, self._activation = spec, activation
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """C class names."""
+        return self.spec.labels
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """C decision thresholds: scores from which an action counts."""
+        return self.spec.thresholds
 
     def _activated(self, logits: Tensor) -> np.ndarray:
         """Logits (N, C) as scores (N, C) float32 in [0, 1]."""
@@ -109,10 +121,8 @@ class ActionPredictor(PredictorOutputs):
         preprocessing: What it expects of its input.
         activation: See `activate`.
         device: Where it runs.
-        name: For people to read.
-        label_ids: C ids of the classes in annotation files; counted from 1 where None.
-        thresholds: C scores from which an action counts; `DEFAULT_THRESHOLD` where None.
-        box_regression: How a detector's boxes are to be moved before they are scored; None leaves them.
+        resize: `(image, short_side) -> image`, the resizing that the streaming form uses; None: it has none.
+        **about: What else the `ModelSpec` says: name, label_ids, thresholds, box_regression.
     """
 
     def __init__(
@@ -124,21 +134,47 @@ class ActionPredictor(PredictorOutputs):
         *,
         activation: str = "sigmoid",
         device: torch.device | str = "cpu",
-        name: str = "",
-        label_ids: Sequence[int] | None = None,
-        thresholds: Sequence[float] | None = None,
-        box_regression: BoxRegression | None = None,
+        resize: Resize | None = None,
+        **about: Any,
     ) -> None:
-        super().__init__(labels, activation, name, label_ids, thresholds, box_regression)
-        self.clip_spec, self.preprocessing = clip_spec, preprocessing
-        self._device = torch.device(device)
+        super().__init__(model_spec(labels, clip_spec, preprocessing, **about), activation)
+        self.preprocessing = preprocessing
+        self._device, self._resize = torch.device(device), resize
         self._network = network.eval().to(self._device)
+
+    def open_stream(self) -> ActionStream:
+        """The streaming form, with a state of its own.
+
+        Raises:
+            ConfigError: The network has none.
+        """
+        from sf_detect.models.streaming_predictor import StreamingPredictor
+
+        if self._resize is None:
+            raise ConfigError(
+                f"{self.spec.name or 'the model'} was built without a way to resize single frames, which streaming "
+                "needs; build it with build_predictor, or pass resize."
+            )
+        return StreamingPredictor(
+            self._network,
+            self.spec.clip_spec,
+            self.labels,
+            self.preprocessing,
+            self._resize,
+            activation=self._activation,
+            device=self._device,
+            name=self.spec.name,
+            label_ids=self.spec.label_ids,
+            thresholds=self.spec.thresholds,
+            box_regression=self.spec.box_regression,
+        )
 
     @torch.inference_mode()
     def __call__(self, clips: Sequence[Clip]) -> list[ActionDetections]:
         """Score the persons of each clip; clips of one size run as one batch, clips without persons cost nothing."""
+        count = len(self.labels)
         results = [
-            ActionDetections(c.keyframe_pts, c.persons, np.zeros((len(c.persons), len(self.labels)), np.float32))
+            ActionDetections(c.keyframe_pts, c.persons, np.zeros((len(c.persons), count), np.float32), float(c.pts[-1]))
             for c in clips
         ]
         by_size: dict[tuple[int, ...], list[int]] = {}
@@ -148,7 +184,7 @@ class ActionPredictor(PredictorOutputs):
         for indices in by_size.values():
             scores = self._score([clips[i] for i in indices])
             for i, part in zip(indices, scores, strict=True):
-                results[i] = ActionDetections(clips[i].keyframe_pts, clips[i].persons, part)
+                results[i] = replace(results[i], scores=part)
         return results
 
     def _score(self, clips: Sequence[Clip]) -> list[np.ndarray]:

@@ -8,16 +8,16 @@ network with the keyframe last in its clip, the first scores are those of clip i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
-from sf_detect.box_regression import BoxRegression
-from sf_detect.models.predictor import PredictorOutputs, Preprocessing
+from sf_detect.models.predictor import PredictorOutputs, Preprocessing, Resize, model_spec
 from sf_detect.models.sampling import slow_index
 from sf_detect.models.streaming import APPROXIMATION, StreamingModel, step_frames
 from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, UInt8Array
@@ -63,7 +63,7 @@ class TimeGrid:
 
 
 class StreamingPredictor(PredictorOutputs):
-    """A network as a `StreamingActionModel`.
+    """A network as an `ActionStream`.
 
     Args:
         network: See `StreamingModel`; put into eval mode here.
@@ -73,10 +73,7 @@ class StreamingPredictor(PredictorOutputs):
         resize: `(image, short_side) -> image`, the resizing that clip inference uses.
         activation: See `activate`.
         device: Where it runs.
-        name: For people to read.
-        label_ids: C ids of the classes in annotation files; counted from 1 where None.
-        thresholds: C scores from which an action counts; `DEFAULT_THRESHOLD` where None.
-        box_regression: How a detector's boxes are to be moved before they are scored; None leaves them.
+        **about: What else the `ModelSpec` says: name, label_ids, thresholds, box_regression.
 
     Attributes:
         exact: True if the scores are those of the network run over the whole video.
@@ -94,23 +91,20 @@ class StreamingPredictor(PredictorOutputs):
         clip_spec: ClipSpec,
         labels: Sequence[str],
         preprocessing: Preprocessing,
-        resize: Callable[[UInt8Array, int], UInt8Array],
+        resize: Resize,
         *,
         activation: str = "sigmoid",
         device: torch.device | str = "cpu",
-        name: str = "",
-        label_ids: Sequence[int] | None = None,
-        thresholds: Sequence[float] | None = None,
-        box_regression: BoxRegression | None = None,
+        **about: Any,
     ) -> None:
-        super().__init__(labels, activation, name, label_ids, thresholds, box_regression)
-        self.clip_spec, self.preprocessing = clip_spec, preprocessing
+        super().__init__(model_spec(labels, clip_spec, preprocessing, **about), activation)
+        self.preprocessing = preprocessing
         self._device, self._resize = torch.device(device), resize
         window = max(1, clip_spec.num_frames // step_frames(network))
         self._model = StreamingModel(network.eval().to(self._device), window)
         self._grid = TimeGrid(clip_spec.interval, longest_gap=max(clip_spec.duration, _SHORTEST_CUT))
         self.exact = self._model.exact and self._slow_frames_are_last()
-        self.warning = None if self.exact else f"{name or 'the model'}: {APPROXIMATION}"
+        self.warning = None if self.exact else f"{self.spec.name or 'the model'}: {APPROXIMATION}"
         self.reset()
 
     def reset(self) -> None:
@@ -118,6 +112,7 @@ class StreamingPredictor(PredictorOutputs):
         self._model.reset()
         self._grid.reset()
         self._input_size = (1, 1)
+        self._seen_until: float | None = None
         self.resets = 0
 
     def push(self, frame: Frame) -> None:
@@ -134,6 +129,7 @@ class StreamingPredictor(PredictorOutputs):
             chosen = chosen * (self._model.window * self._model.step_frames)
         if chosen:
             self._model.push(self._tensor(chosen))
+            self._seen_until = chosen[-1].pts
 
     def score(self, persons: Detections, pts: float, image_size: tuple[int, int]) -> ActionDetections:
         """Actions of `persons` as of the newest complete slow step.
@@ -147,10 +143,10 @@ class StreamingPredictor(PredictorOutputs):
             ConfigError: No frame was pushed yet.
         """
         if not len(persons):
-            return ActionDetections(pts, persons, np.zeros((0, len(self.labels)), np.float32))
+            return ActionDetections(pts, persons, np.zeros((0, len(self.labels)), np.float32), self._seen_until)
         scaled = box_ops.scale(box_ops.clip(persons.boxes, image_size), image_size, self._input_size)
         logits = self._model.scores(torch.from_numpy(scaled).float().to(self._device))
-        return ActionDetections(pts, persons, self._activated(logits))
+        return ActionDetections(pts, persons, self._activated(logits), self._seen_until)
 
     def _tensor(self, frames: Sequence[Frame]) -> Tensor:
         """(3, n, h, w) normalised frames of one size; equal frames in a row are resized once."""
@@ -168,5 +164,5 @@ class StreamingPredictor(PredictorOutputs):
         index = self.preprocessing.slow_index
         if index is None:
             return True
-        count = self.clip_spec.num_frames
+        count = self.spec.clip_spec.num_frames
         return list(index) == slow_index(count, count // len(index), "last")

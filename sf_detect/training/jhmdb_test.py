@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.build import load_predictor, load_streaming_predictor
+from sf_detect.build import load_predictor
 from sf_detect.data.augmentation import window_indices
 from sf_detect.data.jhmdb import JHMDB, JHMDBClip
 from sf_detect.errors import MissingExtraError
 from sf_detect.evaluation.confusion import confusion
 from sf_detect.evaluation.mean_ap import FrameBoxes, MeanAP, frame_map
 from sf_detect.evaluation.plots import plot_confusion
-from sf_detect.interfaces import ActionModel, StreamingActionModel
+from sf_detect.interfaces import ActionModel, ActionStream
 from sf_detect.labels import LabelMap
 from sf_detect.smoothing import ScoreSmoothing
 from sf_detect.structures import ActionDetections, Clip, Detections, Frame
@@ -38,7 +38,7 @@ def windows(model: ActionModel, clip: JHMDBClip) -> list[tuple[int, int]]:
 
     One part where the model's clip covers nearly all of the video, else one every `WINDOW_STEP` frames.
     """
-    spec = model.clip_spec
+    spec = model.spec.clip_spec
     whole = spec.num_frames * spec.sampling_rate >= MOST * clip.num_frames
     step = clip.num_frames if whole else WINDOW_STEP
     return [(first, min(first + step, clip.num_frames)) for first in range(0, clip.num_frames, step)]
@@ -48,7 +48,7 @@ def cut(
     model: ActionModel, store: FrameStore, clip: JHMDBClip, keyframe: int, persons: Detections, position: int
 ) -> Clip:
     """The model's clip in which `keyframe` is frame number `position`."""
-    spec = model.clip_spec
+    spec = model.spec.clip_spec
     indices = window_indices(clip.num_frames, keyframe, spec.num_frames, position, float(spec.sampling_rate))
     return Clip(store.clip(clip)[indices], indices / 25, keyframe / 25, persons, (clip.height, clip.width))
 
@@ -70,7 +70,7 @@ class ClipScores:
 
 def score_frames(model: ActionModel, store: FrameStore, clip: JHMDBClip, persons: Sequence[Detections]) -> ClipScores:
     """Scores everybody in every window of a clip; the actor by the true box of each window's keyframe."""
-    found, actor, half = [], [], model.clip_spec.num_frames // 2
+    found, actor, half = [], [], model.spec.clip_spec.num_frames // 2
     for first, last in windows(model, clip):
         keyframe = (first + last) // 2
         boxes = np.concatenate([*(p.boxes for p in persons[first:last]), clip.boxes[keyframe][None]])
@@ -82,9 +82,7 @@ def score_frames(model: ActionModel, store: FrameStore, clip: JHMDBClip, persons
     return ClipScores(np.concatenate(found), middle, np.stack(actor))
 
 
-def stream_frames(
-    model: StreamingActionModel, store: FrameStore, clip: JHMDBClip, persons: Sequence[Detections]
-) -> ClipScores:
+def stream_frames(model: ActionStream, store: FrameStore, clip: JHMDBClip, persons: Sequence[Detections]) -> ClipScores:
     """As `score_frames`, in a stream: everybody is scored every `WINDOW_STEP` frames, on what was seen by then."""
     found, actor, half = [], list[npt.NDArray[np.float32]](), WINDOW_STEP // 2
     model.reset()
@@ -111,7 +109,7 @@ def middle_score(
     model: ActionModel, store: FrameStore, clip: JHMDBClip, trailing: bool = False
 ) -> npt.NDArray[np.float32]:
     """Scores (C,) of the actor's true box on the middle frame, or on the last one with the window before it."""
-    frames = model.clip_spec.num_frames
+    frames = model.spec.clip_spec.num_frames
     keyframe, position = (clip.num_frames - 1, frames - 1) if trailing else (clip.num_frames // 2, frames // 2)
     actor = Detections(clip.boxes[keyframe][None], np.ones(1, np.float32))
     return model([cut(model, store, clip, keyframe, actor, position)])[0].scores[0]
@@ -277,7 +275,7 @@ def measure(
     model = load_predictor(name, weights)
     store = FrameStore(folder / "frames.npy", data.clips)
     detected = find_persons(clips, folder, tile, say)
-    persons = track_persons(clips, detected, model.box_regression)
+    persons = track_persons(clips, detected, model.spec.box_regression)
     found = frame_scores(partial(score_frames, model, store), clips, persons, say)
     labels = np.array([clip.label for clip in clips])
     result: dict[str, Any] = {"model": name, "split": split, "clips": len(clips)}
@@ -286,7 +284,7 @@ def measure(
     if causal:
         last = np.stack([middle_score(model, store, clip, trailing=True) for clip in clips])
         result["clip_accuracy_trailing"] = float((last.argmax(1) == labels).mean())
-        stream = load_streaming_predictor(name, weights)
+        stream = model.open_stream()
         streamed = frame_scores(partial(stream_frames, stream, store), clips, persons, say)
         result["clip_accuracy_streaming"] = float((streamed.actors.argmax(1) == labels).mean())
         for what, scored in _readings(streamed, smoothing).items():
@@ -298,7 +296,7 @@ def measure(
     }
     result |= {f"frame_map_{name}": each.mean_ap for name, each in maps.items()}
     result["per_class_ap"] = maps["act"].per_class
-    result |= _labelled(found.actors, labels, np.asarray(model.thresholds))
+    result |= _labelled(found.actors, labels, np.asarray(model.spec.thresholds))
     matrix = confusion(labels, found.actors.argmax(1), len(data.labels))
     result["confusion"] = matrix.tolist()
     _report(result, say)

@@ -117,5 +117,5 @@ def test_unknown_activation():
 
 def test_ids_count_from_one_and_thresholds_have_a_default(recorder):
     model = predictor(recorder)
-    assert model.label_ids == (1, 2, 3)
+    assert model.spec.label_ids == (1, 2, 3)
     assert model.thresholds == (0.25, 0.25, 0.25)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sf_detect.errors import ConfigError, UnknownNameError
-from sf_detect.interfaces import ActionModel, StreamingActionModel
+from sf_detect.interfaces import ActionModel, ActionStream
 from sf_detect.models.predictor import ActionPredictor, Preprocessing
 from sf_detect.models.slowfast import SlowFast
 from sf_detect.models.streaming_predictor import StreamingPredictor, TimeGrid
@@ -46,10 +46,23 @@ def chosen(grid: TimeGrid, pts) -> list[int]:
     return [f.index for frame in frames(pts) for f in grid.push(frame)]
 
 
-def test_it_is_a_streaming_model_and_not_a_clip_model():
-    assert isinstance(streaming(), StreamingActionModel)
+def test_a_model_opens_streams_with_states_of_their_own():
+    model = ActionPredictor(network(), SPEC, LABELS, PLAIN, resize=resize_short_side, name="n", thresholds=(0.1,) * 3)
+    assert isinstance(model, ActionModel)
     assert not isinstance(streaming(), ActionModel)
-    assert not isinstance(ActionPredictor(network(), SPEC, LABELS, PLAIN), StreamingActionModel)
+    one, other = model.open_stream(), model.open_stream()
+    assert isinstance(one, ActionStream)
+    assert one.spec == model.spec
+    for frame in frames(np.arange(30) / 30):
+        one.push(frame)
+    with pytest.raises(ConfigError, match="no scores before the first"):
+        other.score(PERSONS, 1.0, (48, 64))
+    assert one.score(PERSONS, 1.0, (48, 64)).seen_until == pytest.approx(28 / 30)
+
+
+def test_a_model_without_a_resize_has_no_stream():
+    with pytest.raises(ConfigError, match=r"n was built without a way to resize.*build_predictor"):
+        ActionPredictor(network(), SPEC, LABELS, PLAIN, name="n").open_stream()
 
 
 @pytest.mark.parametrize("fps", [15, 25, 30, 60, Fraction(30000, 1001)])

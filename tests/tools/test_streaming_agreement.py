@@ -38,10 +38,8 @@ def test_every_alignment_of_a_folder_of_videos(tool, monkeypatch, capsys, tmp_pa
 def test_a_causal_model_begins_as_its_clip_does(tool, monkeypatch, capsys, tmp_path):
     video = write_video(tmp_path / "v.mp4", num_frames=20, fps=25)
     # At the first frame of a video both take it to stand still before; the clips of later frames begin with padding.
-    clips, streaming = (
-        make(RunConfig()) for make in (tool.build.build_predictor, tool.build.build_streaming_predictor)
-    )
-    ((streamed, by_clip),) = tool.moments(clips, streaming, video, 10)
+    clips = tool.build.build_predictor(RunConfig())
+    ((streamed, by_clip),) = tool.moments(clips, clips.open_stream(), video, 10)
     np.testing.assert_allclose(streamed, by_clip[0], atol=1e-4)
     assert not np.allclose(streamed, by_clip[-1], atol=1e-4)
 

@@ -15,7 +15,6 @@ from sf_detect.errors import ConfigError, DataError, WeightsError
 from sf_detect.evaluation.mean_ap import FrameBoxes
 from sf_detect.models.inception_i3d import InceptionI3D
 from sf_detect.models.predictor import ActionPredictor, Preprocessing
-from sf_detect.models.streaming_predictor import StreamingPredictor
 from sf_detect.structures import ClipSpec, Detections
 from sf_detect.training import distillation, i3d_jhmdb, jhmdb_test, recipe
 from sf_detect.training.distillation import TeacherMaps, prepare_teacher, relative_error
@@ -72,11 +71,10 @@ def test_prepare_train_resume_test(settings, tmp_path, monkeypatch):
     count = len(said)
     recipe.train(settings, said.append)  # nothing left to do
     assert len(said) == count
-    monkeypatch.setattr(jhmdb_test, "load_predictor", lambda *of: ActionPredictor(*two_class_parts(*of)))
     monkeypatch.setattr(
         jhmdb_test,
-        "load_streaming_predictor",
-        lambda *of: StreamingPredictor(*two_class_parts(*of), resize=resize_short_side),
+        "load_predictor",
+        lambda *of: ActionPredictor(*two_class_parts(*of), resize=resize_short_side),
     )
     found = RECIPES["slowfast_tiny_jhmdb"].test(settings, weights, said.append)
     assert found["clips"] == 2

@@ -47,8 +47,8 @@ def weights(tmp_path):
 def test_a_file_brings_network_input_and_labels(weights):
     predictor = build.build_predictor(RunConfig(model=ModelConfig(weights=str(weights()))))
     assert predictor.labels == ("clap", "wave")
-    assert predictor.label_ids == (1, 2)
-    assert (predictor.clip_spec.num_frames, predictor.clip_spec.keyframe) == (16, "last")
+    assert predictor.spec.label_ids == (1, 2)
+    assert (predictor.spec.clip_spec.num_frames, predictor.spec.clip_spec.keyframe) == (16, "last")
     assert predictor.preprocessing.short_side == 128
     assert predictor.preprocessing.slow_index == (3, 7, 11, 15)
     np.testing.assert_allclose(predictor.preprocessing.mean, [0.4, 0.5, 0.6])
@@ -71,7 +71,7 @@ def test_malformed_thresholds_are_refused(weights, stated):
 def test_a_box_regression_is_read(weights):
     stated = BoxRegression("some_detector", np.ones((FEATURES, 4)))
     config = RunConfig(model=ModelConfig(weights=str(weights(box_regression=stated.to_json()))))
-    found = build.build_predictor(config).box_regression
+    found = build.build_predictor(config).spec.box_regression
     assert found.detector == "some_detector"
     np.testing.assert_array_equal(found.weights, stated.weights)
     assert read_box_regression(weights()) is None
