@@ -75,7 +75,8 @@ class ClipSampler(Protocol):
 
     `expect` announces a keyframe, right after the `push` of its frame: from then on the frames of its clip are kept,
     and no others, until `clip` hands it out, once. `ready` is True once no later frame can belong to the clip; `clip`
-    before that, at the end of a video, clamps to the frames there are.    """
+    before that, at the end of a video, clamps to the frames there are.
+    """
 
     def push(self, frame: Frame) -> None: ...
 
