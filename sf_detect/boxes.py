@@ -7,6 +7,9 @@ import numpy.typing as npt
 
 from sf_detect.structures import FloatArray
 
+MAX_ASPECT = 4
+"""Longer over shorter side from which pictures are squeezed, so that one of 2000x8 costs no more than one of 4:1."""
+
 
 def area(boxes: FloatArray) -> FloatArray:
     """(N,) areas in square pixels; 0 for boxes turned inside out."""
@@ -24,6 +27,16 @@ def scale(boxes: FloatArray, from_size: tuple[int, int], to_size: tuple[int, int
     """Boxes of an image of (height, width) `from_size`, in pixels of the same image resized to `to_size`."""
     ratio_y, ratio_x = to_size[0] / from_size[0], to_size[1] / from_size[1]
     return boxes * np.array([ratio_x, ratio_y, ratio_x, ratio_y], boxes.dtype)
+
+
+def network_size(image_size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """(height, width) to which a picture of (height, width) `image_size` is resized for a network; see `scale`.
+
+    The shorter side becomes `short_side`; the longer one keeps the aspect ratio, rounded down, up to `MAX_ASPECT`.
+    """
+    height, width = image_size
+    long_side = min(max(height, width) * short_side // min(height, width), MAX_ASPECT * short_side)
+    return (short_side, long_side) if height <= width else (long_side, short_side)
 
 
 def iou(first: FloatArray, second: FloatArray) -> FloatArray:

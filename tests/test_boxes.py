@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from sf_detect import boxes
 
@@ -13,6 +14,22 @@ def test_clip_and_scale():
     box = np.array([[-4.0, 2.0, 30.0, 9.0]])
     assert boxes.clip(box, (8, 20)).tolist() == [[0, 2, 20, 8]]
     assert boxes.scale(np.array([[2.0, 4.0, 6.0, 8.0]]), (100, 200), (50, 400)).tolist() == [[4, 2, 12, 4]]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((480, 640), (128, 170)),
+        ((640, 480), (170, 128)),
+        ((8, 2000), (128, 512)),
+        ((2000, 8), (512, 128)),
+        ((1, 10**6), (128, 512)),
+        ((100, 400), (128, 512)),
+        ((3, 6), (128, 256)),
+    ],
+)
+def test_size_for_a_network_has_a_longest_side(size, expected):
+    assert boxes.network_size(size, 128) == expected
 
 
 def test_nms_keeps_the_best_and_is_stable():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import pickle
 import re
 import sys
@@ -32,6 +33,8 @@ DEFAULT_SELECTION = Selection(score_threshold=0.5)
 _NO_EPSILON = frozenset(
     ("fasterrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn", "retinanet_resnet50_fpn")
 )
+
+_MAX_ASPECT = 250  # longer over shorter side of an image that these networks take
 
 _BATCH = 4  # images per pass; these networks see about a megapixel of each
 
@@ -88,7 +91,11 @@ class CocoDetector:
 
     def _input(self, image: UInt8Array) -> Tensor:
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
-        return pixels.permute(2, 0, 1).to(torch.float32).div_(255)
+        height, width = image.shape[:2]
+        # A network that bounds the longer side would leave nothing of the shorter one; a border moves no box.
+        least = math.ceil(max(height, width) / _MAX_ASPECT)
+        border = (0, max(0, least - width), 0, max(0, least - height))
+        return nn.functional.pad(pixels.permute(2, 0, 1).to(torch.float32).div_(255), border)
 
     def _select(self, output: Mapping[str, Tensor], image_size: tuple[int, int]) -> Detections:
         keep = torch.isin(output["labels"], self._labels)

@@ -28,7 +28,7 @@ Window = tuple[int, int, int, int]
 OVERLAP = 0.2
 """Least share of its side that a tile has in common with its neighbour."""
 
-_EDGE = 0.02  # share of a tile's side; a box that ends this near an inner edge may be cut by it
+_EDGE = 0.02  # share of a tile's length along an axis; a box that ends this near an inner edge may be cut by it
 _COVERED = 0.7  # share of a fragment's area inside another box for it to be a part of that person
 _WIDE = 1.6  # longer over shorter side of a frame from which "auto" tiles
 
@@ -48,7 +48,10 @@ def resolve(image_size: tuple[int, int], mode: str) -> str:
 
 
 def windows(image_size: tuple[int, int], mode: str = "auto") -> list[Window]:
-    """The views of a frame of (height, width): the whole frame first, then square tiles."""
+    """The views of a frame of (height, width): the whole frame first, then tiles.
+
+    Tiles are square, or as long as a frame longer than 4:1 needs for no more of them than one of 4:1 has.
+    """
     height, width = image_size
     whole = (0, 0, width, height)
     short, long = min(height, width), max(height, width)
@@ -58,7 +61,9 @@ def windows(image_size: tuple[int, int], mode: str = "auto") -> list[Window]:
     side = math.ceil(short / (2 - OVERLAP)) if mode == "fine" else short
     if side == long:
         return [whole]
-    return [whole] + [(x, y, x + side, y + side) for y in _starts(height, side) for x in _starts(width, side)]
+    longer = math.ceil(side * max(1.0, long / (box_ops.MAX_ASPECT * short)))
+    w, h = (longer, side) if width > height else (side, longer)
+    return [whole] + [(x, y, x + w, y + h) for y in _starts(height, h) for x in _starts(width, w)]
 
 
 def _starts(length: int, side: int) -> list[int]:
@@ -98,12 +103,12 @@ def merge(
 def _cut(window: Window, boxes: FloatArray, image_size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Which boxes end at an edge of the window that is not also an edge of the frame."""
     height, width = image_size
-    margin = _EDGE * (window[2] - window[0])
+    margins = [_EDGE * (window[2] - window[0]), _EDGE * (window[3] - window[1])] * 2
     frame = (0, 0, width, height)
     near = np.zeros(len(boxes), bool)
     for i, sign in enumerate((1, 1, -1, -1)):
         if window[i] != frame[i]:
-            near |= sign * (boxes[:, i] - window[i]) < margin
+            near |= sign * (boxes[:, i] - window[i]) < margins[i]
     return near
 
 

@@ -32,7 +32,7 @@ class Preprocessing:
     """What a network expects of its input.
 
     Attributes:
-        short_side: Pixels of the shorter side after resizing; the longer one keeps the aspect ratio.
+        short_side: Pixels of the shorter side after resizing; see `boxes.network_size`.
         mean, std: Per channel, in the channel order of the network, for pixels scaled to [0, 1].
         bgr: True for networks trained on BGR pictures.
         slow_index: Which clip frames the slow pathway takes; None for a single-pathway network.
@@ -71,12 +71,10 @@ class Preprocessing:
         return torch.from_numpy(np.stack([self.flow(frames) for frames in clips.cpu().numpy()])).permute(0, 4, 1, 2, 3)
 
     def _resized(self, clip: Clip) -> np.ndarray:
-        height, width = clip.frames.shape[1:3]
-        if min(height, width) == self.short_side:
+        height, width = size = box_ops.network_size(clip.frames.shape[1:3], self.short_side)
+        if clip.frames.shape[1:3] == size:
             return clip.frames
-        ratio = self.short_side / min(height, width)
-        size = (max(1, int(width * ratio)), max(1, int(height * ratio)))
-        return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in clip.frames])
+        return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR) for frame in clip.frames])
 
 
 def model_spec(labels: Sequence[str], clip_spec: ClipSpec, preprocessing: Preprocessing, **about: Any) -> ModelSpec:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from sf_detect.boxes import network_size
 from sf_detect.structures import Clip, ClipSpec, Detections, Frame, UInt8Array
 
 # A clip frame whose time is met to within a millisecond counts as met: container time bases are that coarse (1/1000 in
@@ -26,22 +27,18 @@ _FRAMES_PER_SAMPLE = 4  # the least that the bounds leave
 
 
 def resize_short_side(image: UInt8Array, short_side: int) -> UInt8Array:
-    """Resize so that the shorter side has `short_side` pixels; the longer one is rounded down, at least 1.
+    """Resize so that the shorter side has `short_side` pixels and the longer one at most four times as many.
 
     A large picture is halved until less than a factor of two is left, each pixel the mean of four, then sampled
-    bilinearly: as free of aliasing as averaging over areas, and several times faster.
+    bilinearly: as free of aliasing as averaging over areas, and several times faster. See `boxes.network_size`.
     """
-    height, width = image.shape[:2]
-    if min(height, width) == short_side:
+    height, width = size = network_size((image.shape[0], image.shape[1]), short_side)
+    if image.shape[:2] == size:
         return image
-    if height <= width:
-        size = (max(1, width * short_side // height), short_side)
-    else:
-        size = (short_side, max(1, height * short_side // width))
     while min(image.shape[:2]) >= 2 * short_side:
         half = (image.shape[1] // 2, image.shape[0] // 2)
         image = cv2.resize(image, half, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,15 @@ from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
 from sf_detect.interfaces import PersonDetector
 from sf_detect.structures import UInt8Array
 
-SIZES = {"one pixel": (1, 1), "small": (144, 176), "wide": (90, 320), "tall": (320, 60), "odd": (101, 67)}
+SIZES = {
+    "one pixel": (1, 1),
+    "small": (144, 176),
+    "wide": (90, 320),
+    "tall": (320, 60),
+    "odd": (101, 67),
+    "strip": (8, 2000),
+    "pole": (2000, 3),
+}
 
 
 class AnyBoxes(nn.Module):

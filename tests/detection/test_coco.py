@@ -54,6 +54,20 @@ def test_a_local_state_dict(tmp_path: Path, state: dict[str, Tensor], suffix: st
     assert len(persons) <= 5
 
 
+@pytest.mark.parametrize(("size", "taken"), [((3, 5000), (20, 5000)), ((5000, 1), (5000, 20)), ((40, 60), (40, 60))])
+def test_a_picture_that_would_shrink_to_nothing_gets_a_border(size: tuple[int, int], taken: tuple[int, int]) -> None:
+    class Recorder(nn.Module):
+        def forward(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
+            self.shapes = [tuple(image.shape) for image in images]
+            box = torch.tensor([[0.0, 0.0, size[1], size[0] + 0.5]])
+            return [{"boxes": box, "labels": torch.ones(1), "scores": torch.ones(1)}]
+
+    network = Recorder()
+    (persons,) = CocoDetector(network, ["__background__", "person"])([torch.zeros(*size, 3).byte().numpy()])
+    assert network.shapes == [(3, *taken)]
+    assert persons.boxes.tolist() == [[0, 0, size[1], size[0]]]
+
+
 def test_weights_of_frozen_batch_norms_count_no_batches(tmp_path: Path, state: dict[str, Tensor]) -> None:
     frozen = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
     torch.save(frozen, tmp_path / "w.pth")

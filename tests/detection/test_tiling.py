@@ -33,22 +33,43 @@ def test_layouts() -> None:
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from(tiling.MODES))
-def test_tiles_are_square_inside_the_frame_cover_it_and_overlap(height: int, width: int, mode: str) -> None:
+def test_tiles_lie_inside_the_frame_cover_it_and_overlap(height: int, width: int, mode: str) -> None:
     whole, *tiles = tiling.windows((height, width), mode)
     assert whole == (0, 0, width, height)
     if not tiles:
         return
-    side = tiles[0][2] - tiles[0][0]
+    sides = tiles[0][2] - tiles[0][0], tiles[0][3] - tiles[0][1]
+    assert sides[0] == sides[1] or max(width, height) > 4 * min(width, height)
     for x1, y1, x2, y2 in tiles:
-        assert x2 - x1 == y2 - y1 == side
+        assert (x2 - x1, y2 - y1) == sides
         assert 0 <= x1 < x2 <= width
         assert 0 <= y1 < y2 <= height
     for axis, length in ((0, width), (1, height)):
         starts = sorted({tile[axis] for tile in tiles})
         assert starts[0] == 0
-        assert starts[-1] + side == length
+        assert starts[-1] + sides[axis] == length
         gaps = np.diff(starts)
-        assert (gaps <= side * (1 - tiling.OVERLAP) + 1).all()
+        assert (gaps <= sides[axis] * (1 - tiling.OVERLAP) + 1).all()
+
+
+@pytest.mark.parametrize(("mode", "most"), [("auto", 5), ("on", 5), ("fine", 18)])
+@pytest.mark.parametrize("size", [(100, 400), (8, 2000), (2000, 8), (1, 100_000), (100_000, 3), (999, 4001)])
+def test_a_frame_of_extreme_proportions_has_no_more_tiles_than_one_of_4_to_1(
+    size: tuple[int, int], mode: str, most: int
+) -> None:
+    assert len(tiling.windows(size, mode)) <= 1 + most
+
+
+def test_long_tiles_overlap_and_mark_fragments_by_their_own_length() -> None:
+    whole, first, second, *_ = views = tiling.windows((8, 2000), "on")
+    assert (first, second) == ((0, 0, 500, 8), (375, 0, 875, 8))
+    cut = np.array([[380.0, 0, 495, 8]], np.float32)  # ends 5 of 500 pixels before the inner edge of the first tile
+    inner = np.array([[380.0, 0, 520, 8]], np.float32)
+    none = np.zeros((0, 4), np.float32)
+    found = [none, cut, inner, none, none, none]
+    boxes, _ = tiling.merge(views, found, [np.full(len(b), 0.5) for b in found], (8, 2000))
+    assert boxes.tolist() == inner.tolist()
+    assert whole == (0, 0, 2000, 8)
 
 
 def test_unknown_mode() -> None:

@@ -53,6 +53,17 @@ def test_bgr_networks_get_bgr(recorder):
     assert recorder.pathways[0][0, 2, 7, 0, 0] == pytest.approx(7 / 255)
 
 
+@pytest.mark.parametrize(("size", "expected"), [((8, 2000), (12, 48)), ((2000, 8), (48, 12))])
+def test_a_picture_of_extreme_proportions_is_squeezed_and_its_boxes_with_it(recorder, size, expected):
+    height, width = size
+    box = np.array([[width / 4, height / 2, width / 2, height]], np.float32)
+    shown = Clip(np.zeros((8, *size, 3), np.uint8), np.arange(8) / 15, 0.5, Detections(box, np.ones(1)), size)
+    predictor(recorder)([shown])
+    assert recorder.pathways[1].shape[-2:] == expected
+    h, w = expected
+    assert recorder.boxes[0, 1:].tolist() == [w / 4, h / 2, w / 2, h]
+
+
 def test_networks_of_flow_are_shown_it_in_place_of_the_fast_frames(recorder):
     def flow(frames):
         assert frames.dtype == np.uint8

@@ -227,7 +227,16 @@ def test_a_keyframe_announced_before_any_frame():
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [((480, 640), (128, 170)), ((640, 480), (170, 128)), ((1, 500), (128, 64000))]
+    ("size", "expected"),
+    [
+        ((480, 640), (128, 170)),
+        ((640, 480), (170, 128)),
+        ((1, 500), (128, 512)),
+        ((2000, 8), (512, 128)),
+        ((128, 2000), (128, 512)),
+        ((270, 960), (128, 455)),
+        ((128, 512), (128, 512)),
+    ],
 )
 def test_resize_short_side(size, expected):
     assert resize_short_side(np.zeros((*size, 3), np.uint8), 128).shape == (*expected, 3)
