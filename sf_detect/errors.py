@@ -26,11 +26,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from sf_detect.file_names import printable
+from sf_detect.redaction import redacted
+
 
 class SFDetectError(Exception):
-    """Base of all errors that sf_detect raises on purpose."""
+    """Base of all errors that sf_detect raises on purpose.
+
+    No message shows the credentials of an address, whoever wrote the text, or holds what a terminal would obey.
+    """
 
     exit_code: int = 1
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(redacted(arg)) if isinstance(arg, str) else arg for arg in args))
 
 
 class ConfigError(SFDetectError):

@@ -11,7 +11,6 @@ DATASET and its options are those of a recipe's `data` section (sf_detect/data/d
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 from omegaconf import OmegaConf
 
+from sf_detect.atomic_file import atomic_file
 from sf_detect.data.checking import check_dataset, in_words, spread, times_of, where
 from sf_detect.data.datasets import DATASETS, build_dataset
 from sf_detect.data.decoding import probe, read_clip
@@ -89,10 +89,9 @@ def _write_sheet(dataset: ActionDataset, count: int, path: Path) -> None:
     if not cells:
         raise DataError(path, None, "was not written: none of the chosen clips decodes")
     page = contact_sheet(f"{dataset.name}: {len(cells)} of {len(dataset)} samples", cells, width=_WIDTH)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{path.name}")
-    cv2.imwrite(str(part), cv2.cvtColor(page, cv2.COLOR_RGB2BGR))
-    os.replace(part, path)
+    encoded = cv2.imencode(path.suffix or ".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR))[1]
+    with atomic_file(path) as file:
+        file.write(encoded.tobytes())
     print(f"wrote {path}")
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from published_networks import rows
 
+from sf_detect.atomic_file import write_text
+
 
 def _difference(measured: float, published: float | None) -> str:
     return "" if published is None else f"{(measured / published - 1) * 100:+.1f} %"
@@ -55,7 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     text = HEADER + table() + "\n"
     if options.write:
-        options.write.write_text(text, encoding="utf-8")
+        write_text(options.write, text)
     else:
         print(text)
 

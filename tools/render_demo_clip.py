@@ -24,6 +24,8 @@ from demo_clip.camera import Camera, Sun
 from demo_clip.cast import ACTIONS, Actor, actors, bar
 from demo_clip.film import Film, Shot, Solid
 
+from sf_detect.atomic_file import atomic_path, write_text
+
 FPS, FRAMES = 30, 240
 CAMERA = Camera(width=640, height=480, focal=900, eye=1.5, horizon=190)
 SUN = ((-0.50, -0.55, 0.78), (0.3, 7.0, 0.6))
@@ -58,9 +60,9 @@ def _frame(number: int) -> tuple[np.ndarray, list[dict[str, Any]]]:
 
 def film_clip(frames: Iterable[tuple[np.ndarray, list[dict[str, Any]]]], out: Path, crf: int) -> None:
     """Writes frames to ``demo.mp4`` and ``demo_boxes.json`` in a folder; both appear only when complete."""
-    video, truth = out / ".demo.part.mp4", out / ".demo_boxes.part.json"
     boxes = []
-    with av.open(str(video), "w", options={"movflags": "+faststart"}) as container:
+    options = {"movflags": "+faststart"}
+    with atomic_path(out / "demo.mp4") as video, av.open(str(video), "w", format="mp4", options=options) as container:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": str(crf), "preset": "medium"})
         stream.width, stream.height, stream.pix_fmt = CAMERA.width, CAMERA.height, "yuv420p"
         for number, (image, people) in enumerate(frames):
@@ -69,9 +71,7 @@ def film_clip(frames: Iterable[tuple[np.ndarray, list[dict[str, Any]]]], out: Pa
             print(f"\rframe {number + 1}/{FRAMES}", end="", flush=True)
         container.mux(stream.encode())
     print()
-    truth.write_text(_boxes_json(boxes))
-    os.replace(video, out / "demo.mp4")
-    os.replace(truth, out / "demo_boxes.json")
+    write_text(out / "demo_boxes.json", _boxes_json(boxes))
 
 
 def shoot(film: Film, cast: list[Actor], number: int) -> tuple[Shot, list[dict[str, Any]]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect.atomic_file import write_text
 from sf_detect.data.media import VIDEO_SUFFIXES
 from sf_detect.data.tables import read_csv
 from sf_detect.errors import DataError
@@ -106,15 +106,11 @@ def append_rows(path: Path, rows: Iterable[tuple[str, ...]]) -> None:
     elif not old.endswith("\n"):
         old += "\n"
     writer.writerows(rows)
-    part = path.with_name(f".part-{path.name}")
-    part.write_text(old + text.getvalue(), encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, old + text.getvalue())
 
 
 def write_labels(path: Path, names: Sequence[str]) -> None:
     """A list of classes with ids from 1; an existing file is left alone."""
     if path.exists():
         return
-    part = path.with_name(f".part-{path.name}")
-    part.write_text("id,name\n" + "".join(f"{i},{name}\n" for i, name in enumerate(names, start=1)), encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, "id,name\n" + "".join(f"{i},{name}\n" for i, name in enumerate(names, start=1)))

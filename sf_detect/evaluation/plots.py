@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect.atomic_file import atomic_path
 from sf_detect.errors import ConfigError, MissingExtraError, SinkError, UnknownNameError
 from sf_detect.evaluation.ava import AvaResult, ClassResult
 
@@ -57,11 +58,9 @@ def write_plots(result: AvaResult, folder: str | Path, formats: Sequence[str] = 
 
 def _write(path: Path, write: Callable[[Path], Any]) -> Path:
     """Writes under another name first: a file that has the right name is whole."""
-    part = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(part)
-        part.replace(path)
+        with atomic_path(path) as part:
+            write(part)
     except OSError as error:
         raise SinkError(f"cannot write {path}: {error}. Choose a folder that can be written to") from error
     return path

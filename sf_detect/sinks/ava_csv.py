@@ -25,7 +25,7 @@ class AvaCsvSink:
     is the same for both. A keyframe without persons has no row, as in AVA's detection files.
 
     Args:
-        path: The file, or "-" for the standard output. It is `PATH.part` until the sink is closed.
+        path: The file, or "-" for the standard output. It is `PATH.RANDOM.part` until the sink is closed.
         video_id: First column.
         labels: The C action names of the model.
         label_ids: (C,) their action ids; None numbers them from 1.

@@ -32,7 +32,7 @@ class JsonLinesSink:
     evaluation; give `min_score=0` for that.
 
     Args:
-        path: The file, or "-" for the standard output. It is `PATH.part` until the sink is closed.
+        path: The file, or "-" for the standard output. It is `PATH.RANDOM.part` until the sink is closed.
         video: Name of the video, as it shall stand in each line.
         labels: The C action names of the model.
         min_score: Smallest score of an action that is written.

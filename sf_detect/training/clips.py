@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from sf_detect.atomic_file import write_text
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.training.batch_norm import recompute_statistics, split_batch_norm
 from sf_detect.training.clip_dataset import ClipBatch, EpochBatches, Place, TrainingClips, start_worker
@@ -359,9 +360,7 @@ def _write_result(parts: Parts, file: Path, measured: Measured, say: Say) -> Non
         **measured.details,
     }
     path = parts.folder / "test.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(result, indent=1) + "\n")
-    partial.replace(path)
+    write_text(path, json.dumps(result, indent=1) + "\n")
     if measured.table:
         say(measured.table)
     say(f"{dataset.name}, {len(dataset)} samples: {in_words(measured.figures)}")

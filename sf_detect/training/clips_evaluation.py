@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from sf_detect.atomic_file import atomic_file
 from sf_detect.data.samples import ActionDataset
 from sf_detect.errors import ConfigError, TrainingError, UnknownNameError
 from sf_detect.evaluation.classification import CHARADES_PROTOCOLS, POOLINGS, multilabel_map, topk_accuracy
@@ -220,9 +221,8 @@ def keyframe_text(time: float | None) -> str:
 
 
 def _join(path: Path, parts: list[Path]) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as whole:
+    with atomic_file(path) as whole:
         for part in parts:
             whole.write(part.read_bytes())
-            part.unlink()
-    partial.replace(path)
+    for part in parts:
+        part.unlink()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect.atomic_file import atomic_file
 from sf_detect.box_regression import BoxRegression
 from sf_detect.boxes import iou
 from sf_detect.data.jhmdb import JHMDBClip, read_frames
@@ -150,6 +151,5 @@ def detect_persons(
 
 
 def _store(path: Path, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
+    with atomic_file(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]

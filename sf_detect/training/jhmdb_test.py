@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect.atomic_file import atomic_file, write_text
 from sf_detect.build import load_predictor
 from sf_detect.data.augmentation import window_indices
 from sf_detect.data.jhmdb import JHMDB, JHMDBClip
@@ -301,13 +302,12 @@ def measure(
     result["confusion"] = matrix.tolist()
     _report(result, say)
     path = folder / f"test_{name}_split{split}.json"
-    unfinished = path.with_suffix(".partial")
-    unfinished.write_text(json.dumps(result, indent=1) + "\n")
-    unfinished.replace(path)
+    write_text(path, json.dumps(result, indent=1) + "\n")
     with suppress(MissingExtraError):
         plot_confusion(matrix, data.labels, path.with_suffix(".png"))
     rows = {name: getattr(found, name) for name in ("video", "frame", "track", "boxes", "persons", "actions")}
-    np.savez(path.with_suffix(".npz"), actors=found.actors, labels=labels, **rows)
+    with atomic_file(path.with_suffix(".npz")) as file:
+        np.savez(file, actors=found.actors, labels=labels, **rows)
     say(f"wrote {path}")
     return result
 

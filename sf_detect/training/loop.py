@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sf_detect.atomic_file import atomic_file
 from sf_detect.errors import TrainingError, UnknownNameError, WeightsError
 from sf_detect.training.distributed import ALONE, Processes
 from sf_detect.training.schedules import Schedule
@@ -175,9 +176,8 @@ class Trainer:
             "average_steps": self.average.steps,
             "facts": facts,
         }
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(path)
+        with atomic_file(path) as file:
+            torch.save(state, file)
 
     def resume(self, path: Path) -> int:
         """Continues from a checkpoint; returns the number of epochs done, 0 where there is no file.

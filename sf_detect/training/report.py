@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sf_detect.atomic_file import write_text
 from sf_detect.errors import DataError, MissingExtraError
 
 Say = Callable[[str], None]
@@ -56,9 +57,7 @@ class Report:
                 raise DataError(self._path, number, "is no line of a training log; move the file away") from error
             if known:
                 kept.append(line + "\n")
-        partial = self._path.with_suffix(".partial")
-        partial.write_text("".join(kept))
-        partial.replace(self._path)
+        write_text(self._path, "".join(kept))
 
     def say(self, text: str) -> None:
         """A line for the user."""

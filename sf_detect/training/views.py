@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sf_detect.atomic_file import atomic_path
 from sf_detect.boxes import iou
 from sf_detect.data import augmentation as aug
 from sf_detect.data.jhmdb import JHMDBClip, read_frames
@@ -40,14 +41,14 @@ class FrameStore:
             raise DataError(path, None, "was made from other clips or sizes; delete it and it is made again")
 
     def _decode(self, path: Path, clips: Sequence[JHMDBClip], total: int) -> None:
-        partial = path.with_suffix(".partial.npy")
         shape = (total, self.height, self.width, 3)
-        frames = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        for clip in clips:
-            first, last = self.spans[clip.video_id]
-            frames[first:last] = read_frames(clip, self.width, self.height)
-        frames.flush()
-        partial.rename(path)
+        with atomic_path(path) as partial:
+            frames = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+            for clip in clips:
+                first, last = self.spans[clip.video_id]
+                frames[first:last] = read_frames(clip, self.width, self.height)
+            frames.flush()
+            del frames  # Windows renames no file that is mapped
 
     def clip(self, clip: JHMDBClip) -> np.ndarray:
         """(num_frames, height, width, 3) RGB uint8, read-only."""

@@ -6,8 +6,9 @@ import contextlib
 import errno
 import io
 import os
-import secrets
 from pathlib import Path
+
+from sf_detect.atomic_file import AtomicFile, create_beside
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -20,22 +21,21 @@ class ReservedFile:
     tells the owner to finish now. Has what FFmpeg needs of a file (`write`, `seek`, `tell`, `name`).
 
     Args:
-        path: The final name; the temporary one is next to it.
+        path: The final name; the temporary one is next to it, see `AtomicFile`.
         reserve: Bytes to set aside.
 
     Raises:
-        OSError: The folder cannot be written, or has no room for the reserve.
+        OSError: The folder cannot be written, or has no room for the reserve; another run writes the file.
     """
 
     def __init__(self, path: Path, reserve: int) -> None:
         self.path = path
         self.full: OSError | None = None
-        stem = f".{path.name}.{secrets.token_hex(4)}"
-        self.name = str(path.with_name(f"{stem}.part"))
-        self._reserve_path = path.with_name(f"{stem}.reserve")
-        self._file = io.FileIO(self.name, "x")
+        self._output = AtomicFile(path)
+        self.name, self._file = str(self._output.part), self._output.file
         try:
-            self._reserve = io.FileIO(self._reserve_path, "x")
+            handle, self._reserve_path = create_beside(self._output.target, suffix=".reserve")
+            self._reserve = io.FileIO(handle, "r+")
             self.reserve(reserve)
             if self.full:
                 raise self.full
@@ -88,20 +88,17 @@ class ReservedFile:
 
     def keep(self) -> None:
         """Closes the file and gives it its final name."""
-        self._file.close()
-        os.replace(self.name, self.path)
+        self._output.commit()
         self._free_reserve()
 
     def discard(self) -> None:
         """Closes and deletes everything."""
-        self._file.close()
-        with contextlib.suppress(OSError):
-            os.unlink(self.name)
+        self._output.discard()
         self._free_reserve()
 
     def _free_reserve(self) -> None:
         reserve = getattr(self, "_reserve", None)
         if reserve is not None:
             reserve.close()
-        with contextlib.suppress(OSError):
-            self._reserve_path.unlink()
+            with contextlib.suppress(OSError):
+                self._reserve_path.unlink()

@@ -31,6 +31,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from sf_detect.atomic_file import atomic_path
 from sf_detect.errors import WeightsFormatError, WeightsMismatchError
 from sf_detect.weights import naming
 from sf_detect.weights.quantised import dequantise
@@ -156,17 +157,12 @@ def write_safetensors(state: Mapping[str, Tensor], path: str | os.PathLike[str],
     Raises:
         WeightsFormatError: The file cannot be written.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    contiguous = {k: v.contiguous() for k, v in state.items()}
     try:
-        safetensors.torch.save_file(
-            {k: v.contiguous() for k, v in state.items()}, str(temporary), metadata=dict(metadata)
-        )
-        temporary.replace(path)
+        with atomic_path(path) as temporary:
+            safetensors.torch.save_file(contiguous, str(temporary), metadata=dict(metadata))
     except (OSError, safetensors.SafetensorError) as error:
         raise WeightsFormatError(f"cannot write the weights {path}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _noting_odd_values(checkpoint: Checkpoint) -> Checkpoint:
