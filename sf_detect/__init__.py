@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sf_detect.version import __version__
 
 if TYPE_CHECKING:
-    from sf_detect.annotate import annotate_video
+    from sf_detect.annotator import Annotator, annotate_video
     from sf_detect.build import build_detector, build_pipeline, build_predictor, load_model, open_source
     from sf_detect.config import RunConfig, load_config
     from sf_detect.errors import SFDetectError
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "annotate_video": "annotate",
+    "Annotator": "annotator",
+    "annotate_video": "annotator",
     "build_detector": "build",
     "build_pipeline": "build",
     "build_predictor": "build",
@@ -58,6 +59,7 @@ _HOME = {
 __all__ = [  # noqa: RUF022  grouped by use
     "__version__",
     "annotate_video",
+    "Annotator",
     "RunConfig",
     "load_config",
     "open_source",

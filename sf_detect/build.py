@@ -123,6 +123,12 @@ def _weights_file(entry: ZooEntry, weights: str | os.PathLike[str] | None) -> Pa
     return fetch_model(entry)
 
 
+def build_action_model(config: RunConfig | None = None) -> ActionModel | None:
+    """The action model that `config.model` names; None where that is "none": boxes and tracks only."""
+    config = config or RunConfig()
+    return None if config.model.name == NO_MODEL.name else build_predictor(config)
+
+
 def build_predictor(config: RunConfig | None = None) -> ActionPredictor:
     """The action model with its preprocessing, labels and thresholds.
 
@@ -350,12 +356,19 @@ def build_pipeline(
         predictor: An action model to use instead of the one that `config.model` names.
         executor: Runs the action model beside the rest; None runs it in line.
     """
+    config = config or RunConfig()
+    model = predictor or build_action_model(config)
+    return assemble(config, build_persons(config, model), model, executor)
+
+
+def assemble(
+    config: RunConfig, persons: PersonStage, model: ActionModel | None, executor: Executor | None = None
+) -> Pipeline:
+    """A pipeline of stages that exist already."""
     from sf_detect.tracking import interpolate
 
-    config = config or RunConfig()
-    model = predictor or build_predictor(config)
     return Pipeline(
-        build_persons(config, model),
+        persons,
         build_actions(config, model, executor),
         interpolate,
         stride=config.pipeline.stride,

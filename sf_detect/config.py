@@ -6,6 +6,7 @@ they belong to the weights.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -120,18 +121,48 @@ class RunConfig:
     Attributes:
         device: "cpu", "cuda" or "cuda:N".
         seed: Seeds torch and NumPy; inference is deterministic anyway.
+        start: Begin at this time of the source, in seconds; times in all outputs stay those of the source.
+        end: Stop at this time of the source, in seconds.
         max_seconds: Stop after this much video; None processes all of it.
-        fps: Frame rate of a folder of images.
+        every: Process every N-th frame only.
+        fps: Frame rate of a folder of images, or of one's own frames.
     """
 
     device: str = "cpu"
     seed: int = 0
+    start: float | None = None
+    end: float | None = None
     max_seconds: float | None = None
+    every: int = 1
     fps: float | None = None
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
+
+
+def check_times(config: RunConfig) -> None:
+    """Refuse settings of time that make no sense.
+
+    Raises:
+        ConfigError: A stride or a limit that is not positive, a part that ends before it starts, smoothing below 0.
+    """
+    for name, value in (
+        ("pipeline.stride", config.pipeline.stride),
+        ("pipeline.detection_interval", config.pipeline.detection_interval),
+        ("max_seconds", config.max_seconds),
+        ("end", config.end),
+        ("fps", config.fps),
+    ):
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            raise ConfigError(f"{name} is {value}; expected a number of seconds (or frames a second) above 0.")
+    for name, value in (("start", config.start), ("pipeline.smoothing", config.pipeline.smoothing)):
+        if value is not None and not (value >= 0 and math.isfinite(value)):
+            raise ConfigError(f"{name} is {value}; expected a number of seconds from 0 up.")
+    if config.end is not None and config.end <= (config.start or 0):
+        raise ConfigError(f"end is {config.end}, which is not after start, {config.start or 0}; exchange them.")
+    if config.every < 1:
+        raise ConfigError(f"every is {config.every}; expected 1 or more: every N-th frame is processed.")
 
 
 def load_config(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sf_detect.concurrency import BackgroundSink, Prefetch
@@ -55,7 +55,7 @@ class RunSummary:
             self.tracks.update(int(i) for i in result.persons.track_ids)
         if result.is_keyframe:
             self.keyframes += 1
-        if result.is_keyframe and result.actions is not None:
+        if result.is_keyframe and result.actions is not None and len(labels):
             for scores in result.actions.scores:
                 best = int(scores.argmax())
                 if scores[best] >= thresholds[best]:
@@ -67,14 +67,36 @@ def queue_size(info: VideoInfo) -> int:
     return max(2, min(16, _QUEUE_BYTES // (3 * info.width * info.height)))
 
 
-def limited(source: VideoSource, max_seconds: float | None) -> Iterator[Frame]:
-    """The frames of `source` within the first `max_seconds` after its first frame."""
-    first: float | None = None
-    for frame in source:
-        first = frame.pts if first is None else first
-        if max_seconds is not None and frame.pts - first >= max_seconds:
-            return
-        yield frame
+@dataclass(frozen=True)
+class Part:
+    """Which frames of a source are processed.
+
+    Attributes:
+        start, end: Seconds of the source; None is its own start or end.
+        max_seconds: Seconds after the first of these frames.
+        every: Only every N-th of them.
+    """
+
+    start: float | None = None
+    end: float | None = None
+    max_seconds: float | None = None
+    every: int = 1
+
+    def of(self, source: Iterable[Frame]) -> Iterator[Frame]:
+        """The frames of the part, with the times that they have in the source."""
+        begin, count = self.start or 0.0, 0
+        first: float | None = None
+        for frame in source:
+            if frame.pts < begin:
+                continue
+            first = frame.pts if first is None else first
+            if self.end is not None and frame.pts >= self.end:
+                return
+            if self.max_seconds is not None and frame.pts - first >= self.max_seconds:
+                return
+            if count % self.every == 0:
+                yield frame
+            count += 1
 
 
 def process(
@@ -84,7 +106,7 @@ def process(
     *,
     labels: Sequence[str],
     thresholds: Sequence[float],
-    max_seconds: float | None = None,
+    part: Part | None = None,
     on_result: Callable[[FrameResult], None] | None = None,
 ) -> RunSummary:
     """Run `pipeline` over `source` into `sink`.
@@ -99,7 +121,7 @@ def process(
     size = queue_size(source.info)
     background = BackgroundSink(sink, size)
     try:
-        with Prefetch(limited(source, max_seconds), size) as frames:
+        with Prefetch((part or Part()).of(source), size) as frames:
             for result in pipeline.run(frames, source.info):
                 background.write(result)
                 if summary.first_result_seconds is None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import av
 import pytest
@@ -15,10 +16,11 @@ LABELS = ("stand", "walk", "wave")
 
 
 class FakePredictor(FakeActionModel):
-    name, label_ids, thresholds = "fake", (1, 2, 3), (0.4, 0.4, 0.4)
+    warning: str | None = None
 
     def __init__(self) -> None:
         super().__init__(labels=LABELS)
+        self.spec = replace(self.spec, thresholds=(0.4, 0.4, 0.4), warning=self.warning)
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_run_writes_all_outputs(sf_detect, tmp_path, capsys):
 
 @pytest.mark.usefixtures("fakes")
 def test_warnings_of_the_model_come_before_the_first_result(sf_detect, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(FakePredictor, "warning", "fake: an approximation", raising=False)
+    monkeypatch.setattr(FakePredictor, "warning", "fake: an approximation")
     said: list[str] = []
     call = FakePredictor.__call__
 
@@ -105,7 +107,9 @@ def test_quiet_json_lines_on_standard_output(sf_detect, tmp_path, capsys):
         (("run", "sound.mp4"), 1, "audio"),
         (("run", "cut.mp4"), 1, "cut.mp4"),
         (("run", "in.mp4", "--out-video", "in.mp4"), 2, "the input, which it would overwrite"),
-        (("run", "in.mp4", "--out-video", "a.mp4", "--out-jsonl", "a.mp4"), 2, "also --out-video"),
+        (("run", "in.mp4", "--out-jsonl", "a.mp4"), 2, "--out-jsonl a.mp4 ends in '.mp4'; expected .jsonl"),
+        (("run", "in.mp4", "--start", "3", "--end", "2"), 2, "end is 2.0, which is not after start, 3.0"),
+        (("run", "in.mp4", "--every", "0"), 2, "every is 0; expected 1 or more"),
         (("run", "in.mp4", "--out-jsonl", "/proc/none/a.jsonl"), 1, "/proc/none"),
         (("run", "in.mp4", "--out-video", "/proc/none/a.mp4"), 1, "/proc/none"),
         (("run", "in.mp4", "--show", "wav"), 2, "Did you mean 'wave'"),

@@ -12,7 +12,7 @@ import pytest
 
 from fakes import FakeActionModel, FakeDetector, FakeSource, FakeTracker
 from sf_detect import build
-from sf_detect.annotate import annotate_video
+from sf_detect.annotator import annotate_video
 from sf_detect.config import PipelineConfig, RunConfig
 from sf_detect.errors import ConfigError, SourceError, StageError, UnknownNameError
 from sf_detect.model_spec import ModelSpec

@@ -3,7 +3,7 @@ import pytest
 from fakes import FakeActionModel, FakeDetector, FakeSink, FakeSource, FakeTracker
 from sf_detect.errors import SourceError
 from sf_detect.pipeline import Pipeline
-from sf_detect.processing import process, queue_size
+from sf_detect.processing import Part, process, queue_size
 from sf_detect.stages import ClipActions, PersonStage
 from sf_detect.structures import Detections, VideoInfo
 from sf_detect.video.clip_buffer import ClipBuffer
@@ -38,9 +38,27 @@ def test_everything_reaches_the_sink_and_is_counted():
 
 
 def test_max_seconds_stops_early():
-    sink = FakeSink()
-    process(FakeSource(num_frames=90), pipeline(), sink, labels=LABELS, thresholds=THRESHOLDS, max_seconds=1.0)
+    sink, part = FakeSink(), Part(max_seconds=1.0)
+    process(FakeSource(num_frames=90), pipeline(), sink, labels=LABELS, thresholds=THRESHOLDS, part=part)
     assert len(sink.results) == 30
+
+
+@pytest.mark.parametrize(
+    ("part", "indices"),
+    [
+        (Part(), range(90)),
+        (Part(start=1.0), range(30, 90)),
+        (Part(end=0.5), range(15)),
+        (Part(start=1.0, end=2.0), range(30, 60)),
+        (Part(start=1.0, max_seconds=0.5), range(30, 45)),
+        (Part(start=1.0, every=4), range(30, 90, 4)),
+        (Part(start=9.0), ()),
+    ],
+)
+def test_a_part_of_a_source_keeps_its_times(part, indices):
+    frames = list(part.of(FakeSource(num_frames=90)))
+    assert [f.index for f in frames] == list(indices)
+    assert [f.pts for f in frames] == pytest.approx([i / 30 for i in indices])
 
 
 def test_interruption_completes_the_outputs():

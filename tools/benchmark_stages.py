@@ -34,7 +34,7 @@ class Timed:
 
 def measure(video: Path, folder: Path) -> None:
     """Print each stage's share. Stages overlap in threads, so shares of wall time can add up to more than 1."""
-    from sf_detect.annotate import annotate_video
+    from sf_detect.annotator import annotate_video
     from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
     from sf_detect.models.predictor import ActionPredictor
     from sf_detect.rendering import Renderer

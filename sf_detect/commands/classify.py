@@ -59,8 +59,8 @@ def classify(
 ) -> None:
     """Classify one video."""
     from sf_detect import build
-    from sf_detect.annotate import check_outputs, check_times
-    from sf_detect.config import RunConfig
+    from sf_detect.config import RunConfig, check_times
+    from sf_detect.outputs import check_outputs
 
     chosen = model or build.DEFAULT_CLASSIFIER
     wanted = build.classifier_views(chosen, views, weights)

@@ -32,6 +32,8 @@ Examples:
     sf-detect run frames/ --fps 25 --set detector.tile=on --out-jsonl - | head
 
     sf-detect run 0 --max-seconds 10 --out-video webcam.mp4
+
+    sf-detect run film.mp4 --start 60 --end 90 --model none --out-jsonl tracks.jsonl
 """
 DEMO_HELP = """Annotate the short clip that comes with the package, as a first look.
 
@@ -52,7 +54,9 @@ def run(
     out_video: Annotated[str | None, typer.Option(help="Annotated MP4.", metavar="F.mp4")] = None,
     out_jsonl: Annotated[str | None, typer.Option(help="JSON Lines; '-' is stdout.", metavar="F.jsonl")] = None,
     out_csv: Annotated[str | None, typer.Option(help="AVA csv.", metavar="F.csv")] = None,
-    model: Annotated[str | None, typer.Option(help="Action model (`sf-detect weights list`).")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Action model (`sf-detect weights list`), or none: boxes and tracks only.")
+    ] = None,
     weights: Annotated[str | None, typer.Option(help="Checkpoint file for the action model.")] = None,
     detector: Annotated[
         str | None,
@@ -69,7 +73,10 @@ def run(
     inference: Annotated[
         str | None, typer.Option(help="clip, or streaming: every frame computed once, no look-ahead [clip].")
     ] = None,
+    start: Annotated[float | None, typer.Option(help="Begin at this second of the source.", metavar="S")] = None,
+    end: Annotated[float | None, typer.Option(help="Stop at this second of the source.", metavar="S")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Stop after this much video.")] = None,
+    every: Annotated[int | None, typer.Option(help="Process every N-th frame only [1].", metavar="N")] = None,
     fps: Annotated[float | None, typer.Option(help="Frame rate of a folder of images [25].")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed [0].")] = None,
     detector_threshold: Annotated[float | None, typer.Option(help="Lowest person score.")] = None,
@@ -95,7 +102,10 @@ def run(
         "device": device,
         "seed": seed,
         "fps": fps,
+        "start": start,
+        "end": end,
         "max_seconds": max_seconds,
+        "every": every,
         "pipeline.stride": stride,
         "pipeline.inference": inference,
         "render.top_k": top_k,
@@ -152,9 +162,12 @@ class _Outputs:
 
 
 def _annotate(source: str, settings: RunConfig, outputs: _Outputs, quiet: bool) -> int:
-    from sf_detect.annotate import annotate_video
+    from sf_detect import build
+    from sf_detect.annotator import annotate_video
 
-    progress = None if quiet else _Progress(settings.max_seconds)
+    progress = None if quiet else _Progress(settings)
+    _seed(settings.seed)
+    build.share_cores(2)
     try:
         summary = annotate_video(
             source,
@@ -182,6 +195,17 @@ def _annotate(source: str, settings: RunConfig, outputs: _Outputs, quiet: bool) 
     return _PARTLY_DECODED if summary.decode_errors else 0
 
 
+def _seed(seed: int) -> None:
+    import random
+
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
 def _print_warning(warning: str) -> None:
     print(f"sf-detect: {warning}", file=sys.stderr)
 
@@ -204,11 +228,11 @@ def _print_summary(summary: RunSummary, outputs: _Outputs) -> None:
 class _Progress:
     """A progress bar with speed and remaining time on a terminal; silent when piped."""
 
-    def __init__(self, max_seconds: float | None) -> None:
+    def __init__(self, settings: RunConfig) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        self._max_seconds = max_seconds
+        self._first, self._last, self._max_seconds = settings.start or 0.0, settings.end, settings.max_seconds
         console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("[progress.description]{task.description}"),
@@ -229,8 +253,9 @@ class _Progress:
         total = info.duration
         if total is None and info.num_frames and info.fps:
             total = float(info.num_frames / info.fps)
-        if self._max_seconds is not None:
-            total = min(total, self._max_seconds) if total is not None else self._max_seconds
+        ends = [self._last, total, None if self._max_seconds is None else self._first + self._max_seconds]
+        known = [end for end in ends if end is not None]
+        total = max(0.0, min(known) - self._first) if known else None
         self._progress.start()
         self._task = self._progress.add_task(info.name, total=total, rate="")
         self._begun = time.monotonic()
@@ -238,7 +263,7 @@ class _Progress:
     def advance(self, result: FrameResult) -> None:
         self._frames += 1
         rate = self._frames / max(time.monotonic() - self._begun, 1e-6)
-        self._progress.update(self._task, completed=result.frame.pts, rate=f"{rate:.0f} frames/s")
+        self._progress.update(self._task, completed=result.frame.pts - self._first, rate=f"{rate:.0f} frames/s")
 
     def stop(self) -> None:
         self._progress.stop()

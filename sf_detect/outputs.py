@@ -1,0 +1,105 @@
+"""Where the results of a run go: the files, the checks before they are opened, and their sinks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from sf_detect import build
+from sf_detect.config import RunConfig
+from sf_detect.errors import ConfigError
+from sf_detect.interfaces import Sink
+from sf_detect.model_spec import ModelSpec
+from sf_detect.sinks import AvaCsvSink, JsonLinesSink, VideoSink
+from sf_detect.structures import VideoInfo
+
+STDOUT = "-"
+ENDINGS: Mapping[str, tuple[str, ...]] = {
+    "video": (".mp4", ".m4v", ".mov", ".mkv"),
+    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "csv": (".csv",),
+}
+"""Endings of the files of each output."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Paths of what a run writes; None writes none of that kind.
+
+    Attributes:
+        video: Annotated video.
+        jsonl: JSON Lines; "-" is standard output.
+        csv: AVA's detection format; "-" is standard output.
+    """
+
+    video: str | os.PathLike[str] | None = None
+    jsonl: str | os.PathLike[str] | None = None
+    csv: str | os.PathLike[str] | None = None
+
+    def paths(self) -> dict[str, str]:
+        """Those that are written, by kind."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {kind: os.fspath(path) for kind, path in found.items() if path is not None}
+
+    def check(self, source: str | None = None) -> None:
+        """Refuse outputs that would destroy the input or each other, and files of the wrong ending.
+
+        Args:
+            source: What is read, if it has a name.
+
+        Raises:
+            ConfigError: An output is the input, two outputs are one file, or an ending is another format's.
+        """
+        check_outputs(source, self.paths())
+
+    def open(self, info: VideoInfo, spec: ModelSpec, config: RunConfig, audio_from: Path | None) -> dict[str, Sink]:
+        """Their sinks, by kind.
+
+        Args:
+            info: Of the source.
+            spec: Of the action model.
+            config: Settings of the renderer.
+            audio_from: A file whose sound the video keeps.
+
+        Raises:
+            SinkError: One can't be opened; those opened before are closed again.
+        """
+        paths, sinks = self.paths(), dict[str, Sink]()
+        try:
+            if "video" in paths:
+                renderer = build.build_renderer(config, spec.labels, spec.thresholds, spec.name)
+                sinks["video"] = VideoSink(paths["video"], info, renderer, audio_from=audio_from)
+            if "jsonl" in paths:
+                sinks["jsonl"] = JsonLinesSink(paths["jsonl"], info.name, spec.labels)
+            if "csv" in paths:
+                sinks["csv"] = AvaCsvSink(paths["csv"], info.name, spec.labels, label_ids=spec.label_ids)
+        except BaseException:
+            for sink in sinks.values():
+                sink.close()
+            raise
+        return sinks
+
+
+def check_outputs(source: str | None, outputs: Mapping[str, str]) -> None:
+    """See `Outputs.check`; `outputs` are paths by kind."""
+    taken = {Path(source).resolve(): "the input"} if source is not None and Path(source).exists() else {}
+    for kind, path in outputs.items():
+        if path == STDOUT:
+            continue
+        option = f"--out-{kind}"
+        _check_ending(option, path, ENDINGS.get(kind, ()))
+        resolved = Path(path).resolve()
+        if resolved in taken:
+            raise ConfigError(f"{option} {path} is {taken[resolved]}, which it would overwrite. Choose another path.")
+        taken[resolved] = f"also {option}"
+
+
+def _check_ending(option: str, path: str, endings: tuple[str, ...]) -> None:
+    special = Path(path).exists() and not Path(path).is_file()  # a pipe or device has no ending; a folder fails later
+    if endings and not special and Path(path).suffix.lower() not in endings:
+        raise ConfigError(
+            f"{option} {path} ends in {Path(path).suffix or 'no ending'!r}; expected {' or '.join(endings)}. Give "
+            "the file such an ending, or use the option for that kind of file."
+        )
