@@ -376,7 +376,7 @@ def assemble(
     )
 
 
-def build_renderer(config: RunConfig, labels: Sequence[str], thresholds: npt.ArrayLike, model_name: str) -> Renderer:
+def build_renderer(config: RunConfig, labels: Sequence[str], thresholds: npt.ArrayLike) -> Renderer:
     """The renderer that `config.render` describes.
 
     Raises:
@@ -392,6 +392,7 @@ def build_renderer(config: RunConfig, labels: Sequence[str], thresholds: npt.Arr
         thresholds=dict(chosen.thresholds),
         labels=chosen.labels or None,
         hide_labels=tuple(chosen.hide_labels),
+        colors=dict(chosen.colors),
         hide_idle=chosen.hide_idle,
         hide_scores=chosen.hide_scores,
         show_track_ids=chosen.show_track_ids,
@@ -401,4 +402,4 @@ def build_renderer(config: RunConfig, labels: Sequence[str], thresholds: npt.Arr
         font=None if chosen.font is None else Path(chosen.font),
         anonymise=chosen.anonymise,
     )
-    return Renderer(labels, style, np.asarray(thresholds, np.float32), model_name)
+    return Renderer(labels, style, np.asarray(thresholds, np.float32))

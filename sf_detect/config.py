@@ -92,6 +92,7 @@ class RenderConfig:
         thresholds: Other thresholds for single labels.
         labels: Show only these labels; empty shows all.
         hide_labels: Never show these labels.
+        colors: Colours of single labels, "#rrggbb".
         hide_idle: Draw no box for persons without an action to show.
         hide_scores, show_track_ids, show_status, font_scale: Appearance.
         box_thickness: Pixels; None follows the frame size.
@@ -104,6 +105,7 @@ class RenderConfig:
     thresholds: dict[str, float] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
     hide_labels: list[str] = field(default_factory=list)
+    colors: dict[str, str] = field(default_factory=dict)
     hide_idle: bool = False
     hide_scores: bool = False
     show_track_ids: bool = True

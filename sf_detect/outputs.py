@@ -69,7 +69,7 @@ class Outputs:
         paths, sinks = self.paths(), dict[str, Sink]()
         try:
             if "video" in paths:
-                renderer = build.build_renderer(config, spec.labels, spec.thresholds, spec.name)
+                renderer = build.build_renderer(config, spec.labels, spec.thresholds)
                 sinks["video"] = VideoSink(paths["video"], info, renderer, audio_from=audio_from)
             if "jsonl" in paths:
                 sinks["jsonl"] = JsonLinesSink(paths["jsonl"], info.name, spec.labels)

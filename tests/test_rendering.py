@@ -5,6 +5,7 @@ from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.rendering import Renderer, RenderStyle
 from sf_detect.rendering.matching import match_actions
 from sf_detect.rendering.renderer import status_line
+from sf_detect.rendering.style import track_color
 from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult
 
 LABELS = ("stand", "carry_hold", "talk to (e.g., self, a person, a group)", "Größe ändern", "走る", "")
@@ -100,7 +101,7 @@ def test_idle_persons_are_dimmer_and_have_no_plate():
 
 
 def shown(renderer, item):
-    return [[row.label for row in rows] for rows in renderer._rows(item)]
+    return [[renderer.labels[i] for i, _ in some] for some in renderer._best_of(item)]
 
 
 def test_what_is_shown():
@@ -213,7 +214,7 @@ def test_font_scale_and_thickness():
 
 def test_status_line():
     item = result([[50, 60, 120, 200]], pts=12.49)
-    assert status_line(item, "SlowFast tiny") == "00:12.4  SlowFast tiny  1 person"
+    assert status_line(item) == "00:12.4  1 person"
     assert status_line(result([], np.zeros((0, 6)), pts=3725.0)) == "1:02:05.0  0 persons"
     frame = FrameResult(item.frame, Detections.empty())
     for status, visible in ((None, True), ("live 3 ms", True), ("", False)):
@@ -290,3 +291,33 @@ def test_actions_follow_overlap_without_tracks():
     assert match_actions(same).tolist() == [0, 1]
     empty = result(now.boxes, np.zeros((0, 6)), ids=None, actions_for=Detections.empty())
     assert match_actions(empty).tolist() == [-1, -1, -1]
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 720), (1920, 1080)])
+@pytest.mark.parametrize("background", [0, 40, 120, 255])
+def test_a_box_without_a_label_stands_out_on_any_background(size, background):
+    # Its line is as bright as the track's colour, on dark clothes too, and at least two pixels wide.
+    item = result([[50, 60, 300, 400]], np.zeros((1, 6)), ids=[1], size=size, gray=background)
+    image = Renderer(LABELS, quiet(show_track_ids=False))(item)
+    line = (image[200, 45:75] == track_color(1)).all(axis=1)
+    assert line.sum() >= 2
+
+
+def test_a_label_has_the_colour_that_it_was_given():
+    boxes = [[20, 60, 120, 220], [180, 60, 280, 220]]
+    scores = [[0.9, 0.6, 0, 0, 0, 0], [0.6, 0.9, 0, 0, 0, 0]]
+    image = Renderer(LABELS, quiet(colors={"stand": "#0102FE"}))(result(boxes, scores))
+    painted = (image == (1, 2, 254)).all(axis=2)
+    assert painted[:, :150].sum() > 100  # box and plate of the one who stands
+    assert not painted[:, 150:].any()
+
+
+@pytest.mark.parametrize("text", ["red", "#12345", "#1234567", "123456", ""])
+def test_a_colour_that_is_none_is_refused(text):
+    with pytest.raises(ConfigError, match=r"the colour of stand is #rrggbb, such as #ff8800"):
+        RenderStyle(colors={"stand": text})
+
+
+def test_a_colour_of_an_unknown_label_is_refused():
+    with pytest.raises(UnknownNameError, match="Did you mean 'stand'"):
+        Renderer(LABELS, RenderStyle(colors={"stant": "#112233"}))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sf_detect.config import RenderConfig, RunConfig, load_config
+from sf_detect.errors import ConfigError
 
 if TYPE_CHECKING:
     from sf_detect.processing import RunSummary
@@ -86,6 +87,9 @@ def run(
     top_k: Annotated[int | None, typer.Option(help="Actions drawn per person [3].")] = None,
     threshold: Annotated[float | None, typer.Option(help="Lowest action score that is drawn.")] = None,
     show: Annotated[list[str] | None, typer.Option(help="Draw only this label, repeatable.", metavar="LABEL")] = None,
+    color: Annotated[
+        list[str] | None, typer.Option(help="Colour of a label, repeatable.", metavar="LABEL=#RRGGBB")
+    ] = None,
     hide_scores: Annotated[bool, typer.Option("--hide-scores", help="Draw labels without scores.")] = False,
     font_scale: Annotated[float | None, typer.Option(help="Text size factor [1].")] = None,
     anonymise: Anonymise = None,
@@ -111,6 +115,7 @@ def run(
         "render.top_k": top_k,
         "render.threshold": threshold,
         "render.labels": show,
+        "render.colors": None if color is None else dict(_label_and_color(text) for text in color),
         "render.hide_scores": hide_scores or None,
         "render.font_scale": font_scale,
         "render.anonymise": anonymise,
@@ -143,6 +148,13 @@ def default_output(source: str) -> str:
     """Where `run` writes its video if no output is named: in the current folder, after the input's name."""
     stem = Path(source.split("?")[0].rstrip("/")).stem if not source.isdigit() else f"camera{source}"
     return f"{stem or 'video'}_actions.mp4"
+
+
+def _label_and_color(text: str) -> tuple[str, str]:
+    label, separator, color = text.partition("=")
+    if not separator:
+        raise ConfigError(f"--color {text}: expected LABEL=#RRGGBB, such as wave=#ff8800.")
+    return label, color
 
 
 def _assign(settings: RunConfig, given: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ def draw_outline(image: UInt8Array, box: FloatArray, color: Color, thickness: in
         box: (4,) xyxy pixels.
         color: Of the track.
         thickness: Pixels of the line.
-        active: False for persons without an action: a translucent line without corners.
+        active: False for persons without an action: the line alone, without corners.
     """
     height, width = image.shape[:2]
     x0, y0, x1, y1 = (round(float(v)) for v in np.minimum(np.maximum(box, 0), (width, height, width, height)))
@@ -32,7 +32,7 @@ def draw_outline(image: UInt8Array, box: FloatArray, color: Color, thickness: in
         return
     halo = max(1, thickness // 2)
     _frame(image, (x0 - halo, y0 - halo, x1 + halo, y1 + halo), halo, BLACK, fill_half)
-    _frame(image, (x0, y0, x1, y1), thickness, color, fill if active else fill_half)
+    _frame(image, (x0, y0, x1, y1), thickness, color, fill)
     if active:
         _corners(image, (x0, y0, x1, y1), thickness, color)
 

@@ -15,7 +15,15 @@ from sf_detect.rendering.matching import match_actions
 from sf_detect.rendering.outlines import draw_outline
 from sf_detect.rendering.plates import PlatePainter, Row
 from sf_detect.rendering.raster import Rect, paste
-from sf_detect.rendering.style import RenderStyle, class_thresholds, font_size, line_thickness, track_color
+from sf_detect.rendering.style import (
+    Color,
+    RenderStyle,
+    class_thresholds,
+    font_size,
+    label_colors,
+    line_thickness,
+    track_color,
+)
 from sf_detect.rendering.text import TextPainter
 from sf_detect.structures import FloatArray, FrameResult, UInt8Array
 
@@ -34,7 +42,6 @@ class Renderer:
         labels: The C action names of the model, in the order of its scores.
         style: What to show.
         thresholds: (C,) per-class thresholds that came with the model, used unless the style sets its own.
-        model_name: Shown in the status line that the renderer writes when it is given none.
 
     Raises:
         UnknownNameError: The style names a label that is not in `labels`.
@@ -46,12 +53,11 @@ class Renderer:
         labels: Sequence[str],
         style: RenderStyle | None = None,
         thresholds: npt.ArrayLike | None = None,
-        model_name: str = "",
     ) -> None:
         self.labels = list(labels)
         self.style = style or RenderStyle()
-        self.model_name = model_name
         self._thresholds = class_thresholds(self.style, self.labels, thresholds)
+        self._colors = label_colors(self.style, self.labels)
         self._text = TextPainter(self.style.font)
         self._layout = LabelLayout()
         self._plates: PlatePainter | None = None
@@ -66,7 +72,7 @@ class Renderer:
 
         Args:
             result: What is known about the frame; its image is not changed.
-            status: Status line; None writes time, model and number of persons. `RenderStyle.show_status` False
+            status: Status line; None writes time and number of persons. `RenderStyle.show_status` False
                 shows neither.
 
         Returns:
@@ -81,15 +87,17 @@ class Renderer:
         boxes = np.where(np.isfinite(boxes).all(axis=1, keepdims=True), boxes, 0)
         if self.style.anonymise is not None:
             anonymise(image, boxes, self.style.anonymise)
-        rows = self._rows(result)
+        best = self._best_of(result)
+        rows = [tuple(self._row(i, score) for i, score in some) for some in best]
+        ids = _ids(result)
+        colors = [self._color(track, some) for track, some in zip(ids, best, strict=True)]
         visible = np.flatnonzero(box_math.area(box_math.clip(boxes, result.frame.size)) > 0).tolist()
         shown = [i for i in visible if rows[i] or not self.style.hide_idle]
-        ids = _ids(result)
         thickness = line_thickness(result.frame.size, self.style)
         for i in sorted(shown, key=lambda i: bool(rows[i])):  # persons who act lie on top
-            draw_outline(image, boxes[i], track_color(ids[i]), thickness, active=bool(rows[i]))
+            draw_outline(image, boxes[i], colors[i], thickness, active=bool(rows[i]))
         reserved = self._draw_status(image, plates, result, status)
-        self._draw_labels(image, plates, boxes, shown, ids, rows, reserved)
+        self._draw_labels(image, plates, boxes, shown, ids, rows, colors, reserved)
         return image
 
     def _plates_for(self, image_size: tuple[int, int]) -> PlatePainter:
@@ -99,29 +107,34 @@ class Renderer:
             self._image_size = image_size
         return self._plates
 
-    def _rows(self, result: FrameResult) -> list[tuple[Row, ...]]:
-        """What to print per person: the best actions over their threshold, best first."""
+    def _best_of(self, result: FrameResult) -> list[list[tuple[int, float]]]:
+        """Per person the classes to print and their scores: the best over their threshold, best first."""
         if result.actions is None or not len(result.persons):
-            return [()] * len(result.persons)
+            return [[] for _ in range(len(result.persons))]
         scores = result.actions.scores
         if scores.shape[1] != len(self.labels):
             raise ConfigError(
                 f"the renderer was given {len(self.labels)} labels, but the result scores {scores.shape[1]} classes. "
                 "Give it the labels of the model that made the result."
             )
-        return [() if row < 0 else self._best(scores[row]) for row in match_actions(result)]
+        return [[] if row < 0 else self._best(scores[row]) for row in match_actions(result)]
 
-    def _best(self, scores: npt.NDArray[np.float32]) -> tuple[Row, ...]:
+    def _best(self, scores: npt.NDArray[np.float32]) -> list[tuple[int, float]]:
         over = np.flatnonzero(scores >= self._thresholds)
         best = over[np.argsort(-scores[over], kind="stable")][: self.style.top_k]
-        if self.style.hide_scores:
-            return tuple(Row(self.labels[i], None) for i in best)
-        return tuple(Row(self.labels[i], min(100, round(100 * float(scores[i])))) for i in best)
+        return [(int(i), float(scores[i])) for i in best]
+
+    def _row(self, label: int, score: float) -> Row:
+        return Row(self.labels[label], None if self.style.hide_scores else min(100, round(100 * score)))
+
+    def _color(self, track: int | None, best: Sequence[tuple[int, float]]) -> Color:
+        """Of a person's box and label: that of the best action where the style gives it one, else the track's."""
+        return self._colors.get(best[0][0], track_color(track)) if best else track_color(track)
 
     def _draw_status(
         self, image: UInt8Array, plates: PlatePainter, result: FrameResult, status: str | None
     ) -> list[Rect]:
-        text = status_line(result, self.model_name) if status is None else status
+        text = status_line(result) if status is None else status
         if not self.style.show_status or not text:
             return []
         plate = plates.status(text)
@@ -138,6 +151,7 @@ class Renderer:
         shown: Sequence[int],
         ids: Sequence[int | None],
         rows: Sequence[tuple[Row, ...]],
+        colors: Sequence[Color],
         reserved: Sequence[Rect],
     ) -> None:
         versions = {i: self._versions(plates, boxes[i], rows[i]) for i in shown}
@@ -156,9 +170,9 @@ class Renderer:
             person = request.person
             if place.level < len(versions[person]):
                 some, compact = versions[person][place.level]
-                plate = plates.actions(some, names[person], track_color(ids[person]), compact)
+                plate = plates.actions(some, names[person], colors[person], compact)
             else:
-                plate = plates.tag(names[person], track_color(ids[person]))
+                plate = plates.tag(names[person], colors[person])
             paste(image, plate, place.x, place.y)
 
     def _versions(
@@ -174,14 +188,13 @@ class Renderer:
         return versions if narrow or rows[0].percent is None else [*versions, (rows[:1], True)]
 
 
-def status_line(result: FrameResult, model_name: str = "") -> str:
-    """Time, model and number of persons: "00:12.4  SlowFast tiny  3 persons"."""
+def status_line(result: FrameResult) -> str:
+    """Time and number of persons: "00:12.4  3 persons"."""
     tenths = int(max(result.frame.pts, 0) * 10 + 1e-6)
     minutes, rest = divmod(tenths, 600)
     clock = f"{minutes // 60}:{minutes % 60:02d}" if minutes >= 60 else f"{minutes:02d}"
     count = len(result.persons)
-    parts = [f"{clock}:{rest // 10:02d}.{rest % 10}", model_name, f"{count} person{'' if count == 1 else 's'}"]
-    return "  ".join(part for part in parts if part)
+    return f"{clock}:{rest // 10:02d}.{rest % 10}  {count} person{'' if count == 1 else 's'}"
 
 
 def _ids(result: FrameResult) -> list[int | None]:

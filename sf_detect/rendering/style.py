@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ class RenderStyle:
         thresholds: Thresholds of single labels by name; they win over everything else.
         labels: Show only these labels; None shows all.
         hide_labels: Never show these labels.
+        colors: Colours of single labels, "#rrggbb": of the box and label of a person whose best action it is.
         hide_idle: Draw no box for persons without an action to show.
         hide_scores: Show label names without percentages and bars.
         show_track_ids: Print the track id beside the labels.
@@ -57,6 +59,7 @@ class RenderStyle:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     labels: Sequence[str] | None = None
     hide_labels: Sequence[str] = ()
+    colors: Mapping[str, str] = field(default_factory=dict)
     hide_idle: bool = False
     hide_scores: bool = False
     show_track_ids: bool = True
@@ -79,6 +82,11 @@ class RenderStyle:
         )
         for label, value in [("threshold", self.threshold), *self.thresholds.items()]:
             _require(value is None or 0 <= value <= 1, f"the threshold {label} is between 0 and 1, got {value}")
+        for label, text in self.colors.items():
+            _require(
+                re.fullmatch(r"#[0-9a-fA-F]{6}", text) is not None,
+                f"the colour of {label} is #rrggbb, such as #ff8800, got {text!r}",
+            )
 
 
 def _require(condition: bool, message: str) -> None:
@@ -117,6 +125,17 @@ def class_thresholds(
     return values
 
 
+def label_colors(style: RenderStyle, labels: Sequence[str]) -> dict[int, Color]:
+    """The colours that the style gives to single classes, by position.
+
+    Raises:
+        UnknownNameError: It names a label the model does not have.
+    """
+    positions = _positions(style.colors, {label: i for i, label in enumerate(labels)})
+    channels = [bytes.fromhex(text[1:]) for text in style.colors.values()]
+    return {i: (c[0], c[1], c[2]) for i, c in zip(positions, channels, strict=True)}
+
+
 def _positions(names: Iterable[str], index: Mapping[str, int]) -> list[int]:
     unknown = [name for name in names if name not in index]
     if unknown:
@@ -138,7 +157,7 @@ def line_thickness(image_size: tuple[int, int], style: RenderStyle) -> int:
     """Pixels of a box outline in a frame of (height, width)."""
     if style.box_thickness is not None:
         return style.box_thickness
-    return max(1, round(font_size(image_size) / 9))
+    return max(2, round(font_size(image_size) / 8))
 
 
 def track_color(track_id: int | None) -> Color:
