@@ -15,6 +15,7 @@
     │   └── WeightsDownloadError   cannot be fetched
     ├── DataError              an annotation or dataset file; carries file and line
     ├── TrainingError          a training run that cannot go on
+    ├── EngineError            a backend cannot build or run a network
     └── StageError             a pipeline stage failed on a frame
 
 Every message says what failed, what was got, what was expected and what to do next. The command line prints the
@@ -160,6 +161,10 @@ class DataError(SFDetectError):
 
 class TrainingError(SFDetectError):
     """A training run that cannot go on, such as one whose loss is no number any more."""
+
+
+class EngineError(SFDetectError):
+    """A network that a backend cannot build or run, or that got inputs which it does not take."""
 
 
 class StageError(SFDetectError):

@@ -11,18 +11,19 @@ PACKAGE = Path(sf_detect.__file__).parent
 LEAVES = {"structures", "boxes", "labels", "errors", "version", "assets", "box_regression", "model_spec"}
 LEAVES |= {"redaction", "file_names", "output_lock", "atomic_file"}
 ROOMS = {"video", "detection", "models", "rendering", "sinks", "data", "evaluation", "training", "tracking"}
+ROOMS |= {"engines"}
 # Sibling rooms that may be imported, and why.
 ALLOWED = {
     "data": {"video", "models", "weights"},  # datasets decode video; annotations in pickles are as untrusted as weights
     "sinks": {"rendering", "video"},  # the video sink draws and encodes
-    "detection": {"weights"},  # detectors fetch their own weights
-    "models": {"weights"},
+    "detection": {"weights", "engines"},  # detectors fetch their own weights; engines compute them
+    "models": {"weights", "engines"},
     "weights": {"models"},  # the zoo table binds builders
     "training": {"data", "models", "evaluation", "weights", "detection", "tracking", "video"},  # video: optical flow
 }
 COMPOSITION = {"build", "cli", "commands", "annotator", "outputs", "batch"}
 HEAVY = {
-    "torch": {"detection", "models", "data", "training", "weights", *COMPOSITION},
+    "torch": {"detection", "models", "engines", "data", "training", "weights", *COMPOSITION},
     "torchvision": {"detection", "models", "data", "training"},
     "cv2": {"video", "rendering", "detection", "models", "data", "training"},
     "av": {"video", "rendering", "data"},

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from sf_detect import boxes as box_ops
 from sf_detect.detection import mirroring, tiling
 from sf_detect.detection.selection import Selection, require_images
-from sf_detect.detection.ssdlite import INPUT_SIZE, MAX_DETECTIONS, NMS_IOU, SSDLite
+from sf_detect.detection.ssdlite import SSDLite
+from sf_detect.detection.ssdlite_layers import INPUT_SIZE, MAX_DETECTIONS, NMS_IOU
 from sf_detect.structures import Detections, FloatArray, UInt8Array
 from sf_detect.weights.cache import Notify, print_to_terminal
 from sf_detect.weights.detector_table import detector_entry
@@ -122,5 +123,5 @@ def load_ssdlite_person(weights: str | Path | None = None, notify: Notify = prin
     """
     network = SSDLite()
     path = Path(weights) if weights is not None else fetch_detector(detector_entry("ssdlite_person"), notify)
-    network.load_constants(read_constants(path, network.constant_names()))
+    network.load_constants(read_constants(path, network.layers.constant_names()))
     return network

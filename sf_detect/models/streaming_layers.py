@@ -74,6 +74,9 @@ class StreamedFrameConv(Remembering):
     """A `FrameConv` over several frames, (T, C, H, W), that keeps its last `taps - step` input frames.
 
     Delayed frames stacked along the channels turn it into a convolution over space alone, which `FrameConv` computes.
+
+    Attributes:
+        past: (taps - step, H, W, C) frames that are kept; None at the start of a video.
     """
 
     def __init__(self, conv: FrameConv) -> None:
@@ -81,24 +84,24 @@ class StreamedFrameConv(Remembering):
         self.taps, self.step = conv.taps, conv.step
         self.conv = copy.copy(conv)  # its own attributes, the same weights
         self.conv.taps = self.conv.step = 1
-        self._past: Tensor | None = None
+        self.past: Tensor | None = None
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         x = x.permute(0, 2, 3, 1)  # channels innermost in memory
         history = self.taps - self.step
         if history:
-            if self._past is None:
-                self._past = torch.zeros_like(x[:1]).repeat(history, 1, 1, 1)
-            x = torch.cat([self._past, x])
-            self._past = x[-history:].clone()
+            if self.past is None:
+                self.past = torch.zeros_like(x[:1]).repeat(history, 1, 1, 1)
+            x = torch.cat([self.past, x])
+            self.past = x[-history:].clone()
         stacked = torch.cat([x[tap : tap + frames : self.step] for tap in range(self.taps)], 3)
         return self.conv(stacked.permute(0, 3, 1, 2), frames // self.step)
 
     def reset(self) -> None:
-        self._past = None
+        self.past = None
 
     def kept(self) -> list[Tensor]:
-        return [] if self._past is None else [self._past]
+        return [] if self.past is None else [self.past]
 
 
 class StreamedNonLocalBlock(Remembering):

@@ -13,6 +13,7 @@ import torch
 from sf_detect import boxes as box_ops
 from sf_detect.detection.selection import Selection
 from sf_detect.detection.ssdlite import ConvUnit, SSDLite
+from sf_detect.detection.ssdlite_layers import ConvLayer
 from sf_detect.detection.ssdlite_person import SSDLitePersonDetector, load_ssdlite_person
 from sf_detect.errors import WeightsFormatError, WeightsMismatchError
 from sf_detect.weights.cache import CACHE_VARIABLE, cache_directory
@@ -31,9 +32,9 @@ def random_constants(network: SSDLite) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     constants = {}
     for unit in network._units():
-        weights, *rest = unit.constant_names()
+        weights, *rest = unit.layer.constant_names()
         shape = tuple(unit.conv.weight.shape)
-        order = (2, 3, 0, 1) if unit.depthwise else (2, 3, 1, 0)
+        order = (2, 3, 0, 1) if unit.layer.depthwise else (2, 3, 1, 0)
         scale = 1 / np.sqrt(np.prod(shape[1:]))
         constants[weights] = rng.normal(0, scale, [shape[axis] for axis in order]).astype(np.float32)
         for name in rest:
@@ -62,7 +63,7 @@ def test_outputs(network: SSDLite) -> None:
 
 @pytest.mark.parametrize("size", [7, 8])
 def test_padding_puts_the_odd_pixel_behind(size: int) -> None:
-    unit = ConvUnit(1, 1, "x", kernel=3, stride=2, activate=False)
+    unit = ConvUnit(ConvLayer(1, 1, "x", kernel=3, stride=2, activate=False))
     torch.nn.init.zeros_(unit.conv.bias)
     torch.nn.init.zeros_(unit.conv.weight)
     with torch.no_grad():
@@ -74,12 +75,12 @@ def test_padding_puts_the_odd_pixel_behind(size: int) -> None:
 
 
 def test_batch_norm_is_folded() -> None:
-    unit = ConvUnit(2, 3, "layer", kernel=3, activate=False)
+    unit = ConvUnit(ConvLayer(2, 3, "layer", kernel=3, activate=False))
     rng = np.random.default_rng(1)
     weights = rng.normal(size=(3, 3, 2, 3)).astype(np.float32)
     gamma, beta, mean, variance = rng.uniform(0.5, 2, (4, 3)).astype(np.float32)
-    values = dict(zip(unit.constant_names(), (weights, gamma, beta, mean, variance), strict=True))
-    weight, bias = unit.state_from(values)
+    values = dict(zip(unit.layer.constant_names(), (weights, gamma, beta, mean, variance), strict=True))
+    weight, bias = map(torch.from_numpy, unit.layer.folded(values))
     with torch.no_grad():
         unit.conv.weight.copy_(weight)
         unit.conv.bias.copy_(bias)
@@ -96,7 +97,7 @@ def test_every_layer_takes_its_constants(network: SSDLite) -> None:
     fresh.load_constants(random_constants(fresh))
     changed = [not torch.equal(a, b) for a, b in zip(fresh.parameters(), network.parameters(), strict=True)]
     assert all(changed)
-    assert len(fresh.constant_names()) == 404
+    assert len(fresh.layers.constant_names()) == 404
 
 
 def test_missing_constants(network: SSDLite) -> None:
