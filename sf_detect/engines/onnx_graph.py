@@ -74,7 +74,7 @@ class OnnxGraph:
         try:
             import onnx
         except ImportError as error:
-            raise MissingExtraError("onnx", "onnxruntime", "converting a network for ONNX Runtime or OpenVINO") from error
+            raise MissingExtraError("onnx", "onnxruntime", "converting a network") from error
         self._onnx, self._name = onnx, name
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
