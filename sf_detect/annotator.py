@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 
 from sf_detect import build
 from sf_detect.config import RunConfig, check_times
-from sf_detect.errors import SourceError
+from sf_detect.errors import SFDetectError, SourceError
 from sf_detect.interfaces import ActionModel, VideoSource
 from sf_detect.outputs import Outputs
 from sf_detect.pipeline import Pipeline, PipelineRun
@@ -112,17 +112,23 @@ class Annotator:
         with ThreadPoolExecutor(1) as executor:
             pipeline = self._pipeline(executor)
             sinks = outputs.open(opened.info, self.spec, self.config, audio_from)
-            if on_start is not None:
-                on_start(opened.info)
-            summary = process(
-                opened,
-                pipeline,
-                SinkGroup(list(sinks.values())),
-                labels=self.spec.labels,
-                thresholds=self.spec.thresholds,
-                part=_part(self.config),
-                on_result=on_result,
-            )
+            group = SinkGroup(list(sinks.values()))
+            try:
+                if on_start is not None:
+                    on_start(opened.info)
+                summary = process(
+                    opened,
+                    pipeline,
+                    group,
+                    labels=self.spec.labels,
+                    thresholds=self.spec.thresholds,
+                    part=_part(self.config),
+                    on_result=on_result,
+                )
+            except BaseException:
+                with suppress(SFDetectError):  # closed already, unless Ctrl-C came before the first frame
+                    group.close()
+                raise
         if not summary.frames and not summary.interrupted:
             warn("no frame of the source lies between the start and the end that were asked for; nothing was found.")
         for problem in (*getattr(opened, "warnings", ()), *getattr(sinks.get("video"), "problems", ())):

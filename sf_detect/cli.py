@@ -1,27 +1,49 @@
 """The `sf-detect` command: options in, exit code out. The work is done by the rooms it calls.
 
 Exit codes: 0 done; 1 an input, output or weights failed; 2 wrong usage; 3 done, but part of the input could not be
-decoded; 130 interrupted, with the outputs complete up to there.
+decoded; 130 interrupted (143 by SIGTERM, 129 by SIGHUP), with the outputs complete up to there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import traceback
+from types import TracebackType
+from typing import Any
 
 import typer
+import typer.core
 
 from sf_detect.commands import classify as classify_command
 from sf_detect.commands import evaluate as evaluate_command
 from sf_detect.commands import run as run_command
 from sf_detect.commands import train as train_command
 from sf_detect.commands import weights as weights_command
+from sf_detect.commands.interruption import Interruption
 from sf_detect.errors import SFDetectError
+from sf_detect.file_names import printable
+from sf_detect.redaction import redacted
 from sf_detect.version import __version__
 
 _DEBUG = "SF_DETECT_DEBUG"
+_PARTLY_DECODED, _INTERRUPTED = 3, 130
+
+
+class _Commands(typer.core.TyperGroup):
+    """Ends by an interruption like by any other exit; Typer would call it an error of its own."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("sf-detect: interrupted", file=sys.stderr)
+            raise typer.Exit(_INTERRUPTED) from None
+
 
 app = typer.Typer(
+    cls=_Commands,
     name="sf-detect",
     help="Who does what, where and when in video.",
     no_args_is_help=True,
@@ -54,23 +76,51 @@ def _root(
 
 def main() -> None:
     """Entry point: prints the message of an `SFDetectError` and exits with its code; no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):  # not every stream is a file
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    with Interruption() as interruption:
+        code = _run(interruption)
+        if interruption.exit_code is not None and code in (0, _PARTLY_DECODED, _INTERRUPTED):
+            code = interruption.exit_code
+        raise SystemExit(code)
+
+
+def _run(interruption: Interruption) -> int:
+    """Runs the command; returns its exit code."""
     try:
         app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:  # before or after the command itself
+        return _INTERRUPTED
     except SFDetectError as error:
-        print(f"sf-detect: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        _tell(f"sf-detect: {error}")
+        return error.exit_code
     except BrokenPipeError:  # the reader of our standard output has left, for example `| head`
         sys.stderr.close()
-        raise SystemExit(1) from None
+        return 1
     except Exception as error:
+        if interruption.exit_code is not None and isinstance(error, OSError):
+            return _INTERRUPTED  # the terminal has gone, and what we print with it
         if os.environ.get(_DEBUG):
+            sys.excepthook = _show
             raise
-        print(
-            f"sf-detect: unexpected {type(error).__name__}: {error}. This is a defect: please report it, with the "
-            f"output of the same command run with {_DEBUG}=1.",
-            file=sys.stderr,
+        _tell(
+            f"sf-detect: unexpected {type(error).__name__}: {redacted(str(error))}. This is a defect: please report "
+            f"it, with the output of the same command run with {_DEBUG}=1."
         )
-        raise SystemExit(1) from None
+        return 1
+    return 0
+
+
+def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    _tell(redacted("".join(traceback.format_exception(kind, error, trace)).rstrip()))
+
+
+def _tell(text: str) -> None:
+    with contextlib.suppress(OSError):
+        print(printable(text), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from sf_detect import build
 from sf_detect.config import RunConfig
-from sf_detect.errors import ConfigError
+from sf_detect.errors import ConfigError, SFDetectError
 from sf_detect.interfaces import Sink
 from sf_detect.model_spec import ModelSpec
-from sf_detect.sinks import AvaCsvSink, JsonLinesSink, VideoSink
+from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink
+from sf_detect.sinks.text_output import open_handle
 from sf_detect.structures import VideoInfo
 
 STDOUT = "-"
@@ -76,28 +78,35 @@ class Outputs:
             if "csv" in paths:
                 sinks["csv"] = AvaCsvSink(paths["csv"], info.name, spec.labels, label_ids=spec.label_ids)
         except BaseException:
-            for sink in sinks.values():
-                sink.close()
+            with suppress(SFDetectError):  # the first failure is the one to tell
+                SinkGroup(list(sinks.values())).close()
             raise
         return sinks
 
 
 def check_outputs(source: str | None, outputs: Mapping[str, str]) -> None:
     """See `Outputs.check`; `outputs` are paths by kind."""
-    taken = {Path(source).resolve(): "the input"} if source is not None and Path(source).exists() else {}
+    taken = {os.path.realpath(source): "the input"} if source is not None and os.path.exists(source) else {}
     for kind, path in outputs.items():
-        if path == STDOUT:
-            continue
         option = f"--out-{kind}"
-        _check_ending(option, path, ENDINGS.get(kind, ()))
-        resolved = Path(path).resolve()
-        if resolved in taken:
-            raise ConfigError(f"{option} {path} is {taken[resolved]}, which it would overwrite. Choose another path.")
-        taken[resolved] = f"also {option}"
+        if path != STDOUT:
+            _check_ending(option, path, ENDINGS.get(kind, ()))
+        place = _place(path)
+        if place in taken:
+            raise ConfigError(f"{option} {path} is {taken[place]}, which it would overwrite. Choose another path.")
+        if place != os.path.realpath(os.devnull):
+            taken[place] = f"also {option}"
+
+
+def _place(path: str) -> str:
+    """What a path stands for in the end: a file, or an open one by its number, such as the standard output."""
+    handle = 1 if path == STDOUT else open_handle(Path(path))
+    return os.path.realpath(path) if handle is None else f"/dev/fd/{handle}"
 
 
 def _check_ending(option: str, path: str, endings: tuple[str, ...]) -> None:
-    special = Path(path).exists() and not Path(path).is_file()  # a pipe or device has no ending; a folder fails later
+    # A pipe, a device or /dev/stdout has no ending; a folder fails later.
+    special = open_handle(Path(path)) is not None or (os.path.exists(path) and not os.path.isfile(path))
     if endings and not special and Path(path).suffix.lower() not in endings:
         raise ConfigError(
             f"{option} {path} ends in {Path(path).suffix or 'no ending'!r}; expected {' or '.join(endings)}. Give "

@@ -13,6 +13,7 @@ from sf_detect.pipeline import Pipeline
 from sf_detect.structures import Frame, FrameResult, VideoInfo
 
 _QUEUE_BYTES = 64_000_000
+_JOIN_SECONDS, _INTERRUPTED_JOIN_SECONDS = 1.0, 0.2  # a stalled source ends with the process
 
 
 @dataclass
@@ -120,21 +121,58 @@ def process(
     start = time.monotonic()
     size = queue_size(source.info)
     background = BackgroundSink(sink, size)
+    frames = Prefetch((part or Part()).of(source), size)
     try:
-        with Prefetch((part or Part()).of(source), size) as frames:
-            for result in pipeline.run(frames, source.info):
-                background.write(result)
-                if summary.first_result_seconds is None:
-                    summary.first_result_seconds = time.monotonic() - start
-                summary.add(result, labels, thresholds)
-                if on_result is not None:
-                    on_result(result)
+        for result in pipeline.run(frames, source.info):
+            background.write(result)
+            if summary.first_result_seconds is None:
+                summary.first_result_seconds = time.monotonic() - start
+            summary.add(result, labels, thresholds)
+            if on_result is not None:
+                on_result(result)
     except KeyboardInterrupt:
         summary.interrupted = True
     except BaseException:
-        background.close(swallow=True)
+        frames.close(timeout=0)
+        _complete(background, summary, swallow=True)
         raise
-    background.close()
+    frames.close(timeout=0)  # a stalled source must not keep the outputs waiting
+    _complete(background, summary)
+    frames.close(timeout=_INTERRUPTED_JOIN_SECONDS if summary.interrupted else _JOIN_SECONDS)
     summary.decode_errors = source.decode_errors
     summary.wall_seconds = time.monotonic() - start
     return summary
+
+
+def _complete(background: BackgroundSink, summary: RunSummary, swallow: bool = False) -> None:
+    """Closes the outputs; Ctrl-C meanwhile asks for what is being done."""
+    while True:
+        try:
+            return background.close(swallow)
+        except KeyboardInterrupt:
+            summary.interrupted = True
+
+
+class ReadAhead:
+    """A source that is read in a thread of its own, so that a stalled one leaves the caller's thread interruptible.
+
+    Args:
+        source: Whose frames come.
+    """
+
+    def __init__(self, source: VideoSource) -> None:
+        self._source, self.info = source, source.info
+
+    @property
+    def decode_errors(self) -> int:
+        """Those of the source."""
+        return self._source.decode_errors
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, from the start where the source can."""
+        with Prefetch(self._source, queue_size(self.info)) as frames:
+            yield from frames
+
+    def close(self) -> None:
+        """Closes the source."""
+        self._source.close()

@@ -61,6 +61,7 @@ def classify(
     from sf_detect import build
     from sf_detect.config import RunConfig, check_times
     from sf_detect.outputs import check_outputs
+    from sf_detect.processing import ReadAhead
 
     chosen = model or build.DEFAULT_CLASSIFIER
     wanted = build.classifier_views(chosen, views, weights)
@@ -70,7 +71,7 @@ def classify(
         check_outputs(video, {"json": json_path})
     with build.open_source(video, settings) as source:
         classifier = build.build_classifier(chosen, weights, device, labels)
-        result = _classify(classifier, source, wanted, quiet)
+        result = _classify(classifier, ReadAhead(source), wanted, quiet)
     best = result.top(top_k)
     if json_path != _STDOUT and not (quiet and json_path):
         typer.echo(table(best))

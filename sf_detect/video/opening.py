@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from fractions import Fraction
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from sf_detect.interfaces import VideoSource
+from sf_detect.interruptible import interruptible
 from sf_detect.video.camera import CameraSource
 from sf_detect.video.images import ImageFolderSource
 from sf_detect.video.sources import FileSource, StreamSource
@@ -26,10 +28,14 @@ def open_source(spec: str | Path, fps: Fraction | None = None) -> VideoSource:
         SourceOpenError: It cannot be opened; the message says why.
         DecodeError: It opened, but holds no picture that decodes.
     """
-    text = str(spec)
+    text = os.fspath(spec)
     device = re.fullmatch(r"(?:/dev/video)?(\d{1,3})", text)
     if device and not (text.isdecimal() and Path(text).exists()):
-        return CameraSource(int(device[1]))
+        return CameraSource(int(device[1]))  # in this thread: macOS asks the user for permission in the main one only
+    return interruptible(lambda: _open(text, fps), lambda source: source.close())
+
+
+def _open(text: str, fps: Fraction | None) -> VideoSource:
     if text.startswith("file://"):
         text = unquote(urlsplit(text).path)
     elif re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
