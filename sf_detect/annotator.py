@@ -265,4 +265,4 @@ def _name_of(source: Source) -> str | None:
 def _file_of(source: Source) -> Path | None:
     """The file whose sound an annotated video keeps."""
     name = _name_of(source)
-    return Path(name) if name is not None and Path(name).is_file() else None
+    return Path(name) if name is not None and os.path.isfile(name) else None  # pathlib raises for long names
