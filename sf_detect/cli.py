@@ -47,7 +47,6 @@ app = typer.Typer(
     name="sf-detect",
     help="Who does what, where and when in video.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
