@@ -3,6 +3,7 @@
     python tools/benchmark.py run                      # end to end, 60 s of the demo clip
     python tools/benchmark.py run --video v.mp4 --seconds 1800 --repeat 1
     python tools/benchmark.py stages                   # share of each stage, in CPU seconds of its thread
+    python tools/benchmark.py routes                   # the command beside Python loops, one core busy with other work
     python tools/benchmark.py streaming --threads 2    # clip and streaming inference side by side, a slow step each
     python tools/benchmark.py ava                      # AVA evaluation beside a plain evaluator, which takes minutes
     python tools/benchmark.py ava --keyframes 2000     # a smaller case (--case FOLDER: your gt.csv, det.csv)
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import av
 import benchmark_ava
+import benchmark_routes
 import benchmark_stages
 import benchmark_streaming
 
@@ -87,7 +89,7 @@ def count_frames(video: Path) -> int:
 def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "stages", "streaming", "ava"))
+    parser.add_argument("what", choices=("run", "stages", "routes", "streaming", "ava"))
     parser.add_argument("--video", type=Path, default=DEMO_VIDEO)
     parser.add_argument("--seconds", type=float, default=60.0, help="the video is looped to this length")
     parser.add_argument("--repeat", type=int, default=3)
@@ -110,6 +112,10 @@ def main() -> None:
         print(f"{arguments.video.name} looped to {arguments.seconds:.0f} s; {os.cpu_count()} cores")
         if arguments.what == "stages":
             benchmark_stages.measure(video, folder)
+            return
+        if arguments.what == "routes":
+            if not benchmark_routes.measure(video, arguments.repeat):
+                raise SystemExit(f"a loop takes more than {benchmark_routes.LIMIT} times the command's processor time.")
             return
         runs = [measure_run(video, folder) for _ in range(arguments.repeat)]
         for key in runs[0]:
