@@ -22,6 +22,7 @@ from sf_detect.interfaces import ActionModel, PersonDetector, TimedDetector, Vid
 from sf_detect.model_spec import NO_MODEL, ModelSpec
 from sf_detect.pipeline import Pipeline
 from sf_detect.stages import ActionStage, ClipActions, NoActions, PersonStage, StreamActions
+from sf_detect.threads import LimitedDetector, LimitedModel
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,16 +72,6 @@ def check_device(device: str) -> None:
             f"device {device!r} is not available: torch {torch.__version__} sees {count} CUDA device(s). "
             "Use --device cpu, or install a CUDA build of torch and its driver."
         )
-
-
-def share_cores(consumers: int) -> None:
-    """Give each of `consumers` networks that run side by side an equal share of the cores.
-
-    Two that both take all cores wait for each other at every layer.
-    """
-    import torch
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // consumers))
 
 
 def load_model(
@@ -324,6 +315,7 @@ def build_actions(config: RunConfig, model: ActionModel | None, executor: Execut
         raise UnknownNameError("kind of inference", chosen.inference, INFERENCE)
     if model is None:
         return NoActions()
+    model = LimitedModel(model)
     if chosen.inference == "streaming":
         return StreamActions(model, chosen.smoothing, executor)
     spec = model.spec
@@ -341,7 +333,10 @@ def build_persons(config: RunConfig, model: ActionModel | None) -> PersonStage:
     moved = model_spec(model).box_regression if config.pipeline.box_regression else None
     if moved is not None and not moved.fits(config.detector.name):
         moved = None
-    return PersonStage(build_detector(config), partial(ByteTrack, new_track_score=track_score), moved)
+    detector = build_detector(config)
+    if not isinstance(detector, TimedDetector):
+        detector = LimitedDetector(detector)
+    return PersonStage(detector, partial(ByteTrack, new_track_score=track_score), moved)
 
 
 def build_pipeline(
@@ -350,6 +345,8 @@ def build_pipeline(
     executor: Executor | None = None,
 ) -> Pipeline:
     """Detector, tracker and action model, ready to run over sources, one after the other.
+
+    Both models compute with half the cores at most, see `sf_detect.threads`; the process's own settings stay.
 
     Args:
         config: Settings; None takes the defaults.

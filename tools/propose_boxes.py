@@ -26,6 +26,7 @@ from sf_detect.detection import track_score
 from sf_detect.errors import ConfigError, SFDetectError
 from sf_detect.interfaces import PersonDetector, TimedDetector, Tracker
 from sf_detect.pipeline import Schedule
+from sf_detect.threads import LimitedDetector
 from sf_detect.tracking import ByteTrack
 
 _DETECTION_INTERVAL_S = 0.25
@@ -101,7 +102,12 @@ def main() -> int:
             raise ConfigError("precomputed boxes are no detector; name one of `sf-detect weights list`")
         tracker = ByteTrack(new_track_score=max(arguments.threshold, track_score(arguments.detector)))
         failed = propose(
-            arguments.root, arguments.every, arguments.val_every, detector, tracker, lambda t: print(t, flush=True)
+            arguments.root,
+            arguments.every,
+            arguments.val_every,
+            LimitedDetector(detector),  # decoding goes on beside it
+            tracker,
+            lambda t: print(t, flush=True),
         )
     except SFDetectError as error:
         print(f"error: {error}", file=sys.stderr)

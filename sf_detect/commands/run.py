@@ -174,12 +174,10 @@ class _Outputs:
 
 
 def _annotate(source: str, settings: RunConfig, outputs: _Outputs, quiet: bool) -> int:
-    from sf_detect import build
     from sf_detect.annotator import annotate_video
 
     progress = None if quiet else _Progress(settings)
     _seed(settings.seed)
-    build.share_cores(2)
     try:
         summary = annotate_video(
             source,

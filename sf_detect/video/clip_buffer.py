@@ -14,6 +14,7 @@ import numpy as np
 
 from sf_detect.boxes import network_size
 from sf_detect.structures import Clip, ClipSpec, Detections, Frame, UInt8Array
+from sf_detect.threads import limited_threads
 
 # A clip frame whose time is met to within a millisecond counts as met: container time bases are that coarse (1/1000 in
 # Matroska), and waiting one more frame for a rounding error would cost latency for nothing.
@@ -107,7 +108,8 @@ class ClipBuffer:
         self._newest_pts = frame.pts
         if self._recent and frame.pts - self._recent[-1].pts < self._spacing:
             return
-        small = _Small(resize_short_side(frame.image, self._short_side), frame.pts)
+        with limited_threads():
+            small = _Small(resize_short_side(frame.image, self._short_side), frame.pts)
         if self._recent and small.image.shape != self._recent[-1].image.shape:
             self._begin_anew()
         if not self._recent:
