@@ -165,8 +165,7 @@ def _predictor_parts(config: RunConfig) -> dict[str, Any]:
         "name": chosen.name if own is None else Path(own.path).stem,
         "thresholds": None if file is None else read_thresholds(file, len(labels)),
         "box_regression": None if file is None else read_box_regression(file),
-        # AVA's format counts classes from 1; sets of our own that count from 0 are shifted.
-        "label_ids": [i + 1 for i in labels.ids] if min(labels.ids) == 0 else labels.ids,
+        "label_ids": labels.ids,
     }
 
 

@@ -193,6 +193,8 @@ def test_ava_leaves_out_boxes_outside_the_frame(tmp_path):
 def test_ava_needs_as_many_ids_as_labels(tmp_path):
     with pytest.raises(ConfigError, match="got 2 label ids for 3 labels"):
         AvaCsvSink(tmp_path / "a.csv", "v", LABELS, label_ids=[1, 2])
+    with pytest.raises(ConfigError, match="label ids count from 1, got 0; add 1 to every id"):
+        AvaCsvSink(tmp_path / "a.csv", "v", LABELS, label_ids=[0, 1, 2])
 
 
 @pytest.mark.parametrize("kind", [JsonLinesSink, AvaCsvSink])

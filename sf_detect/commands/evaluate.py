@@ -20,6 +20,8 @@ _Scores = Annotated[
 
 
 class _Result(Protocol):
+    @property
+    def notes(self) -> tuple[str, ...]: ...
     def table(self) -> str: ...
     def to_json(self) -> dict[str, object]: ...
 
@@ -27,6 +29,8 @@ class _Result(Protocol):
 def _report(result: _Result, json_path: str | None, quiet: bool) -> None:
     if not quiet and json_path != "-":
         typer.echo(result.table())
+    for note in result.notes:
+        typer.echo(f"note: {note}", err=True)
     if json_path is not None:
         from sf_detect.sinks.text_output import write_json
 
@@ -66,13 +70,6 @@ def ava(
 
     result = evaluate_ava(groundtruth, detections, exclude, label_map, protocol, read_records=read_json_lines)
     _report(result, json_path, quiet)
-    counts = result.counts
-    if counts.detection_rows and not counts.scored:
-        typer.echo(
-            f"note: none of the {counts.detection_rows} detections is on a keyframe and of a class that is scored; "
-            "compare names of videos, times and ids of classes with those of the ground truth",
-            err=True,
-        )
     if plots is not None:
         from sf_detect.evaluation.plots import write_plots
 

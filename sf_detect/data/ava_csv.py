@@ -115,10 +115,11 @@ def _classes(table: Table, labels: LabelMap, droppable: Collection[int]) -> list
     known |= {name: place for place, name in enumerate(labels.names)}
     known |= {str(label_id): place for place, label_id in enumerate(labels.ids)}
     for line, row in zip(table.lines, table.rows, strict=True):
-        if row[6] not in known:
-            raise DataError(
-                table.path, line, str(UnknownNameError("action", row[6], (*labels.names, *map(str, labels.ids))))
-            )
+        if row[6] in known:
+            continue
+        hint = " Ids count from 1: add 1 to every id of the file." if row[6] == "0" else ""
+        known_names = (*labels.names, *map(str, labels.ids))
+        raise DataError(table.path, line, f"{UnknownNameError('action', row[6], known_names)}{hint}")
     return [known[row[6]] for row in table.rows]
 
 

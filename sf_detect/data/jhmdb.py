@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -27,7 +27,7 @@ class JHMDBClip:
 
     Attributes:
         path: the video file.
-        label: 0 to 20, alphabetic order of the actions.
+        label: 0-based class, in the order of the numbers in `videos.csv` (0 to 20, alphabetic order of the actions).
         split: "train" or "test" in each of the three official splits.
         source: the film or upload the clip was cut from; clips of one source belong on one side of a validation split.
         boxes: (frames, 4) float32 xyxy in pixels of the video, one actor per frame.
@@ -81,8 +81,11 @@ class JHMDB:
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         boxes = self._read_boxes(self.root / "boxes.csv")
-        self.clips = [self._clip(line, row, boxes) for line, row in _rows(self.root / "videos.csv")]
-        self.labels = [name for _, name in sorted({(clip.label, clip.action) for clip in self.clips})]
+        clips = [self._clip(line, row, boxes) for line, row in _rows(self.root / "videos.csv")]
+        actions = sorted({(clip.label, clip.action) for clip in clips})
+        columns = {action: column for column, action in enumerate(actions)}
+        self.labels = [name for _, name in actions]
+        self.clips = [replace(clip, label=columns[clip.label, clip.action]) for clip in clips]
 
     def split(self, number: int, side: str) -> list[JHMDBClip]:
         """Clips of one side ("train" or "test") of official split 1, 2 or 3."""

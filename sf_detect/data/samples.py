@@ -74,7 +74,7 @@ class ActionDataset:
         task: "detection" (persons at keyframes) or "classification" (whole clips).
         samples: In the order of the annotation.
         class_names: By 0-based class.
-        class_ids: What annotation and result files call each class (AVA counts from 1, with gaps).
+        class_ids: What result files call each class: they count from 1 in every set, AVA's with gaps.
         multi_label: Whether a person or clip can have several actions (sigmoid) or has exactly one (softmax).
         missing: Videos that the annotation names and that are not there; their samples are left out.
     """

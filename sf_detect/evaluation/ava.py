@@ -30,6 +30,7 @@ from sf_detect.evaluation.average_precision import (
     precision_recall,
     rank,
 )
+from sf_detect.evaluation.plausibility import NO_HIT, area_notes, share_notes, with_notes
 from sf_detect.labels import LabelMap
 
 PROTOCOLS = ("activitynet", "pyslowfast")
@@ -90,11 +91,13 @@ class AvaResult:
         protocol: One of `PROTOCOLS`.
         classes: Result of every class of the label map, in its order.
         counts: What became of the rows.
+        notes: What looks wrong in the files, in words.
     """
 
     protocol: str
     classes: dict[str, ClassResult]
     counts: AvaCounts = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def mean_ap(self) -> float:
@@ -109,9 +112,9 @@ class AvaResult:
         return (_mean([low for low, _ in pairs]), _mean([high for _, high in pairs])) if pairs else None
 
     def to_json(self) -> dict[str, object]:
-        """`{"mAP": float, "per_class": {label: AP or None}}`; None also for a mean over nothing."""
+        """`{"mAP": float, "per_class": {label: AP or None}}`; None also for a mean over nothing; `notes` if any."""
         aps = {name: _json_number(result.ap) for name, result in self.classes.items()}
-        return {"mAP": _json_number(self.mean_ap), "per_class": aps}
+        return with_notes({"mAP": _json_number(self.mean_ap), "per_class": aps}, self.notes)
 
     def table(self) -> str:
         """Plain text: a line per class, then the mean."""
@@ -170,9 +173,11 @@ def evaluate(
     """Evaluates a detection csv against a ground-truth csv.
 
     Args:
-        groundtruth: `video,timestamp,x1,y1,x2,y2,label_id[,person_id]`; a row of 2 columns names an empty keyframe.
+        groundtruth: `video,timestamp,x1,y1,x2,y2,label_id[,person_id]`; a row of 2 columns names an empty keyframe. A
+            person id is any text; as the official evaluator reads a number there as a score, numbers order boxes that a
+            detection overlaps equally.
         detections: `video,timestamp,x1,y1,x2,y2,label_id[,score]`.
-        labels: The classes that are scored.
+        labels: The classes that are scored, by their ids, which count from 1.
         exclude: Csv of `video,timestamp`: keyframes taken out of both.
         protocol: One of `PROTOCOLS`.
         tie_bounds: Also compute what the order of equal scores, which the official evaluator leaves to chance, can
@@ -180,7 +185,8 @@ def evaluate(
 
     Raises:
         UnknownNameError: Another protocol.
-        DataError: A file that cannot be read, or a malformed row.
+        DataError: A file that cannot be read, a malformed row, or a label id of 0 beside a label map that counts from 0
+            and was converted.
     """
     if protocol not in PROTOCOLS:
         raise UnknownNameError("AVA protocol", protocol, PROTOCOLS)
@@ -196,9 +202,11 @@ def evaluate(
             return np.ones(len(keyframes), bool)
         return np.array([table.keys[number] not in excluded.ids for number in keyframes.tolist()], bool)
 
-    read = read_ava_rows(groundtruth, table, (2, 7, 8) if official else (7, 8), Selection(not_excluded, columns))
+    widths = (2, 7, 8) if official else (7, 8)
+    read = read_ava_rows(groundtruth, table, widths, Selection(not_excluded, columns), person_ids=True)
     truth, num_truth_rows = read.rows, read.lines
     _check_groundtruth(groundtruth, truth)
+    notes = columns.zero_notes(groundtruth)
     with_truth = len(table.keys)
 
     def scored(keyframes: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
@@ -207,6 +215,7 @@ def evaluate(
 
     limit = partial(may_fit, capacity=CAPACITY) if official else None
     read = read_ava_rows(detections, table, (2, 7, 8) if official else (8,), Selection(scored, columns, limit))
+    notes += columns.zero_notes(detections)
     found = _grouped(read.rows)
     within = within_capacity(found, CAPACITY) if official else np.ones(len(found), bool)
     solid = found.select(within & _with_area(found))
@@ -222,9 +231,24 @@ def evaluate(
     )
     hits = _hits(truth, solid, columns.num_classes, official)
     results = _class_results(columns.num_classes, truth, solid, hits, tie_bounds)
-    return AvaResult(
-        protocol, {name: results[i] for name, i in zip(labels.names, columns.of_labels, strict=True)}, counts
-    )
+    notes += share_notes(truth.distinct_boxes, found.distinct_boxes)
+    notes += _count_notes(counts)
+    if not notes and counts.scored and len(truth) and not hits.any():
+        notes.append(NO_HIT)
+    classes = {name: results[i] for name, i in zip(labels.names, columns.of_labels, strict=True)}
+    return AvaResult(protocol, classes, counts, tuple(notes))
+
+
+def _count_notes(counts: AvaCounts) -> list[str]:
+    notes = area_notes("detections", counts.without_area, counts.without_area + counts.scored)
+    if counts.groundtruth_rows and not counts.detection_rows:
+        notes.append("the file of detections has no rows")
+    elif counts.detection_rows and not counts.scored + counts.without_area:
+        notes.append(
+            f"none of the {counts.detection_rows} detections is on a keyframe and of a class that is scored; compare "
+            "names of videos, times and ids of classes with those of the ground truth"
+        )
+    return notes
 
 
 class _ClassColumns:
@@ -236,16 +260,33 @@ class _ClassColumns:
     """
 
     def __init__(self, labels: LabelMap) -> None:
-        if not labels.ids or min(labels.ids) < 0 or max(labels.ids) > _GREATEST_ID:
-            raise ConfigError(f"label ids of AVA files lie in 0..{_GREATEST_ID}, got {labels}")
-        self.num_classes = len(labels)
+        if not labels.ids or max(labels.ids) > _GREATEST_ID:
+            raise ConfigError(f"label ids of AVA files lie in 1..{_GREATEST_ID}, got {labels}")
+        self.num_classes, self._from_zero = len(labels), labels.from_zero
+        self._zeros: list[int] = []
         self.of_labels = np.argsort(np.argsort(labels.ids)).tolist()
         self._column = np.full(max(labels.ids) + 2, -1, np.int16 if self.num_classes < 2**15 else np.int32)
         self._column[sorted(labels.ids)] = np.arange(self.num_classes)
 
     def __call__(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.integer]:
+        if len(ids) and ids.min() <= 0:
+            self._zeros.append(int(np.count_nonzero(ids == 0)))
         unsigned = ids.view(np.uint64)  # negative ones become the greatest
         return self._column.take(np.minimum(unsigned, np.uint64(len(self._column) - 1)).view(np.int64))
+
+    def zero_notes(self, path: str | Path) -> list[str]:
+        """A note where rows seen since the last call have the label id 0, which no class has.
+
+        Raises:
+            DataError: The label map counted from 0 as well: then the ids of the file are not those of the map.
+        """
+        zeros, self._zeros = sum(self._zeros), []
+        if not zeros:
+            return []
+        problem = f"{zeros} rows have the label id 0, but ids count from 1 in every set"
+        if self._from_zero:
+            raise DataError(path, None, f"{problem}; add 1 to every id, here and in the label map")
+        return [f"{path}: {problem}; these rows are left out. Add 1 to every id where the file counts from 0"]
 
 
 def _check_groundtruth(path: str | Path, truth: AvaRows) -> None:

@@ -223,7 +223,7 @@ def _distinct(text: bytes, start: Positions, end: Positions) -> tuple[list[bytes
     return list(texts), of_head[run]
 
 
-def careful_block(path: Path, text: bytes, first_line: int, widths: tuple[int, ...]) -> Block:
+def careful_block(path: Path, text: bytes, first_line: int, widths: tuple[int, ...], person_ids: bool = False) -> Block:
     """The block read row by row.
 
     Args:
@@ -231,6 +231,7 @@ def careful_block(path: Path, text: bytes, first_line: int, widths: tuple[int, .
         text: As for `fast_block`.
         first_line: Its number, from 1.
         widths: Accepted numbers of columns.
+        person_ids: Column 8 is a person's id, any text; one that is no number stands for a score of 1.
 
     Raises:
         DataError: The first malformed row.
@@ -243,7 +244,7 @@ def careful_block(path: Path, text: bytes, first_line: int, widths: tuple[int, .
         prefix_of_row.append(prefixes.setdefault(f"{cells[0]},{cells[1]}".encode(), len(prefixes)))
         if len(cells) > 2:
             box_rows.append(i)
-            values.append(_numbers(path, line, cells))
+            values.append(_numbers(path, line, cells, person_ids))
     table = np.array(values, np.float64).reshape(-1, 6)
     boxes = np.zeros((len(prefix_of_row), 4))
     boxes[box_rows] = table[:, :4]
@@ -277,7 +278,7 @@ def _cells(path: Path, line: int, text: bytes, widths: tuple[int, ...]) -> list[
     return cells
 
 
-def _numbers(path: Path, line: int, cells: list[str]) -> list[float]:
+def _numbers(path: Path, line: int, cells: list[str], person_ids: bool) -> list[float]:
     numbers: list[float] = []
     for name, text in zip(("x1", "y1", "x2", "y2"), cells[2:6], strict=True):
         numbers.append(_finite(path, line, name, text))
@@ -288,8 +289,20 @@ def _numbers(path: Path, line: int, cells: list[str]) -> list[float]:
     if abs(label_id) > _GREATEST_ID:
         raise DataError(path, line, f"a label id is at most {_GREATEST_ID}, got {cells[6]!r}")
     numbers.append(label_id)
-    numbers.append(_finite(path, line, "score", cells[7]) if len(cells) == 8 else 1.0)
+    if len(cells) < 8:
+        numbers.append(1.0)
+    else:
+        numbers.append(_person(cells[7]) if person_ids else _finite(path, line, "score", cells[7]))
     return numbers
+
+
+def _person(text: str) -> float:
+    """What the official evaluator would take for a score, where it is a number."""
+    try:
+        value = float(text)
+    except ValueError:
+        return 1.0
+    return value if np.isfinite(value) else 1.0
 
 
 def _finite(path: Path, line: int, name: str, text: str) -> float:

@@ -147,6 +147,7 @@ def read_ava_rows(
     table: KeyframeTable,
     widths: tuple[int, ...] = (2, 7, 8),
     selection: Selection | None = None,
+    person_ids: bool = False,
 ) -> ReadRows:
     """Reads a csv, plain or gzip.
 
@@ -155,6 +156,7 @@ def read_ava_rows(
         table: Gets every keyframe of the file, also of rows with 2 columns, which say "scored, though empty".
         widths: Accepted numbers of columns.
         selection: Which rows to hold; all by default.
+        person_ids: Column 8 is a person's id (ground truth), see `careful_block`; else a score.
 
     Raises:
         DataError: Not readable, or a malformed row; with its line.
@@ -166,7 +168,7 @@ def read_ava_rows(
     workers = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers, "ava-csv") as pool:  # NumPy lets go of the interpreter
         for text, parsed in _ahead(pool, workers, _blocks(path), lambda text: fast_block(text, widths)):
-            block = parsed or careful_block(path, text, line, widths)
+            block = parsed or careful_block(path, text, line, widths, person_ids)
             numbers = _resolved(path, block, table, line)
             counts = None if selection is None else selection.keyframes(numbers)
             held.append(pool.submit(_held, block, numbers, counts, selection, line, counting))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from sf_detect.errors import ConfigError, DataError, UnknownNameError
 from sf_detect.evaluation.text_lines import read_lines
+from sf_detect.evaluation.video_names import file_stem
 from sf_detect.labels import LabelMap, label_set
 
 CHARADES_CLASSES = 157
@@ -28,7 +29,8 @@ def read_view_scores(path: str | Path) -> tuple[list[str], npt.NDArray[np.floati
 
     Args:
         path: An `.npz` with `videos` (V,) text and `scores` (V, C) float, or text: in each line a video and its C
-            scores, between spaces (as Charades takes results) or commas, without a header.
+            scores, between spaces (as Charades takes results) or commas, without a header. The folders of a path may
+            hold spaces.
 
     Raises:
         DataError: Not readable, other arrays, or a malformed line; with its line.
@@ -57,7 +59,7 @@ def _text_scores(path: str | Path) -> tuple[list[str], npt.NDArray[np.floating]]
     videos: list[str] = []
     rows: list[npt.NDArray[np.float64]] = []
     for number, line in enumerate(read_lines(path), start=1):
-        video, *values = (cell.strip() for cell in line.split(",")) if "," in line else line.split() or [""]
+        video, *values = _cells(line)
         try:
             rows.append(np.array([float(value) for value in values]))
         except ValueError as error:
@@ -69,23 +71,46 @@ def _text_scores(path: str | Path) -> tuple[list[str], npt.NDArray[np.floating]]
     return videos, np.array(rows) if rows else np.zeros((0, 0))
 
 
+def _cells(line: str) -> list[str]:
+    if "," in line:
+        return [cell.strip() for cell in line.split(",")]
+    cells = line.split()
+    last = max((i for i, cell in enumerate(cells) if "/" in cell or "\\" in cell), default=0)
+    return [" ".join(cells[: last + 1]), *cells[last + 1 :]]
+
+
 @dataclass(frozen=True)
 class KineticsTruth:
     """Classes of clips.
 
     Attributes:
-        labels: Class numbers by the stem of the file name; `ID_000010_000020` where the list is a published one.
+        labels: Class numbers, from 0 as such lists count, by the file name without folder and ending;
+            `ID_000010_000020` where the list is a published one.
         published: Whether it is: such lists name clips that can't be fetched any more.
+        path: The list.
     """
 
     labels: dict[str, int]
     published: bool
+    path: Path
 
     def named_as(self, videos: Collection[str]) -> dict[str, int]:
-        """The labels; of a published list by `ID` alone where `videos` are named so."""
-        if not self.published or not self.labels.keys().isdisjoint(videos):
+        """The labels; of a published list by `ID` alone where `videos`, which may be paths, are named so.
+
+        Raises:
+            DataError: They are, and an `ID` has several clips in the list.
+        """
+        if not self.published or not self.labels.keys().isdisjoint(map(file_stem, videos)):
             return self.labels
-        return {name.rsplit("_", 2)[0]: label for name, label in self.labels.items()}
+        labels: dict[str, int] = {}
+        clips: dict[str, str] = {}
+        for name, label in self.labels.items():
+            video = name.rsplit("_", 2)[0]
+            labels[video] = label
+            if clips.setdefault(video, name) != name and video in set(map(file_stem, videos)):
+                problem = f"{clips[video]!r} and {name!r} are both clips of {video!r}"
+                raise DataError(self.path, None, f"{problem}; name scores by the whole names of the clips")
+        return labels
 
 
 def read_kinetics_csv(path: str | Path, labels: LabelMap | None = None) -> KineticsTruth:
@@ -110,7 +135,7 @@ def read_kinetics_csv(path: str | Path, labels: LabelMap | None = None) -> Kinet
         numbers[video] = label
     if not numbers:
         raise DataError(path, None, "is empty; expected rows of 'path label'")
-    return KineticsTruth(numbers, published)
+    return KineticsTruth(numbers, published, Path(path))
 
 
 def _listed_rows(path: str | Path, lines: list[str]) -> Iterator[tuple[int, str, int]]:
@@ -118,7 +143,7 @@ def _listed_rows(path: str | Path, lines: list[str]) -> Iterator[tuple[int, str,
         match = re.fullmatch(r"\s*(.+?)[ ,\t]+(\d+)\s*", line)
         if match is None:
             raise DataError(path, number, f"expected 'path label' with an integer label, got {line[:120]!r}")
-        yield number, Path(match[1]).stem, int(match[2])
+        yield number, file_stem(match[1]), int(match[2])
 
 
 def _published_rows(path: str | Path, lines: list[str], labels: LabelMap | None) -> Iterator[tuple[int, str, int]]:

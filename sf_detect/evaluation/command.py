@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import numpy.typing as npt
 
 from sf_detect.errors import DataError
 from sf_detect.evaluation.ava import AvaResult, evaluate
 from sf_detect.evaluation.classification import ViewPool, multilabel_map, topk_accuracy
 from sf_detect.evaluation.clip_files import CHARADES_CLASSES, read_charades_csv, read_kinetics_csv, read_view_scores
 from sf_detect.evaluation.mean_ap import MeanAP
+from sf_detect.evaluation.plausibility import with_notes
 from sf_detect.evaluation.records import Records, ava_rows_of_records
+from sf_detect.evaluation.video_names import matched_files
 from sf_detect.labels import LabelMap, label_set, load_labels
+
+_NONE_RIGHT = (
+    "no video has its class among the best scores; the class numbers of such a list count from 0, in the order of the "
+    "columns of the scores"
+)
 
 
 def evaluate_ava(
@@ -46,10 +55,17 @@ def evaluate_ava(
     if path.suffix != ".jsonl" or read_records is None:
         return evaluate(groundtruth, path, labels, exclude, protocol, tie_bounds)
     with TemporaryDirectory(prefix="sf_detect-") as folder:
-        rows = Path(folder) / f"{path.stem}.csv"
+        rows, invisible = Path(folder) / f"{path.stem}.csv", list[int]()
         with rows.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(ava_rows_of_records(path, read_records(path), labels))
-        return evaluate(groundtruth, rows, labels, exclude, protocol, tie_bounds)
+            file.writelines(ava_rows_of_records(path, read_records(path), labels, invisible))
+        result = evaluate(groundtruth, rows, labels, exclude, protocol, tie_bounds)
+    if not sum(invisible):
+        return result
+    left_out = (
+        f"{sum(invisible)} detections of {path} have a box without area in the frame and are left out; expected pixels "
+        "x1,y1,x2,y2, the upper left corner first"
+    )
+    return replace(result, notes=(left_out, *result.notes))
 
 
 def _labels(label_map: str | Path | LabelMap) -> LabelMap:
@@ -64,16 +80,18 @@ class AccuracyResult:
         accuracy: In [0, 1], by k.
         videos: How many there were.
         missing: Clips of a published list without scores; they are left out.
+        notes: What looks wrong in the files, in words.
     """
 
     accuracy: dict[int, float]
     videos: int
     missing: int = 0
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """`{"top1": .., "top5": .., "videos": N, "missing": M}`."""
+        """`{"top1": .., "top5": .., "videos": N, "missing": M}`, and `notes` if any."""
         accuracy = {f"top{k}": value for k, value in self.accuracy.items()}
-        return {**accuracy, "videos": self.videos, "missing": self.missing}
+        return with_notes({**accuracy, "videos": self.videos, "missing": self.missing}, self.notes)
 
     def table(self) -> str:
         """Plain text."""
@@ -103,12 +121,15 @@ def evaluate_kinetics(
         ConfigError: Another number of views, or of classes.
     """
     truth = read_kinetics_csv(groundtruth, None if label_map is None else _labels(label_map))
-    videos, pooled = _pooled(scores, views, "mean")
-    labels = truth.named_as(videos)
+    found = read_view_scores(scores)
+    labels = truth.named_as(found[0])
+    videos, pooled = _pooled(scores, found, labels, views, "mean")
     missing = labels.keys() - set(videos) if truth.published else set()
     _same_videos(scores, set(videos), labels.keys() - missing)
     targets = np.array([labels[video] for video in videos], np.int64)
-    return AccuracyResult(topk_accuracy(pooled, targets, ks), len(videos), len(missing))
+    accuracy = topk_accuracy(pooled, targets, ks)
+    notes = () if any(accuracy.values()) else (_NONE_RIGHT,)
+    return AccuracyResult(accuracy, len(videos), len(missing), notes)
 
 
 def evaluate_charades(
@@ -128,7 +149,7 @@ def evaluate_charades(
         UnknownNameError: Another protocol.
     """
     actions = read_charades_csv(groundtruth)
-    videos, pooled = _pooled(scores, views, "max")
+    videos, pooled = _pooled(scores, read_view_scores(scores), actions, views, "max")
     _same_videos(scores, set(videos), set(actions))
     if pooled.shape[1] != CHARADES_CLASSES:
         raise DataError(scores, None, f"{pooled.shape[1]} scores a video, expected {CHARADES_CLASSES}")
@@ -138,10 +159,17 @@ def evaluate_charades(
     return multilabel_map(pooled, targets, label_set("charades157"), protocol)
 
 
-def _pooled(path: str | Path, views: int, pooling: str) -> tuple[list[str], np.ndarray]:
-    pool = ViewPool(views, pooling)
-    for video, row in zip(*read_view_scores(path), strict=True):
-        pool.add(video, row)
+def _pooled(
+    path: str | Path,
+    found: tuple[list[str], npt.NDArray[np.floating]],
+    truth: Collection[str],
+    views: int,
+    pooling: str,
+) -> tuple[list[str], np.ndarray]:
+    """Videos, under their names in the ground truth, and their scores over all views."""
+    pool, names = ViewPool(views, pooling), matched_files(path, found[0], truth)
+    for video, row in zip(*found, strict=True):
+        pool.add(names[video], row)
     videos, scores = pool.result()
     return [str(video) for video in videos], scores
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect.errors import ConfigError
 from sf_detect.evaluation.ava_matching import find_hits
 from sf_detect.evaluation.average_precision import envelope_ap, trapezoid_ap
 from sf_detect.evaluation.conventions import Convention, convention
+from sf_detect.evaluation.plausibility import with_notes
 from sf_detect.evaluation.tubes import Tube, box_iou, tube_iou
 from sf_detect.labels import LabelMap
 
 VIDEO_THRESHOLDS = (0.2, 0.5, 0.75)
 """Tube IoUs at which video-mAP is reported, beside the mean over 0.5, 0.55, ... 0.95."""
-
-_FRAMES_PER_VIDEO = 1 << 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +62,13 @@ class MeanAP:
         name: What was measured, with its convention.
         per_class: AP in [0, 1] by label; NaN where there is no ground truth.
         truths: Ground truths by label.
+        notes: What looks wrong in the files, in words.
     """
 
     name: str
     per_class: dict[str, float]
     truths: dict[str, int] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def mean_ap(self) -> float:
@@ -75,9 +77,9 @@ class MeanAP:
         return float(np.mean(present)) if present else float("nan")
 
     def to_json(self) -> dict[str, object]:
-        """`{"mAP": float, "per_class": {label: AP or None}}`."""
+        """`{"mAP": float, "per_class": {label: AP or None}}`, and `notes` if any."""
         aps = {name: None if np.isnan(ap) else ap for name, ap in self.per_class.items()}
-        return {"mAP": None if np.isnan(self.mean_ap) else self.mean_ap, "per_class": aps}
+        return with_notes({"mAP": None if np.isnan(self.mean_ap) else self.mean_ap, "per_class": aps}, self.notes)
 
     def table(self) -> str:
         """Plain text: a line per class, then the mean."""
@@ -96,10 +98,14 @@ def frame_map(
 
     Args:
         truth: Ground truth.
-        found: Detections; those of other classes or on frames without ground truth count as false positives.
+        found: Detections; those on frames without ground truth count as false positives, those of labels that are no
+            columns of `labels` do not count at all.
         labels: The classes.
         how: A convention or its name.
         iou_threshold: Least IoU of a hit.
+
+    Raises:
+        ConfigError: Ground truth of a label that is no column of `labels`.
 
     Example: frames may be named by any keys, once both sides number them alike. "act" is what most published numbers
     on J-HMDB use, "yowo" the precision envelope of PASCAL VOC.
@@ -115,11 +121,12 @@ def frame_map(
         1.0
     """
     how = how if isinstance(how, Convention) else convention(how)
-    found = found.select(found.scores > how.least_score)
+    _check_labels(truth.labels, labels)
+    found = found.select((found.scores > how.least_score) & (found.labels >= 0) & (found.labels < len(labels)))
     found = found.select(np.argsort(-found.scores, kind="stable"))
-    order = np.argsort(_groups(truth, len(labels)), kind="stable")
-    truth = truth.select(order)
-    groups, truth_groups = _groups(found, len(labels)), _groups(truth, len(labels))
+    truth_groups, groups = _groups(truth, found, len(labels))
+    order = np.argsort(truth_groups, kind="stable")
+    truth, truth_groups = truth.select(order), truth_groups[order]
     edge = np.array([0, 0, how.last_pixel, how.last_pixel])
     hits = find_hits(found.boxes + edge, groups, truth.boxes + edge, truth_groups, None, iou_threshold)
     if how.frame_second_choice:
@@ -127,10 +134,24 @@ def frame_map(
     return _by_class(f"frame-mAP@{iou_threshold:g} ({how.name})", truth.labels, found.labels, hits, labels, how)
 
 
-def _groups(boxes: FrameBoxes, num_classes: int) -> npt.NDArray[np.int64]:
-    """(N,) one number per video, frame and class."""
-    frames = boxes.videos * (_FRAMES_PER_VIDEO // num_classes) + boxes.frames
-    return frames * num_classes + boxes.labels
+def _check_labels(truth: npt.NDArray[np.int64], labels: LabelMap) -> None:
+    outside = truth[(truth < 0) | (truth >= len(labels))]
+    if len(outside):
+        raise ConfigError(
+            f"{len(outside)} ground truths have a label outside the {len(labels)} classes, such as column {outside[0]} "
+            f"(expected 0..{len(labels) - 1}); give the labels of the ground truth"
+        )
+
+
+def _groups(
+    truth: FrameBoxes, found: FrameBoxes, num_classes: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(M,) and (N,) one number per video, frame and class, from 0, whatever the numbers of videos and frames are."""
+    _, video = np.unique(np.concatenate([truth.videos, found.videos]), return_inverse=True)
+    frames, frame = np.unique(np.concatenate([truth.frames, found.frames]), return_inverse=True)
+    keys = video.ravel().astype(np.int64) * len(frames) + frame.ravel()
+    groups = keys * num_classes + np.concatenate([truth.labels, found.labels])
+    return groups[: len(truth)], groups[len(truth) :]
 
 
 def _give_second_choice(
@@ -171,8 +192,12 @@ def video_map(
         labels: The classes.
         how: A convention or its name.
         iou_threshold: Least tube IoU of a hit.
+
+    Raises:
+        ConfigError: Ground truth of a label that is no column of `labels`.
     """
     how = how if isinstance(how, Convention) else convention(how)
+    _check_labels(np.array([tube.label for tube in truth], np.int64), labels)
     found = sorted(found, key=lambda tube: -tube.score)
     free: dict[tuple[str, int], list[Tube]] = {}
     for tube in truth:

@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sf_detect.errors import ConfigError, DataError
-from sf_detect.evaluation.persons import coco_ap, xywh
+from sf_detect.evaluation.persons import coco_ap, xywh, xyxy
+from sf_detect.evaluation.plausibility import NO_HIT, corner_notes, pixel_notes, with_notes
 from sf_detect.evaluation.records import Records, record_at
 from sf_detect.evaluation.text_lines import read_lines
 
@@ -33,17 +36,20 @@ class PersonResult:
     Attributes:
         measures: By the names of `persons.NAMES`, in [0, 1]; NaN where there is nothing to measure.
         images, persons, detections: How many there are; detections on other images are left out.
+        notes: What looks wrong in the files, in words.
     """
 
     measures: dict[str, float]
     images: int
     persons: int
     detections: int
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """`{"AP": .., "AP50": .., ..., "images": N, "persons": N, "detections": N}`."""
+        """`{"AP": .., "AP50": .., ..., "images": N, "persons": N, "detections": N}`, and `notes` if any."""
         measures = {name: None if math.isnan(value) else value for name, value in self.measures.items()}
-        return {**measures, "images": self.images, "persons": self.persons, "detections": self.detections}
+        counts = {"images": self.images, "persons": self.persons, "detections": self.detections}
+        return with_notes({**measures, **counts}, self.notes)
 
     def table(self) -> str:
         """Plain text."""
@@ -77,7 +83,22 @@ def evaluate_persons(
         raise DataError(path, None, f"none of its frames is in {truth_path}; name videos and count frames alike")
     rows = [row for row in rows if row["image_id"] in truth.images]
     persons = sum(one["category_id"] == truth.category and not one["iscrowd"] for one in truth.annotations)
-    return PersonResult(coco_ap(truth.dataset(), rows, truth.category), len(truth.images), persons, len(rows))
+    measures = coco_ap(truth.dataset(), rows, truth.category)
+    notes = _notes(truth, rows, measures["AP50"])
+    return PersonResult(measures, len(truth.images), persons, len(rows), tuple(notes))
+
+
+def _notes(truth: _Truth, rows: _Rows, ap: float) -> list[str]:
+    true_boxes, boxes = (
+        np.array([xyxy(one["bbox"]) for one in part], np.float64).reshape(-1, 4) for part in (truth.annotations, rows)
+    )
+    notes = [*pixel_notes(true_boxes, boxes), *corner_notes("ground truth", true_boxes)]
+    notes += corner_notes("detections", boxes)
+    if not rows:
+        notes.append("the detections hold no box on an image of the ground truth")
+    elif not notes and ap == 0:
+        notes.append(NO_HIT)
+    return notes
 
 
 def _check_kinds(truth: Path, found: Path) -> None:

@@ -105,3 +105,9 @@ def xywh(box: FloatArray | Sequence[float]) -> list[float]:
     """A box as COCO writes it: left, top, width, height."""
     x1, y1, x2, y2 = (float(value) for value in box)
     return [x1, y1, x2 - x1, y2 - y1]
+
+
+def xyxy(bbox: Sequence[float]) -> list[float]:
+    """A box of COCO, left, top, width, height, by its corners."""
+    x, y, width, height = (float(value) for value in bbox)
+    return [x, y, x + width, y + height]

@@ -29,7 +29,9 @@ def record_at(path: Path, line: int) -> Iterator[None]:
         raise DataError(path, line, f"not a record of `sf-detect run`: {error}") from error
 
 
-def ava_rows_of_records(path: Path, records: Iterable[Mapping[str, Any]], labels: LabelMap) -> Iterator[str]:
+def ava_rows_of_records(
+    path: Path, records: Iterable[Mapping[str, Any]], labels: LabelMap, invisible: list[int] | None = None
+) -> Iterator[str]:
     """Rows of AVA's csv, `video,timestamp,x1,y1,x2,y2,label_id,score`, the best of each keyframe first.
 
     Boxes are cut to the frame and left out where nothing of them lies in it, as `sf-detect run --out-csv` does.
@@ -38,6 +40,7 @@ def ava_rows_of_records(path: Path, records: Iterable[Mapping[str, Any]], labels
         path: Named in messages.
         records: As `Records` gives them.
         labels: The classes. Beside the 60 of AVA's benchmark the other 20 of AVA are known, though not scored.
+        invisible: Gets the number of rows of every line that are left out.
 
     Raises:
         DataError: A malformed record, or an action that is not one of the classes; with its line.
@@ -46,7 +49,10 @@ def ava_rows_of_records(path: Path, records: Iterable[Mapping[str, Any]], labels
     for line, record in enumerate(records, start=1):
         with record_at(path, line):
             rows = [_row(record, person, action, ids) for person in record["persons"] for action in person["actions"]]
-        for _, row in sorted(filter(None, rows), key=lambda scored: -scored[0]):
+        visible = [row for row in rows if row is not None]
+        if invisible is not None:
+            invisible.append(len(rows) - len(visible))
+        for _, row in sorted(visible, key=lambda scored: -scored[0]):
             yield row
 
 

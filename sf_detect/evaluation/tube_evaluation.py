@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,12 @@ from sf_detect.errors import ConfigError, DataError, UnknownNameError
 from sf_detect.evaluation.conventions import Convention, convention
 from sf_detect.evaluation.linking import link_greedy, link_viterbi
 from sf_detect.evaluation.mean_ap import FrameBoxes, MeanAP, frame_map, video_map, video_map_over
+from sf_detect.evaluation.plausibility import NO_HIT, corner_notes, pixel_notes, with_notes
 from sf_detect.evaluation.records import Records
 from sf_detect.evaluation.tube_files import FrameTable, frames_of_records, read_frame_csv, read_video_list
 from sf_detect.evaluation.tube_pickles import TubeAnnotations, read_annotation_pickle, read_detection_pickle
 from sf_detect.evaluation.tubes import Tube, tube_nms
+from sf_detect.evaluation.video_names import matched_folders
 from sf_detect.labels import LabelMap, load_labels
 
 LINKERS = ("greedy", "viterbi", "tracks")
@@ -34,6 +36,7 @@ class TubeResult:
         video_means: Video-mAP by threshold: "0.2", "0.5", "0.75", "0.5:0.95".
         truth_frames: Frames with ground truth.
         scored_frames: Those of them that are scored.
+        notes: What looks wrong in the files, in words.
     """
 
     frame: MeanAP | None
@@ -41,6 +44,7 @@ class TubeResult:
     video_means: dict[str, float]
     truth_frames: int
     scored_frames: int
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """`{"frame_mAP": .., "frame_per_class": .., "video_mAP": {threshold: ..}, "video_per_class": ..}`."""
@@ -51,7 +55,7 @@ class TubeResult:
         if self.video is not None:
             means = {t: None if np.isnan(value) else value for t, value in self.video_means.items()}
             result |= {"video_mAP": means, "video_per_class": self.video.to_json()["per_class"]}
-        return result
+        return with_notes(result, self.notes)
 
     def table(self) -> str:
         """Plain text."""
@@ -97,7 +101,7 @@ def evaluate_tubes(
     Raises:
         UnknownNameError: Another convention, linking, label set or split.
         ConfigError: A split without a list of its videos, or a kind of file that does not go with the other.
-        DataError: A malformed file, or one that counts frames otherwise.
+        DataError: A malformed file, one that counts frames otherwise, or names of videos that are ambiguous.
     """
     measured = convention(how)
     linking = linking or ("viterbi" if how == "yowo" else "greedy")
@@ -108,6 +112,8 @@ def evaluate_tubes(
     found = _found(Path(detections), truth, split, read_records)
     wanted = {tube.video for tube in truth.tubes} if truth.chosen else None
     if isinstance(found, list):
+        names = matched_folders(Path(detections), (tube.video for tube in found), truth.all_videos)
+        found = [replace(tube, video=names[tube.video]) for tube in found]
         return _result(truth, None, [t for t in found if wanted is None or t.video in wanted], measured, None)
     found = _named_as(found, truth.all_videos)
     found = found if wanted is None else found.of_videos(wanted)  # other videos are not part of the split
@@ -165,18 +171,11 @@ def _found(path: Path, truth: _Truth, split: int | None, read_records: Records |
 
 
 def _named_as(found: FrameTable, truth: frozenset[str]) -> FrameTable:
-    """Videos under the names of the ground truth, which may add a folder (`Basketball/v_Basketball_g01_c01`)."""
-    full = {Path(name).name: name for name in truth}
-    names = {name: name if name in truth else full.get(Path(name).name, name) for name in found.videos}
-    if names and truth.isdisjoint(names.values()):
-        raise DataError(
-            found.path,
-            None,
-            f"none of its {len(names)} videos (such as {found.videos[0]!r}) is in the ground truth (such as "
-            f"{min(truth)!r}); name them alike",
-        )
+    """Videos under the names of the ground truth."""
+    names = matched_folders(found.path, found.videos, truth)
     keyframes = found.keyframes and frozenset((names.get(video, video), frame) for video, frame in found.keyframes)
-    return FrameTable(found.path, tuple(names.values()), found.boxes, found.tracks, keyframes)
+    videos = tuple(names[name] for name in found.videos)
+    return FrameTable(found.path, videos, found.boxes, found.tracks, keyframes)
 
 
 def _check_first_frame(found: FrameTable, truth: _Truth, path: Path) -> None:
@@ -210,7 +209,32 @@ def _result(
         kept = _suppressed(tubes, measured)
         video = video_map(truth.tubes, kept, truth.labels, measured, 0.5)
         means = video_map_over(truth.tubes, kept, truth.labels, measured)
-    return TubeResult(frame, video, means, frames, scored)
+    notes = _notes(truth, found, tubes, frame, video)
+    return TubeResult(frame, video, means, frames, scored, tuple(notes))
+
+
+def _notes(
+    truth: _Truth, found: FrameTable | None, tubes: list[Tube] | None, frame: MeanAP | None, video: MeanAP | None
+) -> list[str]:
+    """What looks wrong in boxes and labels, and why a result may be 0."""
+    none = np.zeros((0, 4))
+    true_boxes = np.concatenate([none, *(tube.boxes for tube in truth.tubes)])
+    boxes = found.boxes.boxes if found is not None else np.concatenate([none, *(t.boxes for t in tubes or ())])
+    columns = found.boxes.labels if found is not None else np.array([t.label for t in tubes or ()], np.int64)
+    notes = [*pixel_notes(true_boxes, boxes), *corner_notes("ground truth", true_boxes)]
+    notes += corner_notes("detections", boxes)
+    outside = int(np.count_nonzero((columns < 0) | (columns >= len(truth.labels))))
+    if outside:
+        notes.append(f"{outside} detections have a label outside the {len(truth.labels)} classes and do not count")
+    if not len(boxes):
+        notes.append("the detections hold no box of a video that is evaluated")
+    elif not notes and frame is not None and frame.mean_ap == 0:
+        notes.append(NO_HIT)
+    if video is not None and not tubes and len(boxes):
+        notes.append("no tube is left of the boxes: greedy linking drops tubes of fewer than 15 frames")
+    elif not notes and video is not None and tubes and video.mean_ap == 0:
+        notes.append(NO_HIT)
+    return notes
 
 
 def _num_frames(boxes: FrameBoxes) -> int:

@@ -1,8 +1,8 @@
 """Boxes on frames out of files: csv with a header, and the JSON Lines of `sf-detect run`; lists of videos.
 
 A csv has a row per box, `video,frame,x1,y1,x2,y2,label[,score][,track]`; `video_id` and `action` are accepted for
-`video` and `label`; a label is a name or an id. Frames are counted as the ground truth counts them, from 0 in our own
-files.
+`video` and `label`; a label is a name or an id, which counts from 1. Frames are counted as the ground truth counts
+them, from 0 in our own files.
 """
 
 from __future__ import annotations
@@ -202,6 +202,8 @@ def _frame_row(
     if len(row) != len(columns):
         raise DataError(path, line, f"{len(row)} columns, the header has {len(columns)}")
     label = row[columns["label"]].strip()
+    if label == "0" and label not in columns_of_label:
+        raise DataError(path, line, "label ids count from 1 in every set, got 0; add 1 to every id, or write names")
     if label not in columns_of_label:
         raise DataError(path, line, str(UnknownNameError("label", label, columns_of_label)))
     numbers: list[float] = []

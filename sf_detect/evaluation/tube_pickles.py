@@ -160,7 +160,14 @@ def read_detection_pickle(path: str | Path) -> FrameBoxes | list[Tube]:
 def _frames(array: Any) -> FrameBoxes:
     if array.ndim != 2 or array.shape[1] != 8:
         raise ValueError(f"got an array of shape {array.shape}")
+    array = np.asarray(array, np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"row {int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])} holds a number that is not finite"
+        )
     whole = array[:, :3].astype(np.int64)
+    if (whole != array[:, :3]).any():
+        raise ValueError("video, frame and label are whole numbers, got fractions")
     return FrameBoxes(whole[:, 0], whole[:, 1], whole[:, 2], array[:, 4:8].astype(float), array[:, 3].astype(float))
 
 

@@ -28,13 +28,13 @@ class AvaCsvSink:
         path: The file, or "-" for the standard output. It is `PATH.RANDOM.part` until the sink is closed.
         video_id: First column.
         labels: The C action names of the model.
-        label_ids: (C,) their action ids; None numbers them from 1.
+        label_ids: (C,) their action ids, which count from 1; None numbers them 1, 2, 3, ...
         min_score: Smallest score of an action that is written.
         time_offset: Seconds added to each time, for a video that was cut out of a longer one.
 
     Raises:
         SinkError: The file cannot be opened.
-        ConfigError: There are not as many ids as labels.
+        ConfigError: There are not as many ids as labels, or an id is below 1.
     """
 
     def __init__(
@@ -51,6 +51,10 @@ class AvaCsvSink:
         if len(self.label_ids) != len(labels):
             raise ConfigError(
                 f"AVA csv: got {len(self.label_ids)} label ids for {len(labels)} labels; expected as many."
+            )
+        if min(self.label_ids, default=1) < 1:
+            raise ConfigError(
+                f"AVA csv: label ids count from 1, got {min(self.label_ids)}; add 1 to every id, or give no ids."
             )
         self._output = TextOutput(path, "AVA csv")
 

@@ -64,7 +64,7 @@ def read_trained(path: str | os.PathLike[str]) -> TrainedModel | None:
     try:
         base = entry(metadata["model"])
         options, names, ids, described = (json.loads(metadata[key]) for key in _KEYS[1:])
-        labels = LabelMap(tuple(names), tuple(ids))
+        labels = LabelMap.of_file(tuple(names), tuple(ids))  # earlier versions counted from 0
         spec = ClipSpec(
             int(described["num_frames"]),
             int(described["sampling_rate"]),

@@ -201,7 +201,7 @@ def mine(tmp_path):
     (tmp_path / "labels.txt").write_text("wave\npick up\n")
     (tmp_path / "train.csv").write_text(
         "video_id,timestamp,x1,y1,x2,y2,action,person\n"
-        "hall,1.000000,0.1,0.2,0.5,0.9,pick up,0\nhall,1.0,0.1,0.2,0.5,0.9,0,0\nhall,1.0,0.6,0.2,0.9,0.9,,1\n"
+        "hall,1.000000,0.1,0.2,0.5,0.9,pick up,0\nhall,1.0,0.1,0.2,0.5,0.9,1,0\nhall,1.0,0.6,0.2,0.9,0.9,,1\n"
     )
     return tmp_path
 
@@ -220,6 +220,9 @@ def test_own_data_names_unknown_actions(mine):
         build_dataset("custom", {"root": str(mine)})
     with pytest.raises(DataError, match=r"val\.csv: does not exist; see docs/train_your_own\.md"):
         build_dataset("custom", {"root": str(mine), "split": "val"})
+    path.write_text(path.read_text().replace("0.9,1,0", "0.9,0,0").replace("pickup", "wave"))
+    with pytest.raises(DataError, match=r"train\.csv:3: unknown action '0'.*Ids count from 1: add 1 to every id"):
+        build_dataset("custom", {"root": str(mine)})
     (mine / "labels.txt").unlink()
     with pytest.raises(DataError, match=r"labels\.csv: does not exist; expected a list of the actions"):
         build_dataset("custom", {"root": str(mine)})

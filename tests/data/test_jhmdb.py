@@ -80,11 +80,25 @@ def test_unreadable_video_is_reported(root):
 def test_samples_have_the_actor_of_the_middle_frame(root):
     data = build_dataset("jhmdb", {"root": str(root), "split": "test"})
     assert (data.name, data.task, data.multi_label) == ("J-HMDB split 1 test", "detection", False)
-    assert (data.class_names, data.class_ids, data.missing) == (("catch", "walk"), (0, 1), ())
+    assert (data.class_names, data.class_ids, data.missing) == (("catch", "walk"), (1, 2), ())
     sample = data.samples[1]
     assert (sample.video_id, sample.labels) == ("walk_003", ((1,),))
     np.testing.assert_allclose(sample.boxes, [[16 / 64, 8 / 48, 46 / 64, 44 / 48]])
     assert read_index(read_clip(sample, np.array([sample.keyframe]))[0]) == FRAMES // 2
+
+
+def test_numbers_of_the_data_set_become_columns_and_ids_that_count_from_1(root):
+    """The list of J-HMDB counts from 0; another one, or a part of it, gives the same columns."""
+    path = root / "videos.csv"
+    text = path.read_text()
+    for change in (lambda label: label + 1, lambda label: 7 * label + 3):
+        header, *rows = text.splitlines()
+        place = header.split(",").index("label")
+        cells = [row.split(",") for row in rows]
+        changed = [",".join([*c[:place], str(change(int(c[place]))), *c[place + 1 :]]) for c in cells]
+        path.write_text("\n".join([header, *changed]) + "\n")
+        data = build_dataset("jhmdb", {"root": str(root), "split": "test"})
+        assert (data.class_ids, data.samples[1].labels) == ((1, 2), ((1,),))
 
 
 def test_samples_of_every_frame(root):

@@ -207,11 +207,77 @@ def test_bad_options(evaluated) -> None:
     with pytest.raises(UnknownNameError, match="label set or label file 'ava'"):
         evaluated([], [], label_map="ava")
     with pytest.raises(ConfigError, match="label ids of AVA files lie in"):
-        evaluated([], [], label_map=LabelMap(("a",), (-1,)))
+        evaluated([], [], label_map=LabelMap(("a",), (10**7,)))
     with pytest.raises(ConfigError, match="label ids of AVA files lie in"):
         evaluated([], [], label_map=LabelMap((), ()))
     with pytest.raises(DataError, match=r"exclude.csv:1: 3 columns, expected 2"):
         evaluated([], [], ["1,2"])
+
+
+@pytest.mark.parametrize("person", ["", "bob", "person 7", "nan", "inf"])
+def test_a_person_id_is_any_text(evaluated, person: str) -> None:
+    truth = [f"1,{BOX},12,{person}", f"1,{FAR},12,3"]
+    assert evaluated(truth, [f"1,{BOX},12,.9", f"1,{FAR},12,.8"]).mean_ap == 1
+    assert evaluated(truth, [f"1,{BOX},12,.9"], protocol="pyslowfast").mean_ap == 0.5
+    with pytest.raises(DataError, match=r"det\.csv:1: score is a (finite )?number, got"):
+        evaluated(truth, [f"1,{BOX},12,{person}"])
+
+
+def test_label_ids_that_count_from_zero(evaluated, tmp_path: Path) -> None:
+    result = evaluated([f"1,{BOX},1"], [f"1,{BOX},1,.9", f"1,{BOX},0,.9"])
+    assert (result.mean_ap, result.counts.scored) == (1, 1)
+    (note,) = result.notes
+    assert "det.csv: 1 rows have the label id 0, but ids count from 1 in every set" in note
+    (tmp_path / "labels.csv").write_text("0,walk\n1,run\n")
+    assert evaluated([f"1,{BOX},2"], [f"1,{BOX},2,.9"], label_map=tmp_path / "labels.csv").classes["run"].ap == 1
+    with pytest.raises(DataError, match=r"gt\.csv: 1 rows have the label id 0.*here and in the label map"):
+        evaluated([f"1,{BOX},0"], [f"1,{BOX},0,.9"], label_map=tmp_path / "labels.csv")
+
+
+def _moved(box: str, change) -> str:
+    return ",".join(f"{v:g}" for v in change(*map(float, box.split(","))))
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (lambda *box: [640 * v for v in box], "reach beyond the frame, up to 320, but those of the ground truth are"),
+        (lambda *box: [100 * v for v in box], "all of the boxes of the detections reach beyond the frame, up to 50"),
+        (lambda x, y, x2, y2: (x2, y2, x, y), "1 of 1 boxes of the detections have no area"),
+        (lambda x, y, x2, y2: (x, y, x2 - x, 0.15), "no detection overlaps a ground-truth box of its class enough"),
+    ],
+)
+def test_boxes_in_another_form_give_a_note(evaluated, change, note: str) -> None:
+    result = evaluated([f"1,{BOX},12"], [f"1,{_moved(BOX, change)},12,.9"])
+    assert result.mean_ap == 0
+    assert len(result.notes) == 1
+    assert note in result.notes[0]
+    assert result.to_json()["notes"] == list(result.notes)
+
+
+def test_notes_where_something_is_right_and_where_nothing_is_there(evaluated) -> None:
+    mixed = evaluated([f"1,{BOX},12"], [f"1,{BOX},12,.9", "1,64,64,320,320,12,.8"])
+    assert mixed.mean_ap == 1
+    assert mixed.notes[0].startswith("1 of 2 of the boxes")
+    pixels = "1,64,64,320,320,12"
+    assert evaluated([pixels], [f"{pixels},.9"]).notes == ()
+    assert "at most 0.5, like shares of the frame" in evaluated([pixels], [f"1,{BOX},12,.9"]).notes[0]
+    assert evaluated([f"1,{BOX},12"], []).notes == ("the file of detections has no rows",)
+    assert "notes" not in evaluated([f"1,{BOX},12"], [f"1,{BOX},12,.9"]).to_json()
+
+
+CASES = ROOT.parent / "shared/cases"
+
+
+@pytest.mark.skipif(not CASES.exists(), reason="no shared data")
+def test_label_maps_of_other_layouts(tmp_path: Path) -> None:
+    files = (CASES / "g.csv", CASES / "d.csv")
+    published = tmp_path / "list.pbtxt.txt"
+    published.write_text((SHARED / "ava_action_list_v2.2_for_activitynet_2019.pbtxt").read_text())
+    for label_map in ("ava60", CASES / "label_map_numbered.txt", published):
+        assert evaluate_ava(*files, label_map=label_map).mean_ap == pytest.approx(0.8361, abs=5e-5)
+    (note,) = evaluate_ava(CASES / "g.csv", CASES / "d_pix.csv").notes
+    assert "all of the boxes of the detections reach beyond the frame" in note
 
 
 @pytest.fixture(scope="module")

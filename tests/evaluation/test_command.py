@@ -62,6 +62,47 @@ def test_videos_must_agree(tmp_path: Path) -> None:
         evaluate_kinetics(tmp_path / "gt.csv", _scores(tmp_path / "s.npz", ["a", "b"], np.zeros((2, 5))), 1)
 
 
+def test_scores_may_be_named_by_paths(tmp_path: Path) -> None:
+    (tmp_path / "gt.csv").write_text("val/a.mp4 0\nb.c.mp4 1\n")
+    names = ["/data/air drumming/a.mp4", "/data/x/b.c.mp4"]
+    scores = np.eye(2)
+    assert evaluate_kinetics(tmp_path / "gt.csv", _scores(tmp_path / "s.npz", names, scores), 1, (1,)).accuracy == {
+        1: 1
+    }
+    (tmp_path / "s.txt").write_text("".join(f"{name} {a} {b}\n" for name, (a, b) in zip(names, scores, strict=True)))
+    assert evaluate_kinetics(tmp_path / "gt.csv", tmp_path / "s.txt", 1, (1,)).accuracy == {1: 1}
+    twice = _scores(tmp_path / "s.npz", ["x/a.mp4", "y/a.mp4", "b.c"], np.eye(3)[:, :2])
+    with pytest.raises(DataError, match=r"'x/a\.mp4' and 'y/a\.mp4' are both the video 'a'"):
+        evaluate_kinetics(tmp_path / "gt.csv", twice, 1, (1,))
+    (tmp_path / "gt.csv").write_text("id,actions\na,c000 0 1\n")
+    found = _scores(tmp_path / "s.npz", ["Charades_v1/a.mp4"], np.eye(157)[:1])
+    assert evaluate_charades(tmp_path / "gt.csv", found, 1).mean_ap == 1
+
+
+def test_an_id_of_several_clips_is_ambiguous(tmp_path: Path) -> None:
+    rows = ["archery,a,1,11,val", "zumba,a,20,30,val"]
+    (tmp_path / "val.csv").write_text("\n".join(["label,youtube_id,time_start,time_end,split", *rows]))
+    scores = np.zeros((1, 400))
+    with pytest.raises(DataError, match="'a_000001_000011' and 'a_000020_000030' are both clips of 'a'"):
+        evaluate_kinetics(tmp_path / "val.csv", _scores(tmp_path / "s.npz", ["x/a.mp4"], scores), 1)
+
+
+def test_nothing_right_gives_a_note(tmp_path: Path) -> None:
+    (tmp_path / "gt.csv").write_text("a 0\nb 0\n")
+    scores = np.tile(np.arange(6.0), (2, 1))
+    result = evaluate_kinetics(tmp_path / "gt.csv", _scores(tmp_path / "s.npz", ["a", "b"], scores), 1)
+    assert result.accuracy == {1: 0, 5: 0}
+    assert "count from 0, in the order of the columns" in result.to_json()["notes"][0]
+
+
+CASES = Path(__file__).parents[3] / "shared/cases"
+
+
+@pytest.mark.skipif(not CASES.exists(), reason="no shared data")
+def test_shared_case_of_paths() -> None:
+    assert evaluate_kinetics(CASES / "list.csv", CASES / "path.npz", 1).to_json()["top1"] == 1
+
+
 def test_charades(tmp_path: Path) -> None:
     (tmp_path / "gt.csv").write_text('id,subject,actions\na,X,c000 1.0 2.0;c156 0.0 3.5\nb,"Y, Z",c001 1.0 2.0\nc,Z,\n')
     scores = np.zeros((3, 157))

@@ -93,3 +93,18 @@ def test_kinds_that_do_not_go_together(evaluated) -> None:
         evaluated("video,frame,x1,y1,x2,y2\n", [], ".json")
     with pytest.raises(ConfigError, match=r"detections as \.jsonl are evaluated against a csv"):
         evaluated(COCO, "", ".jsonl")
+
+
+@pytest.mark.parametrize(
+    ("box", "note"),
+    [
+        ("0.1,0.1,0.6,0.9", "boxes of the detections are at most 0.9, like shares of the frame"),
+        ("60,110,10,10", "1 of 1 boxes of the detections have no area"),
+        ("300,300,400,400", "no detection overlaps a ground-truth box"),
+    ],
+)
+def test_suspicious_boxes_give_a_note(evaluated, box: str, note: str) -> None:
+    result = evaluated(f"video,frame,x1,y1,x2,y2\nv,1,{BOX}\n", f"video,frame,x1,y1,x2,y2,score\nv,1,{box},0.9\n")
+    assert result.measures["AP50"] == 0
+    assert note in result.notes[0]
+    assert result.to_json()["notes"] == list(result.notes)

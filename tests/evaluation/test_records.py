@@ -65,3 +65,12 @@ def test_evaluation(tmp_path):
     assert result.to_json() == {"mAP": 1.0, "per_class": {"run": None, "walk": 1.0}}
     with pytest.raises(DataError, match="unknown label 'walk'"):
         evaluate_ava(tmp_path / "g.csv", tmp_path / "d.jsonl", None, "ucf24", read_records=read_json_lines)
+
+
+@pytest.mark.parametrize("box", [[100, 72, 20, 24], [210, 0, 220, 96]])
+def test_boxes_that_are_left_out_give_a_note(tmp_path, box):
+    (tmp_path / "g.csv").write_text("a,2.5,0,0.25,0.5,0.75,7\n")
+    (tmp_path / "d.jsonl").write_text(json.dumps({**RECORD, "persons": [{**PERSON, "box": box}]}) + "\n")
+    result = evaluate_ava(tmp_path / "g.csv", tmp_path / "d.jsonl", None, LABELS, read_records=read_json_lines)
+    assert result.notes[0].startswith(f"1 detections of {tmp_path / 'd.jsonl'} have a box without area in the frame")
+    assert result.notes[1] == "the file of detections has no rows"

@@ -195,3 +195,84 @@ def test_jhmdb_against_itself() -> None:
     assert result.frame.mean_ap == pytest.approx(1)
     assert result.video_means["0.5"] > 0.99
     assert 250 < sum(result.video.truths.values()) < 300
+
+
+def _of_folders(path: Path, *folders: str) -> Path:
+    """Ground truth in which every folder has a video `a`."""
+    frames = np.arange(1, 21)
+    tube = np.stack([frames, frames, 0 * frames, frames + 30, 0 * frames + 40], axis=1).astype(np.float32)
+    names = [f"{folder}/a" for folder in folders]
+    data = {"labels": ["walk", "run"], "gttubes": {v: {0: [tube]} for v in names}, "test_videos": [names]}
+    path.write_bytes(pickle.dumps(data))
+    return path
+
+
+def test_a_name_that_several_videos_have_is_refused(tmp_path: Path) -> None:
+    truth, found = _of_folders(tmp_path / "gt.pkl", "walk", "run"), tmp_path / "det.csv"
+    with pytest.raises(DataError, match=r"det\.csv: video 'a' could be any of 2 in the ground truth"):
+        evaluate_tubes(truth, _csv(found, {"a": (1, 0.9)}))
+    tubes = {0: [("a", 0.9, np.stack([np.arange(1, 21)] * 5, axis=1))]}
+    (tmp_path / "det.pkl").write_bytes(pickle.dumps(tubes))
+    with pytest.raises(DataError, match=r"det\.pkl: video 'a' could be any of 2"):
+        evaluate_tubes(truth, tmp_path / "det.pkl", how="multisports")
+    result = evaluate_tubes(truth, _csv(found, {"walk/a": (1, 0.9), "run/a": (1, 0.8), "sit/a": (1, 0.9)}))
+    assert result.video.mean_ap > 0.6
+
+
+def test_tubes_of_a_pickle_are_named_as_the_truth_is(tmp_path: Path) -> None:
+    frames = np.arange(1, 21)
+    tube = np.stack([frames, frames, 0 * frames, frames + 30, 0 * frames + 40], axis=1)
+    (tmp_path / "det.pkl").write_bytes(pickle.dumps({0: [("a", 0.9, tube)]}))
+    result = evaluate_tubes(_of_folders(tmp_path / "gt.pkl", "walk"), tmp_path / "det.pkl", how="multisports")
+    assert result.video.mean_ap == 1
+
+
+def _scaled(path: Path, change) -> Path:
+    header, *rows = path.read_text().splitlines()
+    cells = [row.split(",") for row in rows]
+    changed = [[*c[:2], *(f"{v:g}" for v in change(*map(float, c[2:6]))), *c[6:]] for c in cells]
+    (path.parent / "changed.csv").write_text("\n".join([header, *(",".join(c) for c in changed)]) + "\n")
+    return path.parent / "changed.csv"
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (lambda *box: [v / 100 for v in box], "boxes of the detections are at most 0.49, like shares of the frame"),
+        (lambda x, y, x2, y2: (x2, y2, x, y), "20 of 20 boxes of the detections have no area"),
+        (lambda *box: [v + 100 for v in box], "no detection overlaps a ground-truth box of its class enough"),
+    ],
+)
+def test_boxes_in_another_form_give_a_note(tmp_path: Path, change, note: str) -> None:
+    truth = _csv(tmp_path / "gt.csv", {"a": (0, 1)})
+    result = evaluate_tubes(truth, _scaled(truth, change), LABELS, "yowo")
+    assert result.frame.mean_ap == 0
+    assert note in result.notes[0]
+    assert result.to_json()["notes"] == list(result.notes)
+    assert evaluate_tubes(truth, truth, LABELS, "yowo").notes == ()
+
+
+def test_notes_on_labels_and_on_what_is_not_there(tmp_path: Path) -> None:
+    truth = _of_folders(tmp_path / "gt.pkl", "walk")
+    rows = np.array([[0, f, label, 0.9, f, 0, f + 30, 40] for f in range(1, 21) for label in (0, 7)], float)
+    (tmp_path / "det.pkl").write_bytes(pickle.dumps(rows))
+    result = evaluate_tubes(truth, tmp_path / "det.pkl", how="multisports")
+    assert result.frame.mean_ap == 1
+    assert result.notes == ("20 detections have a label outside the 2 classes and do not count",)
+    (tmp_path / "det.pkl").write_bytes(pickle.dumps(rows[:6]))
+    assert "no tube is left" in evaluate_tubes(truth, tmp_path / "det.pkl", how="multisports").notes[-1]
+    (tmp_path / "det.pkl").write_bytes(pickle.dumps(rows[:0]))
+    assert evaluate_tubes(truth, tmp_path / "det.pkl", how="multisports").notes == (
+        "the detections hold no box of a video that is evaluated",
+    )
+
+
+CASES = Path(__file__).parents[3] / "shared/cases"
+
+
+@pytest.mark.skipif(not CASES.exists(), reason="no shared data")
+def test_shared_case_of_short_names() -> None:
+    with pytest.raises(
+        DataError, match="video 'v0' could be any of 3 in the ground truth: 'brush_hair/v0', 'catch/v0'"
+    ):
+        evaluate_tubes(CASES / "gt_p3.pkl", CASES / "d_short.csv")

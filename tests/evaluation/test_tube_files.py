@@ -11,13 +11,13 @@ from sf_detect.evaluation.tube_files import read_frame_csv
 from sf_detect.labels import LabelMap, label_set
 
 SHARED = Path(__file__).parents[3] / "shared/data/jhmdb/boxes.csv"
-LABELS = LabelMap(("walk", "run"), (0, 1))
+LABELS = LabelMap.of(["walk", "run"])
 HEADER = "video_id,frame,x1,y1,x2,y2,action,score\n"
 
 
 def test_frame_csv(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(
-        HEADER + "b,2,1,2,3,4,run,0.5\na,0,1,2,3,4,walk,0.25\nb,1,5,6,7,8.5,1,0.75\nb,1,5,6,7,8,walk,1\n"
+        HEADER + "b,2,1,2,3,4,run,0.5\na,0,1,2,3,4,walk,0.25\nb,1,5,6,7,8.5,2,0.75\nb,1,5,6,7,8,walk,1\n"
     )
     read = read_frame_csv(tmp_path / "a.csv", LABELS)
     assert read.videos == ("b", "a")
@@ -51,6 +51,7 @@ def test_two_boxes_of_one_class_need_tracks(tmp_path: Path) -> None:
         ("video,frame,x1\n", ":1: the header lacks y1, x2, y2, label"),
         (HEADER + "v,0,0,0,1,1,run\n", ":2: 7 columns, the header has 8"),
         (HEADER + "v,0,0,0,1,1,rum,1\n", ":2: unknown label 'rum'. Did you mean 'run'"),
+        (HEADER + "v,0,0,0,1,1,0,1\n", ":2: label ids count from 1 in every set, got 0; add 1 to every id"),
         (HEADER + "v,0.5,0,0,1,1,run,1\n", ":2: frame is an integer, got '0.5'"),
         (HEADER + "v,1,0,nan,1,1,run,1\n", ":2: y1 is a finite number, got 'nan'"),
         (HEADER + "v,1,0,0,1,1,run,\n", ":2: score is a finite number, got ''"),

@@ -67,3 +67,14 @@ def test_multisports_detections(tmp_path: Path) -> None:
     (tmp_path / "tubes.pkl").write_bytes(stream.getvalue())
     (tube,) = read_detection_pickle(tmp_path / "tubes.pkl")
     assert (tube.video, tube.label, tube.score, tube.frames.tolist()) == ("v", 1, 0.5, [3, 4])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"), [(3, np.nan, "row 1 holds a number that is not finite"), (2, 0.5, "whole numbers")]
+)
+def test_detections_that_are_no_numbers(tmp_path: Path, column: int, value: float, message: str) -> None:
+    rows = np.array([[0, 1, 1, 0.5, 1, 2, 3, 4], [1, 7, 0, 0.25, 5, 6, 7, 8]])
+    rows[1, column] = value
+    (tmp_path / "d.pkl").write_bytes(pickle.dumps(rows))
+    with pytest.raises(DataError, match=message):
+        read_detection_pickle(tmp_path / "d.pkl")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sf_detect.errors import UnknownNameError
+from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.evaluation.average_precision import envelope_ap, hit_places, rank, trapezoid_ap
 from sf_detect.evaluation.conventions import CONVENTIONS, convention
 from sf_detect.evaluation.linking import link_greedy, link_viterbi
@@ -227,3 +227,28 @@ def test_link_viterbi_borrows_missing_frames_and_stops_when_one_is_empty() -> No
 def test_mean_of_classes() -> None:
     result = MeanAP("x", {"a": 0.5, "b": float("nan"), "c": 1.0}, {"a": 1, "b": 0, "c": 2})
     assert result.mean_ap == 0.75
+
+
+@pytest.mark.parametrize("label", [2, 5, -1, -2])
+@pytest.mark.parametrize("how", CONVENTIONS)
+def test_a_label_outside_the_classes_takes_no_other_frames_truth(how: str, label: int) -> None:
+    truth = boxes((3, 0, SQUARE, 1.0), (4, 0, SQUARE, 1.0), (5, 1, SQUARE, 1.0))
+    right = [(3, 0, SQUARE, 0.5), (4, 0, SQUARE, 0.4), (5, 1, SQUARE, 0.3)]
+    odd = [(frame, label, SQUARE, 0.9) for frame in range(8)]
+    assert frame_map(truth, boxes(*odd, *right), LABELS, how).mean_ap == 1
+    tubes = [tube(1, 20), tube(1, 20, label=label, score=2.0)]
+    assert video_map([tube(1, 20)], tubes, LABELS, how, 0.5).mean_ap == pytest.approx(1, abs=1e-4)
+
+
+def test_frames_of_any_number_belong_to_their_own_video() -> None:
+    far = 1 << 40
+    truth = boxes((far, 0, SQUARE, 1.0), (-3, 1, SQUARE, 1.0))
+    assert frame_map(truth, boxes((-3, 1, SQUARE, 0.5), (far, 0, SQUARE, 0.5)), LABELS, "act").mean_ap == 1
+    assert frame_map(truth, boxes((far + 1, 0, SQUARE, 0.5)), LABELS, "act").mean_ap == 0
+
+
+def test_truth_outside_the_classes_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"1 ground truths have a label outside the 2 classes, such as column 2"):
+        frame_map(boxes((1, 2, SQUARE, 1.0)), boxes(), LABELS, "act")
+    with pytest.raises(ConfigError, match="label outside the 2 classes"):
+        video_map([tube(1, 20, label=-1)], [], LABELS, "act", 0.5)

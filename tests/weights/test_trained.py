@@ -54,6 +54,11 @@ def test_a_file_brings_network_input_and_labels(weights):
     np.testing.assert_allclose(predictor.preprocessing.mean, [0.4, 0.5, 0.6])
 
 
+def test_ids_that_an_earlier_version_counted_from_0_count_from_1(weights):
+    predictor = build.build_predictor(RunConfig(model=ModelConfig(weights=str(weights(label_ids="[0, 1]")))))
+    assert predictor.label_ids == (1, 2)
+
+
 def test_thresholds_are_read(weights):
     assert read_thresholds(weights(thresholds="[0.5, 0.25]")) == (0.5, 0.25)
     assert read_thresholds(weights()) is None

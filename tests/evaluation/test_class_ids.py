@@ -1,0 +1,68 @@
+"""One convention of class ids: a perfect run scores 1 by csv and by JSON Lines, whatever set its classes are of."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sf_detect.evaluation.command import evaluate_ava
+from sf_detect.labels import LABEL_SETS, LabelMap, load_labels
+from sf_detect.sinks.ava_csv import AvaCsvSink
+from sf_detect.sinks.json_lines import JsonLinesSink, read_json_lines
+from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult
+
+BOXES = np.array([[10, 10, 60, 90], [100, 20, 150, 80]], np.float32)
+
+
+def _perfect_run(labels: LabelMap, folder: Path) -> None:
+    """Two persons a keyframe, each of a class of its own; ground truth that counts classes from 1."""
+    sinks = (
+        AvaCsvSink(folder / "d.csv", "v", labels.names, labels.ids),
+        JsonLinesSink(folder / "d.jsonl", "v", labels.names),
+    )
+    truth = []
+    for keyframe in range((len(labels) + 1) // 2):
+        scores = np.full((2, len(labels)), 0.02, np.float32)
+        for person, column in enumerate((2 * keyframe, min(2 * keyframe + 1, len(labels) - 1))):
+            scores[person, column] = 0.9
+            box = BOXES[person] / [200, 100, 200, 100]
+            truth.append(f"v,{keyframe:04d},{','.join(f'{v:.3f}' for v in box)},{labels.ids[column]}\n")
+        persons = Detections(BOXES, np.ones(2, np.float32), np.arange(2))
+        frame = Frame(np.zeros((100, 200, 3), np.uint8), keyframe, float(keyframe))
+        result = FrameResult(frame, persons, ActionDetections(float(keyframe), persons, scores), True)
+        for sink in sinks:
+            sink.write(result)
+    for sink in sinks:
+        sink.close()
+    (folder / "g.csv").write_text("".join(truth))
+
+
+def _scores(folder: Path, label_map: str | Path) -> tuple[float, float]:
+    by_csv = evaluate_ava(folder / "g.csv", folder / "d.csv", None, label_map, "pyslowfast")
+    by_lines = evaluate_ava(folder / "g.csv", folder / "d.jsonl", None, label_map, "pyslowfast", False, read_json_lines)
+    return by_csv.mean_ap, by_lines.mean_ap
+
+
+@pytest.mark.parametrize("name", sorted(set(LABEL_SETS) - {"sports1m487", "kinetics600"}))
+def test_built_in_sets(name: str, tmp_path: Path) -> None:
+    labels = load_labels(name)
+    assert min(labels.ids) == 1
+    _perfect_run(labels, tmp_path)
+    assert _scores(tmp_path, name) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("own.txt", "walk\nrun\njump\n"),
+        ("own.txt", "4: walk\n2: run\n9: jump\n"),
+        ("own.csv", "id,name\n1,walk\n2,run\n3,jump\n"),
+        ("own.csv", "0,walk\n1,run\n2,jump\n"),
+        ("own.pbtxt", "item { name: 'walk' id: 7 } item { name: 'run' id: 3 }"),
+    ],
+)
+def test_own_files(file: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_text(text)
+    labels = load_labels(tmp_path / file)
+    _perfect_run(labels, tmp_path)
+    assert _scores(tmp_path, tmp_path / file) == (1, 1)
