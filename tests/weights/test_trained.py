@@ -56,7 +56,7 @@ def test_a_file_brings_network_input_and_labels(weights):
 
 def test_ids_that_an_earlier_version_counted_from_0_count_from_1(weights):
     predictor = build.build_predictor(RunConfig(model=ModelConfig(weights=str(weights(label_ids="[0, 1]")))))
-    assert predictor.label_ids == (1, 2)
+    assert predictor.spec.label_ids == (1, 2)
 
 
 def test_thresholds_are_read(weights):
