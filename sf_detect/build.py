@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sf_detect.models.classifier import ClipClassifier
-    from sf_detect.models.predictor import ActionPredictor, Preprocessing
+    from sf_detect.models.predictor import ActionPredictor
+    from sf_detect.models.preprocessing import Preprocessing
     from sf_detect.models.video_views import Views
     from sf_detect.rendering import Renderer
     from sf_detect.weights.zoo import ZooEntry
@@ -178,7 +179,7 @@ def _for_inference(network: nn.Module, device: str) -> nn.Module:
 
 def build_preprocessing(entry: ZooEntry) -> Preprocessing:
     """What the network of an entry of the zoo (or of `TrainedModel.entry`) expects of its input."""
-    from sf_detect.models.predictor import Preprocessing
+    from sf_detect.models.preprocessing import Preprocessing
     from sf_detect.video.optical_flow import flow_clip
 
     return Preprocessing(

@@ -16,6 +16,7 @@ ROOMS |= {"engines"}
 ALLOWED = {
     "data": {"video", "models", "weights"},  # datasets decode video; annotations in pickles are as untrusted as weights
     "sinks": {"rendering", "video"},  # the video sink draws and encodes
+    "engines": {"weights"},  # converted networks lie in the cache of weights
     "detection": {"weights", "engines"},  # detectors fetch their own weights; engines compute them
     "models": {"weights", "engines"},
     "weights": {"models"},  # the zoo table binds builders

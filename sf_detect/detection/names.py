@@ -6,22 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from sf_detect.detection import precomputed, tiling
 from sf_detect.detection.selection import Selection
 from sf_detect.detection.whole_frame import WholeFrameDetector
+from sf_detect.engines import EngineOptions, engine_options
 from sf_detect.errors import UnknownNameError
 from sf_detect.interfaces import PersonDetector, TimedDetector
 from sf_detect.weights.cache import Notify, print_to_terminal
 from sf_detect.weights.detector_table import DETECTRON2, detector_entry
 from sf_detect.weights.fetching import fetch_detector
 
+if TYPE_CHECKING:
+    import torch
+
 DEFAULT = "ssdlite_person"
 
 _PRECOMPUTED = "precomputed:"
 _DETECTRON2 = "detectron2:"
+_BATCH_GPU = 8  # views per pass; more only cost memory
 
 
 def detector_names() -> list[str]:
@@ -54,6 +58,7 @@ def build_detector(
     weights: str | Path | None = None,
     tolerance: float = 0.5,
     notify: Notify = print_to_terminal,
+    engine: EngineOptions | None = None,
 ) -> PersonDetector | TimedDetector:
     """Builds a person detector.
 
@@ -69,9 +74,11 @@ def build_detector(
         weights: A local file instead of the published weights.
         tolerance: `precomputed` only: seconds that a row may be away.
         notify: Receives one line of text at a time while weights are fetched.
+        engine: `ssdlite_person` only: the backend, and how it is opened; None takes `engine_options()`.
 
     Raises:
         UnknownNameError: No such detector, or no such class.
+        EngineError: The backend cannot build the network.
         ConfigError: A value out of range, or detectron2 is not installed.
         WeightsError: The weights cannot be fetched or read, or do not fit.
         DataError: The file of precomputed boxes is malformed.
@@ -87,10 +94,12 @@ def build_detector(
         return precomputed.PrecomputedDetector(name.removeprefix(_PRECOMPUTED), tolerance, selection)
     if name == DEFAULT:
         from sf_detect.detection import ssdlite_person as ssd
+        from sf_detect.detection.ssdlite_engine import ssdlite_engine
 
         selection = adapted(ssd.DEFAULT_SELECTION)
         tiling.require_mode(tile)  # before weights are fetched
-        return ssd.SSDLitePersonDetector(ssd.load_ssdlite_person(weights, notify), selection, tile, device)
+        network = ssdlite_engine(engine or engine_options(), weights, str(device), notify)
+        return ssd.SSDLitePersonDetector(network, selection, tile, 1 if str(device) == "cpu" else _BATCH_GPU)
     if name.startswith(_DETECTRON2):
         from sf_detect.detection import detectron2_adapter as adapter
 

@@ -85,6 +85,8 @@ class ConvLayer:
 
     def misfit(self, constants: Mapping[str, npt.NDArray]) -> str | None:
         """A line that says which shapes do not fit; None where all do."""
+        if any(constants[name].dtype.kind != "f" for name in self.constant_names()):
+            return f"{self.name} holds integers, expected floating point"
         shapes = [constants[name].shape for name in self.constant_names()]
         # TensorFlow: (h, w, in, out), depthwise (h, w, channels, 1)
         fits = len(shapes[0]) == 4 and tuple(shapes[0][axis] for axis in self._order) == self.weight_shape

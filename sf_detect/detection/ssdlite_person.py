@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
 from sf_detect.detection import mirroring, tiling
 from sf_detect.detection.selection import Selection, require_images
-from sf_detect.detection.ssdlite import SSDLite
 from sf_detect.detection.ssdlite_layers import INPUT_SIZE, MAX_DETECTIONS, NMS_IOU
+from sf_detect.engines import Engine, to_numpy
 from sf_detect.structures import Detections, FloatArray, UInt8Array
-from sf_detect.weights.cache import Notify, print_to_terminal
-from sf_detect.weights.detector_table import detector_entry
-from sf_detect.weights.fetching import fetch_detector
-from sf_detect.weights.frozen_graph import read_constants
 
 DEFAULT_SELECTION = Selection(score_threshold=0.2, part_share=0.85)
 """Low, because a tracker uses weak boxes to follow persons it knows (see `names.track_score`); without one, 0.4."""
@@ -27,18 +20,15 @@ DEFAULT_SELECTION = Selection(score_threshold=0.2, part_share=0.85)
 Found = tuple[FloatArray, FloatArray]
 """Boxes (N, 4) in pixels of a view, and scores (N,)."""
 
-_BATCH = 8  # more views per pass only cost memory
-_BATCH_CPU = 1  # the maps of one view fit the caches: two at once took 100 ms on a core where one took 36
-
 
 class SSDLitePersonDetector:
     """Persons by SSDLite; a `PersonDetector`.
 
     Args:
-        network: An `SSDLite` with its weights.
+        engine: The network, see `ssdlite_engine`.
         selection: Which detections to keep; None takes the defaults.
         tile: One of `tiling.MODES`.
-        device: Where the network runs.
+        batch: Views that go through the network at once. On a CPU one, whose maps fit the caches.
 
     Raises:
         ConfigError: `tile` is not a mode.
@@ -46,15 +36,14 @@ class SSDLitePersonDetector:
 
     def __init__(
         self,
-        network: nn.Module,
+        engine: Engine,
         selection: Selection | None = None,
         tile: str = "auto",
-        device: torch.device | str = "cpu",
+        batch: int = 1,
     ) -> None:
         self.selection = selection or DEFAULT_SELECTION
         self.tile = tiling.require_mode(tile)
-        self.device = torch.device(device)
-        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
+        self._engine, self._batch = engine, batch
 
     def __call__(self, images: Sequence[UInt8Array]) -> list[Detections]:
         """Persons of each RGB uint8 image (H, W, 3); see `PersonDetector`.
@@ -90,12 +79,11 @@ class SSDLitePersonDetector:
     def _detect(self, crops: Sequence[UInt8Array]) -> list[Found]:
         """Boxes (N, 4) in pixels of each crop, not clipped, and scores (N,), after the graph's own suppression."""
         results = []
-        size = _BATCH_CPU if self.device.type == "cpu" else _BATCH
-        for start in range(0, len(crops), size):
-            batch = crops[start : start + size]
-            with torch.inference_mode():
-                boxes, scores = self.network(self._input(batch))
-            for crop, b, s in zip(batch, boxes.cpu().numpy(), scores.cpu().numpy(), strict=True):
+        for start in range(0, len(crops), self._batch):
+            batch = crops[start : start + self._batch]
+            outputs = self._engine.run({"images": self._input(batch)})
+            boxes, scores = to_numpy(outputs["boxes"]), to_numpy(outputs["scores"])
+            for crop, b, s in zip(batch, boxes, scores, strict=True):
                 height, width = crop.shape[:2]
                 likely = s >= self.selection.score_threshold
                 b, s = b[likely], s[likely]
@@ -103,25 +91,8 @@ class SSDLitePersonDetector:
                 results.append((b[keep] * np.array([width, height, width, height], np.float32), s[keep]))
         return results
 
-    def _input(self, crops: Sequence[UInt8Array]) -> Tensor:
-        """(B, 3, 300, 300) float32 in [-1, 1]."""
+    @staticmethod
+    def _input(crops: Sequence[UInt8Array]) -> UInt8Array:
+        """(B, 300, 300, 3)."""
         shape = (INPUT_SIZE, INPUT_SIZE)
-        stacked = np.stack([cv2.resize(crop, shape, interpolation=cv2.INTER_LINEAR) for crop in crops])
-        pixels = torch.from_numpy(stacked).to(self.device)
-        return pixels.permute(0, 3, 1, 2).to(torch.float32).mul_(2 / 255).sub_(1)
-
-
-def load_ssdlite_person(weights: str | Path | None = None, notify: Notify = print_to_terminal) -> SSDLite:
-    """The network with its weights.
-
-    Args:
-        weights: A frozen graph (`.pb`) of this network; None fetches the published one on first use.
-        notify: Receives one line of text at a time while fetching.
-
-    Raises:
-        WeightsError: The weights cannot be fetched or read, or do not fit.
-    """
-    network = SSDLite()
-    path = Path(weights) if weights is not None else fetch_detector(detector_entry("ssdlite_person"), notify)
-    network.load_constants(read_constants(path, network.layers.constant_names()))
-    return network
+        return np.stack([cv2.resize(crop, shape, interpolation=cv2.INTER_LINEAR) for crop in crops])

@@ -4,9 +4,9 @@ What is here knows no particular network. Graphs of networks are written beside 
 `models`; `selection.open_engine` converts, checks and opens them.
 """
 
-from sf_detect.engines.engine import Engine, check_inputs
+from sf_detect.engines.engine import Engine, check_inputs, to_numpy
 from sf_detect.engines.onnx_graph import OnnxModel, TensorSpec
-from sf_detect.engines.selection import BACKENDS, EngineOptions, Network, installed, open_engine
+from sf_detect.engines.selection import BACKENDS, EngineOptions, Network, engine_options, installed, open_engine
 from sf_detect.engines.store import EngineStore
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "OnnxModel",
     "TensorSpec",
     "check_inputs",
+    "engine_options",
     "installed",
     "open_engine",
+    "to_numpy",
 ]

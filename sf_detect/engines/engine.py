@@ -51,6 +51,11 @@ class Engine(Protocol):
         ...
 
 
+def to_numpy(tensor: Any) -> npt.NDArray:
+    """An output of any engine as an array; those of a GPU are copied."""
+    return np.asarray(tensor.cpu() if hasattr(tensor, "cpu") else tensor)
+
+
 def check_inputs(inputs: Arrays, specs: Mapping[str, TensorSpec], what: str) -> None:
     """Compares inputs with what an engine expects.
 

@@ -12,7 +12,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from importlib.util import find_spec
@@ -28,6 +28,7 @@ from sf_detect.engines.openvino_engine import OpenVINOEngine
 from sf_detect.engines.store import EngineStore, Facts
 from sf_detect.errors import EngineError, MissingExtraError, SFDetectError, UnknownNameError
 from sf_detect.version import __version__
+from sf_detect.weights.cache import cache_directory
 
 CONVERTED = ("onnxruntime", "openvino")
 """Backends that compute converted networks, the one that starts fastest first."""
@@ -70,6 +71,11 @@ class Network:
         return {**self.settings, **made_by, "weights": self.weights}
 
 
+def print_warning(text: str) -> None:
+    """The default `Warn`: a line on standard error."""
+    print(f"sf-detect: {text}", file=sys.stderr)
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """How engines are opened.
@@ -84,7 +90,7 @@ class EngineOptions:
     backend: str = "auto"
     threads: int = 1
     store: EngineStore | None = None
-    warn: Warn = field(default=lambda text: print(f"sf-detect: {text}", file=sys.stderr))
+    warn: Warn = print_warning
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
@@ -98,6 +104,15 @@ class EngineOptions:
         """See `EngineStore.save`."""
         if self.store is not None:
             self.store.save(name, facts, content)
+
+
+def engine_options(backend: str = "auto", threads: int = 1, warn: Warn = print_warning) -> EngineOptions:
+    """Options that keep converted networks in the package's cache.
+
+    Raises:
+        UnknownNameError: There is no such backend.
+    """
+    return EngineOptions(backend, threads, EngineStore(cache_directory() / "engines", warn), warn)
 
 
 @dataclass(frozen=True)

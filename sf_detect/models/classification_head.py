@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sf_detect.errors import UnknownNameError
-
-ACTIVATIONS = ("softmax", "sigmoid", "softmax_or_none")
+from sf_detect.models.activation import check_activation
 
 
 def or_none(logits: Tensor) -> Tensor:
@@ -30,9 +28,7 @@ def activate(logits: Tensor, activation: str) -> Tensor:
     Raises:
         UnknownNameError: It is none of these.
     """
-    if activation not in ACTIVATIONS:
-        raise UnknownNameError("activation", activation, ACTIVATIONS)
-    if activation == "softmax_or_none":
+    if check_activation(activation) == "softmax_or_none":
         return or_none(logits).softmax(-1)[..., :-1]
     return logits.softmax(-1) if activation == "softmax" else logits.sigmoid()
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sf_detect.errors import ConfigError, DecodeError, SourceError, UnknownNameError
 from sf_detect.interfaces import VideoSource
 from sf_detect.models.classification_head import activate, clip_scores
-from sf_detect.models.predictor import Preprocessing
+from sf_detect.models.preprocessing import Preprocessing
 from sf_detect.models.video_views import Cropper, Times, Views, ViewSampler, clip_times, whole_video_times
 from sf_detect.structures import Clip, ClipSpec, Detections, UInt8Array
 

@@ -7,74 +7,28 @@ coordinates, and both travel with the weights (`Preprocessing`), so that a check
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
+from sf_detect.engines import to_numpy
 from sf_detect.errors import ConfigError
 from sf_detect.interfaces import ActionStream
 from sf_detect.model_spec import ModelSpec
-from sf_detect.models.classification_head import activate
+from sf_detect.models.action_engines import ActionEngines
+from sf_detect.models.activation import check_activation, scores_of
+from sf_detect.models.preprocessing import Preprocessing, resized_frames
 from sf_detect.structures import ActionDetections, Clip, ClipSpec, UInt8Array
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 Resize = Callable[[UInt8Array, int], UInt8Array]
 """`(image, short_side) -> image`."""
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """What a network expects of its input.
-
-    Attributes:
-        short_side: Pixels of the shorter side after resizing; see `boxes.network_size`.
-        mean, std: Per channel, in the channel order of the network, for pixels scaled to [0, 1].
-        bgr: True for networks trained on BGR pictures.
-        slow_index: Which clip frames the slow pathway takes; None for a single-pathway network.
-        flow: Optical flow (T, h, w, 2) float32 of RGB frames (T, h, w, 3) uint8, for networks whose fast or only
-            pathway is shown flow; None for those that see RGB alone.
-    """
-
-    short_side: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    bgr: bool = False
-    slow_index: tuple[int, ...] | None = None
-    flow: Callable[[UInt8Array], npt.NDArray[np.float32]] | None = None
-
-    def pathways(self, clips: Sequence[Clip], device: torch.device) -> list[Tensor]:
-        """Clips of one common size as network input.
-
-        Returns:
-            One (B, 3, T, h, w) float32 tensor per pathway, slow first; of flow (B, 2, T, h, w).
-        """
-        return self.pack(torch.from_numpy(np.stack([self._resized(clip) for clip in clips])).to(device))
-
-    def pack(self, frames: Tensor) -> list[Tensor]:
-        """RGB frames (B, T, h, w, 3) uint8, of the network's size already, as its pathways; see `pathways`."""
-        shown = frames.flip(-1) if self.bgr else frames
-        mean, std = (torch.tensor(v, device=frames.device) for v in (self.mean, self.std))
-        # The channel axis stays innermost in memory: convolutions on a CPU are several times faster that way.
-        fast = (shown.float() * (1 / (255 * std)) - mean / std).permute(0, 4, 1, 2, 3)
-        shown = fast if self.flow is None else self._flow_pathway(frames).to(frames.device)
-        if self.slow_index is None:
-            return [shown]
-        return [fast[:, :, list(self.slow_index)], shown]
-
-    def _flow_pathway(self, clips: Tensor) -> Tensor:
-        assert self.flow is not None
-        return torch.from_numpy(np.stack([self.flow(frames) for frames in clips.cpu().numpy()])).permute(0, 4, 1, 2, 3)
-
-    def _resized(self, clip: Clip) -> np.ndarray:
-        height, width = size = box_ops.network_size(clip.frames.shape[1:3], self.short_side)
-        if clip.frames.shape[1:3] == size:
-            return clip.frames
-        return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR) for frame in clip.frames])
 
 
 def model_spec(labels: Sequence[str], clip_spec: ClipSpec, preprocessing: Preprocessing, **about: Any) -> ModelSpec:
@@ -91,8 +45,8 @@ class PredictorOutputs:
     """
 
     def __init__(self, spec: ModelSpec, activation: str) -> None:
-        activate(torch.zeros(1), activation)  # an unknown name is told now, not after the first clip
-        self.spec, self._activation = spec, activation
+        # An unknown name is told now, not after the first clip.
+        self.spec, self._activation = spec, check_activation(activation)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -104,13 +58,83 @@ class PredictorOutputs:
         """C decision thresholds: scores from which an action counts."""
         return self.spec.thresholds
 
-    def _activated(self, logits: Tensor) -> np.ndarray:
+    def _activated(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Logits (N, C) as scores (N, C) float32 in [0, 1]."""
-        return activate(logits.float(), self._activation).cpu().numpy()
+        return scores_of(logits, self._activation)
 
 
-class ActionPredictor(PredictorOutputs):
-    """A network as an `ActionModel`.
+class EnginePredictor(PredictorOutputs):
+    """An action network as an `ActionModel`.
+
+    Args:
+        engines: The network.
+        spec: All that others need to know of the model.
+        activation: See `classification_head.activate`.
+        resize: `(image, short_side) -> image`, the resizing that the streaming form uses; None: it has none.
+        slow_index: Which clip frames the Slow pathway takes; None for a single-pathway network.
+
+    Raises:
+        UnknownNameError: No such activation.
+    """
+
+    def __init__(
+        self,
+        engines: ActionEngines,
+        spec: ModelSpec,
+        activation: str,
+        resize: Resize | None = None,
+        slow_index: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(spec, activation)
+        self._engines, self._resize, self._slow_index = engines, resize, slow_index
+
+    def open_stream(self) -> ActionStream:
+        """The streaming form, with a state of its own.
+
+        Raises:
+            ConfigError: The network has none.
+        """
+        from sf_detect.models.streaming_predictor import EngineStream
+
+        if self._resize is None:
+            raise ConfigError(
+                f"{self.spec.name or 'the model'} was built without a way to resize single frames, which streaming "
+                "needs; build it with build_predictor, or pass resize."
+            )
+        return EngineStream(self._engines.open_stream(), self.spec, self._activation, self._resize, self._slow_index)
+
+    def __call__(self, clips: Sequence[Clip]) -> list[ActionDetections]:
+        """Score the persons of each clip; clips of one size run as one batch, clips without persons cost nothing."""
+        count = len(self.labels)
+        results = [
+            ActionDetections(c.keyframe_pts, c.persons, np.zeros((len(c.persons), count), np.float32), float(c.pts[-1]))
+            for c in clips
+        ]
+        by_size: dict[tuple[int, ...], list[int]] = {}
+        one_by_one = self._engines.clip.inputs["frames"].shape[0] == 1
+        for i, clip in enumerate(clips):
+            if len(clip.persons):
+                by_size.setdefault((i,) if one_by_one else clip.frames.shape, []).append(i)
+        for indices in by_size.values():
+            scores = self._score([clips[i] for i in indices])
+            for i, part in zip(indices, scores, strict=True):
+                results[i] = replace(results[i], scores=part)
+        return results
+
+    def _score(self, clips: Sequence[Clip]) -> list[npt.NDArray[np.float32]]:
+        frames = np.stack([resized_frames(clip, self.spec.short_side) for clip in clips])
+        rows = []
+        for batch_index, clip in enumerate(clips):
+            inside = box_ops.clip(clip.persons.boxes, clip.image_size)
+            scaled = box_ops.scale(inside, clip.image_size, frames.shape[2:4])
+            rows.append(np.concatenate([np.full((len(scaled), 1), batch_index, np.float32), scaled], axis=1))
+        boxes = np.concatenate(rows).astype(np.float32)
+        logits = to_numpy(self._engines.clip.run({"frames": frames, "boxes": boxes})["logits"])
+        return np.split(self._activated(logits), np.cumsum([len(c.persons) for c in clips])[:-1])
+
+
+class ActionPredictor(EnginePredictor):
+    """A network of torch as an `ActionModel`.
 
     Args:
         network: `network(pathways, boxes)` returns (N, C) logits; put into eval mode here.
@@ -135,62 +159,13 @@ class ActionPredictor(PredictorOutputs):
         resize: Resize | None = None,
         **about: Any,
     ) -> None:
-        super().__init__(model_spec(labels, clip_spec, preprocessing, **about), activation)
-        self.preprocessing = preprocessing
-        self._device, self._resize = torch.device(device), resize
-        self._network = network.eval().to(self._device)
+        from sf_detect.models.torch_action_engines import TorchActionEngines
 
-    def open_stream(self) -> ActionStream:
-        """The streaming form, with a state of its own.
-
-        Raises:
-            ConfigError: The network has none.
-        """
-        from sf_detect.models.streaming_predictor import StreamingPredictor
-
-        if self._resize is None:
-            raise ConfigError(
-                f"{self.spec.name or 'the model'} was built without a way to resize single frames, which streaming "
-                "needs; build it with build_predictor, or pass resize."
-            )
-        return StreamingPredictor(
-            self._network,
-            self.spec.clip_spec,
-            self.labels,
-            self.preprocessing,
-            self._resize,
-            activation=self._activation,
-            device=self._device,
-            name=self.spec.name,
-            label_ids=self.spec.label_ids,
-            thresholds=self.spec.thresholds,
-            box_regression=self.spec.box_regression,
+        super().__init__(
+            TorchActionEngines(network, preprocessing, clip_spec.num_frames, device),
+            model_spec(labels, clip_spec, preprocessing, **about),
+            activation,
+            resize,
+            preprocessing.slow_index,
         )
-
-    @torch.inference_mode()
-    def __call__(self, clips: Sequence[Clip]) -> list[ActionDetections]:
-        """Score the persons of each clip; clips of one size run as one batch, clips without persons cost nothing."""
-        count = len(self.labels)
-        results = [
-            ActionDetections(c.keyframe_pts, c.persons, np.zeros((len(c.persons), count), np.float32), float(c.pts[-1]))
-            for c in clips
-        ]
-        by_size: dict[tuple[int, ...], list[int]] = {}
-        for i, clip in enumerate(clips):
-            if len(clip.persons):
-                by_size.setdefault(clip.frames.shape, []).append(i)
-        for indices in by_size.values():
-            scores = self._score([clips[i] for i in indices])
-            for i, part in zip(indices, scores, strict=True):
-                results[i] = replace(results[i], scores=part)
-        return results
-
-    def _score(self, clips: Sequence[Clip]) -> list[np.ndarray]:
-        pathways = self.preprocessing.pathways(clips, self._device)
-        input_size = (pathways[0].shape[-2], pathways[0].shape[-1])
-        rows = []
-        for batch_index, clip in enumerate(clips):
-            scaled = box_ops.scale(box_ops.clip(clip.persons.boxes, clip.image_size), clip.image_size, input_size)
-            rows.append(np.concatenate([np.full((len(scaled), 1), batch_index, np.float32), scaled], axis=1))
-        logits = self._network(pathways, torch.from_numpy(np.concatenate(rows)).float().to(self._device))
-        return np.split(self._activated(logits), np.cumsum([len(c.persons) for c in clips])[:-1])
+        self.preprocessing = preprocessing

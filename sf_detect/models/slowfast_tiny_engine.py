@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from sf_detect.engines import onnx_graph as graphs
 from sf_detect.engines.references import expected_outputs
 from sf_detect.errors import ConfigError
 from sf_detect.models import slowfast_tiny_onnx as onnx
+from sf_detect.models.action_engines import StepStream
+from sf_detect.models.preprocessing import Preprocessing
 from sf_detect.models.slowfast_tiny_onnx import ALPHA, State
 from sf_detect.weights.arrays import read_arrays
 from sf_detect.weights.cache import sha256_of
@@ -151,11 +153,10 @@ class TinyNetwork:
         return {**maps, "boxes": boxes}
 
     def _torch_clip(self) -> Engine:
-        from sf_detect.models.predictor import Preprocessing
-        from sf_detect.models.torch_clip_engine import torch_clip_engine
+        from sf_detect.models.torch_action_engines import TorchActionEngines
 
         preprocessing = Preprocessing(min(_EXAMPLE_SIZE), self.mean, self.std, slow_index=self.slow_index)
-        return torch_clip_engine(self.network(), preprocessing)
+        return TorchActionEngines(self.network(), preprocessing, self.num_frames).clip
 
     def _torch_step(self) -> Engine:
         from sf_detect.models.torch_stream_engine import torch_step_engine
@@ -166,6 +167,42 @@ class TinyNetwork:
         from sf_detect.models.torch_stream_engine import torch_head_engine
 
         return torch_head_engine(self.network())
+
+
+class TinyEngines:
+    """A small SlowFast as `action_engines.ActionEngines`.
+
+    Args:
+        network: What is opened.
+        options: The backend, and how it is opened.
+    """
+
+    def __init__(self, network: TinyNetwork, options: EngineOptions) -> None:
+        self._network, self._options = network, options
+        self._prepared: list[tuple[Engine, Engine]] = []
+
+    @cached_property
+    def clip(self) -> Engine:
+        """See `ActionEngines`; opened when it is first asked for. B is 1 but for torch."""
+        return self._network.open_clip(self._options)
+
+    def prepare_stream(self) -> str:
+        """Opens the engines of the next stream now; returns their backend."""
+        self._prepared.append(self._open_stream())
+        return self._prepared[-1][0].backend
+
+    def open_stream(self) -> StepStream:
+        """See `ActionEngines`; every stream has engines of its own, which are opened with its first frame."""
+        return StepStream(
+            lambda: self._prepared.pop() if self._prepared else self._open_stream(),
+            onnx.first_state,
+            ALPHA,
+            self._network.window,
+            self._network.causal,
+        )
+
+    def _open_stream(self) -> tuple[Engine, Engine]:
+        return self._network.open_step(self._options), self._network.open_head(self._options)
 
 
 def _state(load: Callable[[], SlowFastTiny]) -> State:

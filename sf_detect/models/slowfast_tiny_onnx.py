@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.engines.onnx_graph import OnnxGraph, OnnxModel, Shape, integers, real
+from sf_detect.engines.onnx_graph import OnnxGraph, OnnxModel, Shape, TensorSpec, integers, real
 
 ALPHA = 4
 """Fast frames of a slow step."""
@@ -139,6 +139,16 @@ def past_layers(state: State) -> dict[str, PastLayer]:
         if history > 0:
             layers[name] = PastLayer(history, weight.shape[2], _stride(name))
     return layers
+
+
+def first_state(inputs: Mapping[str, TensorSpec], size: tuple[int, int]) -> dict[str, npt.NDArray[np.float32]]:
+    """The state that a stream of pictures of that (height, width) begins with, of an engine's inputs."""
+    state = {}
+    for name, spec in inputs.items():
+        if name.startswith("past."):
+            history, channels = spec.shape[:2]
+            state[name] = PastLayer(int(history), int(channels), _stride(name.removeprefix("past."))).zeros(size)
+    return state
 
 
 def _stride(name: str) -> int:

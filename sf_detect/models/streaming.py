@@ -24,11 +24,6 @@ from sf_detect.models.slowfast import SlowFast
 from sf_detect.models.slowfast_tiny import STRIDES, SlowFastTiny
 from sf_detect.models.streaming_layers import remembering, streaming_twin
 
-APPROXIMATION = (
-    "streaming is an approximation for this model: its temporal convolutions were trained with centred padding and see "
-    "no future frame here. Compare with --inference clip, or use a model trained with causal=True."
-)
-
 #: Maps (1, C, h, w) that the head sees, each the mean over the frames of one slow step.
 StepMaps = list[Tensor]
 
@@ -63,7 +58,7 @@ class StreamingModel:
         step_frames: Fast frames of one slow step.
         steps: Slow steps computed since the last reset.
         window: T.
-        exact: True for a causal network; else streaming is an approximation (see `APPROXIMATION`).
+        exact: True for a causal network; else streaming is an approximation.
 
     Raises:
         ConfigError: A network that has no streaming form.

@@ -9,19 +9,26 @@ network with the keyframe last in its clip, the first scores are those of clip i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from sf_detect import boxes as box_ops
-from sf_detect.models.predictor import PredictorOutputs, Preprocessing, Resize, model_spec
-from sf_detect.models.sampling import slow_index
-from sf_detect.models.streaming import APPROXIMATION, StreamingModel, step_frames
+from sf_detect.model_spec import ModelSpec
+from sf_detect.models.action_engines import NetworkStream
+from sf_detect.models.predictor import PredictorOutputs, Resize, model_spec
+from sf_detect.models.preprocessing import Preprocessing, resized_frames
+from sf_detect.models.slow_index import slow_index
 from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, UInt8Array
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+APPROXIMATION = (
+    "streaming is an approximation for this model: its temporal convolutions were trained with centred padding and see "
+    "no future frame here. Compare with --inference clip, or use a model trained with causal=True."
+)
 # A grid time that a frame misses by less counts as met: container time bases are that coarse (1/1000 in Matroska).
 _TIME_TOLERANCE = 1e-3
 # A video of one frame a second is slow, not cut, even where a clip is shorter than that.
@@ -62,8 +69,95 @@ class TimeGrid:
             yield last if time - last.pts <= frame.pts - time + 1e-6 else frame
 
 
-class StreamingPredictor(PredictorOutputs):
-    """A network as an `ActionStream`.
+class EngineStream(PredictorOutputs):
+    """An action network as an `ActionStream`.
+
+    Args:
+        network: Computes slow steps out of pictures.
+        spec: All that others need to know of the model; `clip_spec` has the grid's interval.
+        activation: See `classification_head.activate`.
+        resize: `(image, short_side) -> image`, the resizing that clip inference uses.
+        slow_index: Which clip frames the Slow pathway takes; None for a single-pathway network.
+
+    Attributes:
+        exact: True if the scores are those of the network run over the whole video.
+        warning: What a user must know about the scores; None where they are exact.
+        resets: How often a stream has begun, the first time included.
+
+    Raises:
+        UnknownNameError: No such activation.
+    """
+
+    def __init__(
+        self,
+        network: NetworkStream,
+        spec: ModelSpec,
+        activation: str,
+        resize: Resize,
+        slow_index: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(spec, activation)
+        self._network, self._resize = network, resize
+        self._grid = TimeGrid(spec.clip_spec.interval, longest_gap=max(spec.clip_spec.duration, _SHORTEST_CUT))
+        self.exact = network.exact and _slow_frames_are_last(spec.clip_spec, slow_index)
+        self.warning = None if self.exact else f"{spec.name or 'the model'}: {APPROXIMATION}"
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of a video."""
+        self._network.reset()
+        self._grid.reset()
+        self._input_size = (1, 1)
+        self._seen_until: float | None = None
+        self.resets = 0
+
+    def push(self, frame: Frame) -> None:
+        """Take the next frame and compute the slow steps that it completes.
+
+        A gap longer than a clip (and 1.5 s), a step back in time and another picture size begin a new stream.
+        """
+        begins = self._grid.begins(frame)
+        chosen = list(self._grid.push(frame))
+        if begins:
+            self._network.reset()
+            self.resets += 1
+            # The frame itself is the last of the window: the video stands still before it.
+            chosen = chosen * (self._network.window * self._network.step_frames)
+        if chosen:
+            self._network.push(self._pictures(chosen))
+            self._seen_until = chosen[-1].pts
+
+    def score(self, persons: Detections, pts: float, image_size: tuple[int, int]) -> ActionDetections:
+        """Actions of `persons` as of the newest complete slow step.
+
+        Args:
+            persons: Boxes in pixels of the source frame.
+            pts: Seconds; the time that the result carries.
+            image_size: (height, width) of the source frame.
+
+        Raises:
+            ConfigError: No frame was pushed yet.
+        """
+        if not len(persons):
+            return ActionDetections(pts, persons, np.zeros((0, len(self.labels)), np.float32), self._seen_until)
+        scaled = box_ops.scale(box_ops.clip(persons.boxes, image_size), image_size, self._input_size)
+        return ActionDetections(pts, persons, self._activated(self._network.scores(scaled)), self._seen_until)
+
+    def _pictures(self, frames: Sequence[Frame]) -> UInt8Array:
+        """(n, h, w, 3) frames of the network's size; equal frames in a row are resized once."""
+        small: list[UInt8Array] = []
+        for i, frame in enumerate(frames):
+            repeated = i > 0 and frame is frames[i - 1]
+            small.append(small[-1] if repeated else self._resize(frame.image, self.spec.short_side))
+        stacked = np.stack(small)
+        clip = Clip(stacked, np.array([f.pts for f in frames]), frames[-1].pts, Detections.empty(), frames[-1].size)
+        pictures = resized_frames(clip, self.spec.short_side)
+        self._input_size = (pictures.shape[1], pictures.shape[2])
+        return pictures
+
+
+class StreamingPredictor(EngineStream):
+    """A network of torch as an `ActionStream`.
 
     Args:
         network: See `StreamingModel`; put into eval mode here.
@@ -74,11 +168,6 @@ class StreamingPredictor(PredictorOutputs):
         activation: See `activate`.
         device: Where it runs.
         **about: What else the `ModelSpec` says: name, label_ids, thresholds, box_regression.
-
-    Attributes:
-        exact: True if the scores are those of the network run over the whole video.
-        warning: What a user must know about the scores; None where they are exact.
-        resets: How often a stream has begun, the first time included.
 
     Raises:
         ConfigError: A network that has no streaming form.
@@ -97,72 +186,15 @@ class StreamingPredictor(PredictorOutputs):
         device: torch.device | str = "cpu",
         **about: Any,
     ) -> None:
-        super().__init__(model_spec(labels, clip_spec, preprocessing, **about), activation)
-        self.preprocessing = preprocessing
-        self._device, self._resize = torch.device(device), resize
-        window = max(1, clip_spec.num_frames // step_frames(network))
-        self._model = StreamingModel(network.eval().to(self._device), window)
-        self._grid = TimeGrid(clip_spec.interval, longest_gap=max(clip_spec.duration, _SHORTEST_CUT))
-        self.exact = self._model.exact and self._slow_frames_are_last()
-        self.warning = None if self.exact else f"{self.spec.name or 'the model'}: {APPROXIMATION}"
-        self.reset()
+        from sf_detect.models.torch_action_engines import TorchActionEngines
 
-    def reset(self) -> None:
-        """Forget everything: the next frame is the first of a video."""
-        self._model.reset()
-        self._grid.reset()
-        self._input_size = (1, 1)
-        self._seen_until: float | None = None
-        self.resets = 0
+        engines = TorchActionEngines(network, preprocessing, clip_spec.num_frames, device)
+        spec = model_spec(labels, clip_spec, preprocessing, **about)
+        super().__init__(engines.open_stream(), spec, activation, resize, preprocessing.slow_index)
 
-    def push(self, frame: Frame) -> None:
-        """Take the next frame and compute the slow steps that it completes.
 
-        A gap longer than a clip (and 1.5 s), a step back in time and another picture size begin a new stream.
-        """
-        begins = self._grid.begins(frame)
-        chosen = list(self._grid.push(frame))
-        if begins:
-            self._model.reset()
-            self.resets += 1
-            # The frame itself is the last of the window: the video stands still before it.
-            chosen = chosen * (self._model.window * self._model.step_frames)
-        if chosen:
-            self._model.push(self._tensor(chosen))
-            self._seen_until = chosen[-1].pts
-
-    def score(self, persons: Detections, pts: float, image_size: tuple[int, int]) -> ActionDetections:
-        """Actions of `persons` as of the newest complete slow step.
-
-        Args:
-            persons: Boxes in pixels of the source frame.
-            pts: Seconds; the time that the result carries.
-            image_size: (height, width) of the source frame.
-
-        Raises:
-            ConfigError: No frame was pushed yet.
-        """
-        if not len(persons):
-            return ActionDetections(pts, persons, np.zeros((0, len(self.labels)), np.float32), self._seen_until)
-        scaled = box_ops.scale(box_ops.clip(persons.boxes, image_size), image_size, self._input_size)
-        logits = self._model.scores(torch.from_numpy(scaled).float().to(self._device))
-        return ActionDetections(pts, persons, self._activated(logits), self._seen_until)
-
-    def _tensor(self, frames: Sequence[Frame]) -> Tensor:
-        """(3, n, h, w) normalised frames of one size; equal frames in a row are resized once."""
-        small: list[UInt8Array] = []
-        for i, frame in enumerate(frames):
-            repeated = i > 0 and frame is frames[i - 1]
-            small.append(small[-1] if repeated else self._resize(frame.image, self.preprocessing.short_side))
-        stacked = np.stack(small)
-        self._input_size = (stacked.shape[1], stacked.shape[2])
-        clip = Clip(stacked, np.array([f.pts for f in frames]), frames[-1].pts, Detections.empty(), frames[-1].size)
-        return replace(self.preprocessing, slow_index=None).pathways([clip], self._device)[0][0]
-
-    def _slow_frames_are_last(self) -> bool:
-        """Whether the slow pathway was trained on the last frame of each group, the one that streaming takes."""
-        index = self.preprocessing.slow_index
-        if index is None:
-            return True
-        count = self.spec.clip_spec.num_frames
-        return list(index) == slow_index(count, count // len(index), "last")
+def _slow_frames_are_last(clip_spec: ClipSpec, chosen: Sequence[int] | None) -> bool:
+    """Whether the slow pathway was trained on the last frame of each group, the one that streaming takes."""
+    if chosen is None:
+        return True
+    return list(chosen) == slow_index(clip_spec.num_frames, clip_spec.num_frames // len(chosen), "last")

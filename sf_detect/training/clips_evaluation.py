@@ -21,7 +21,7 @@ from sf_detect.evaluation.classification import CHARADES_PROTOCOLS, POOLINGS, mu
 from sf_detect.evaluation.command import evaluate_ava
 from sf_detect.labels import LabelMap, label_set
 from sf_detect.models.classification_head import activate, clip_scores
-from sf_detect.models.predictor import Preprocessing
+from sf_detect.models.preprocessing import Preprocessing
 from sf_detect.training.clip_dataset import ClipBatch, ClipViews, EvaluationClips, by_size, start_worker
 from sf_detect.training.distributed import ALONE, Processes
 

@@ -14,8 +14,8 @@ from sf_detect.data.clip_augmentation import Augmentation
 from sf_detect.data.datasets import build_dataset
 from sf_detect.data.samples import ActionDataset
 from sf_detect.errors import ConfigError
-from sf_detect.models.predictor import Preprocessing
-from sf_detect.models.sampling import slow_index
+from sf_detect.models.preprocessing import Preprocessing
+from sf_detect.models.slow_index import slow_index
 from sf_detect.models.video_views import Views
 from sf_detect.structures import ClipSpec
 from sf_detect.training.clip_dataset import ClipViews

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sf_detect.errors import ConfigError, UnknownNameError
-from sf_detect.models.predictor import Preprocessing
+from sf_detect.models.preprocessing import Preprocessing
 from sf_detect.training.clip_dataset import ClipBatch
 
 LOSSES = ("softmax", "sigmoid")

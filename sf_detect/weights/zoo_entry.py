@@ -31,7 +31,7 @@ class ZooEntry:
         activation: "sigmoid", "softmax" or "softmax_or_none"; see `models.classification_head.activate`.
         task: "detection" (scores boxes) or "classification" (scores clips).
         alpha: Frame-rate ratio; None for one pathway.
-        slow_index_rule: See `sf_detect.models.sampling`.
+        slow_index_rule: See `sf_detect.models.slow_index`.
         mean, std: Per channel, for pixels in [0, 1].
         channel_order: "rgb" or "bgr", of the network's input.
         short_side: Pixels of the shorter side that the published figure was measured at.
@@ -95,7 +95,7 @@ class ZooEntry:
         """Which clip frames the slow pathway takes; None for one pathway."""
         if self.alpha is None:
             return None
-        from sf_detect.models.sampling import slow_index
+        from sf_detect.models.slow_index import slow_index
 
         return tuple(slow_index(self.clip_spec.num_frames, self.alpha, self.slow_index_rule))
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sf_detect.detection import Selection, WholeFrameDetector
 from sf_detect.detection.coco import CocoDetector
+from sf_detect.detection.ssdlite_engine import torch_engine
 from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
 from sf_detect.interfaces import PersonDetector
 from sf_detect.structures import UInt8Array
@@ -58,7 +59,7 @@ class AnyPersons(nn.Module):
 
 
 def ssdlite(threshold: float) -> PersonDetector:
-    return SSDLitePersonDetector(AnyPersons(), Selection(threshold), tile="auto")
+    return SSDLitePersonDetector(torch_engine(AnyPersons()), Selection(threshold), tile="auto")
 
 
 def coco(threshold: float) -> PersonDetector:

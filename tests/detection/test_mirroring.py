@@ -8,6 +8,7 @@ import torch
 
 from sf_detect.detection import mirroring
 from sf_detect.detection.selection import Selection
+from sf_detect.detection.ssdlite_engine import torch_engine
 from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
 
 NOBODY = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
@@ -57,7 +58,7 @@ class SeesTheBrightHalf(torch.nn.Module):
 def test_the_detector_looks_again_in_the_mirror(tile: str, score: float) -> None:
     image = np.zeros((300, 400, 3), np.uint8)
     image[:, 200:] = 255
-    detector = SSDLitePersonDetector(SeesTheBrightHalf(), Selection(0.2), tile)
+    detector = SSDLitePersonDetector(torch_engine(SeesTheBrightHalf()), Selection(0.2), tile)
     persons, again = detector([image, image])
     np.testing.assert_allclose(persons.boxes, [[240, 30, 400, 270]], atol=1e-3)
     np.testing.assert_allclose(persons.scores, [score])

@@ -13,6 +13,7 @@ from sf_detect.detection import (
     coco,
     detector_names,
     names,
+    ssdlite_engine,
     ssdlite_person,
 )
 from sf_detect.detection.ssdlite import SSDLite
@@ -23,7 +24,7 @@ from sf_detect.weights import detector_table
 
 @pytest.fixture
 def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssdlite_person, "load_ssdlite_person", lambda weights, notify: SSDLite())
+    monkeypatch.setattr(ssdlite_engine, "ssdlite_engine", lambda *of: ssdlite_engine.torch_engine(SSDLite()))
 
 
 def test_the_default_and_its_options(no_weights: None) -> None:
@@ -74,7 +75,7 @@ def test_values_are_checked_before_weights_are_fetched(monkeypatch: pytest.Monke
     def refuse(*_: object) -> None:
         raise AssertionError("weights were fetched")
 
-    monkeypatch.setattr(ssdlite_person, "load_ssdlite_person", refuse)
+    monkeypatch.setattr(ssdlite_engine, "ssdlite_engine", refuse)
     with pytest.raises(ConfigError, match="tile mode"):
         build_detector(tile="always")
     with pytest.raises(ConfigError, match="score threshold"):

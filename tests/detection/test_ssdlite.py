@@ -13,8 +13,9 @@ import torch
 from sf_detect import boxes as box_ops
 from sf_detect.detection.selection import Selection
 from sf_detect.detection.ssdlite import ConvUnit, SSDLite
+from sf_detect.detection.ssdlite_engine import load_ssdlite, torch_engine
 from sf_detect.detection.ssdlite_layers import ConvLayer
-from sf_detect.detection.ssdlite_person import SSDLitePersonDetector, load_ssdlite_person
+from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
 from sf_detect.errors import WeightsFormatError, WeightsMismatchError
 from sf_detect.weights.cache import CACHE_VARIABLE, cache_directory
 from sf_detect.weights.detector_table import detector_entry
@@ -118,11 +119,11 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
     constants = random_constants(SSDLite())
     file = tmp_path / "graph.pb"
     file.write_bytes(b"".join(constant(name, array) for name, array in constants.items()))
-    unit = load_ssdlite_person(file).predictors[0].label
+    unit = load_ssdlite(file).predictors[0].label
     np.testing.assert_array_equal(unit.conv.bias.detach(), constants["BoxPredictor_0/ClassPredictor/biases"])
     file.write_bytes(constant("other", np.zeros(1, np.float32)))
     with pytest.raises(WeightsFormatError, match="lacks 404 expected constants"):
-        load_ssdlite_person(file)
+        load_ssdlite(file)
 
 
 def published_weights(monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -148,7 +149,8 @@ def frames_of(clip: Path, indices: list[int]) -> dict[int, np.ndarray]:
 
 def test_agrees_with_the_reference(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Boxes within a pixel and scores within 0.002 of the graph run by TensorFlow."""
-    detector = SSDLitePersonDetector(load_ssdlite_person(published_weights(monkeypatch)), Selection(0.05), tile="off")
+    network = torch_engine(load_ssdlite(published_weights(monkeypatch)))
+    detector = SSDLitePersonDetector(network, Selection(0.05), tile="off")
     reference = json.loads((shared / "parity" / "ssdlite_person.json").read_text())["frames"]
     for clip in {entry["clip"] for entry in reference}:
         entries = {entry["frame"]: entry for entry in reference if entry["clip"] == clip}
@@ -161,7 +163,7 @@ def test_agrees_with_the_reference(shared: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_tiles_find_the_person_that_the_whole_wide_frame_hides(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = load_ssdlite_person(published_weights(monkeypatch))
+    network = torch_engine(load_ssdlite(published_weights(monkeypatch)))
     frame = frames_of(shared / "data" / "clips" / "intel_one-by-one-person-detection.mp4", [400])[400]
     assert len(SSDLitePersonDetector(network, tile="off")([frame])[0]) == 0
     (person,) = SSDLitePersonDetector(network, tile="auto")([frame])[0].boxes

@@ -12,7 +12,7 @@ from torch import nn
 from fakes import FakeSource
 from sf_detect.errors import ConfigError, DecodeError, SourceError, UnknownNameError
 from sf_detect.models.classifier import Classification, ClipClassifier
-from sf_detect.models.predictor import Preprocessing
+from sf_detect.models.preprocessing import Preprocessing
 from sf_detect.models.video_views import Views
 from sf_detect.structures import ClipSpec, VideoInfo
 

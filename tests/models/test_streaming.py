@@ -11,8 +11,9 @@ from sf_detect.errors import ConfigError
 from sf_detect.models.resnet3d import TemporalConv3d
 from sf_detect.models.slowfast import LATERALS, SlowFast
 from sf_detect.models.slowfast_tiny import slowfast_tiny
-from sf_detect.models.streaming import APPROXIMATION, StreamingModel
+from sf_detect.models.streaming import StreamingModel
 from sf_detect.models.streaming_layers import StreamedConv3d
+from sf_detect.models.streaming_predictor import APPROXIMATION
 from sf_detect.models.x3d import x3d_s
 
 SIZE = 32

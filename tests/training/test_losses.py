@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sf_detect.models.predictor import Preprocessing
+from sf_detect.models.preprocessing import Preprocessing
 from sf_detect.training.clip_dataset import ClipBatch
 from sf_detect.training.losses import ActionLoss, scores_of
 
