@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sf_detect.config import RunConfig, load_config
     from sf_detect.errors import SFDetectError
     from sf_detect.labels import label_set
+    from sf_detect.records import read_json_lines
     from sf_detect.rendering import Renderer, RenderStyle
-    from sf_detect.sinks import read_json_lines
     from sf_detect.structures import (
         ActionDetections,
         Clip,
@@ -46,7 +46,7 @@ _HOME = {
     "label_set": "labels",
     "Renderer": "rendering",
     "RenderStyle": "rendering",
-    "read_json_lines": "sinks",
+    "read_json_lines": "records",
     "ActionDetections": "structures",
     "Clip": "structures",
     "ClipSpec": "structures",

@@ -10,6 +10,7 @@ import sf_detect
 PACKAGE = Path(sf_detect.__file__).parent
 LEAVES = {"structures", "boxes", "labels", "errors", "version", "assets", "box_regression", "model_spec"}
 LEAVES |= {"redaction", "file_names", "output_lock", "atomic_file", "interruptible"}
+LEAVES |= {"records", "matching", "thresholds"}
 ROOMS = {"video", "detection", "models", "rendering", "sinks", "data", "evaluation", "training", "tracking"}
 ROOMS |= {"engines"}
 # Sibling rooms that may be imported, and why.

@@ -3,7 +3,7 @@ import pytest
 
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.rendering import Renderer, RenderStyle
-from sf_detect.rendering.matching import match_actions
+from sf_detect.matching import match_actions
 from sf_detect.rendering.renderer import status_line
 from sf_detect.rendering.style import track_color
 from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult
@@ -148,7 +148,7 @@ def test_unknown_label_suggests_the_close_one():
     [
         ({"top_k": -1}, "top_k is 0 or more, got -1"),
         ({"threshold": 1.5}, "threshold is between 0 and 1, got 1.5"),
-        ({"thresholds": {"a": -0.1}}, "the threshold a is between 0 and 1"),
+        ({"thresholds": {"a": -0.1}}, "the threshold of .a. is between 0 and 1, got -0.1"),
         ({"anonymise": "face"}, "anonymise is one of head, person or None, got 'face'"),
         ({"font_scale": 0}, "font_scale is between 0.2 and 5, got 0"),
         ({"box_thickness": 0}, "box_thickness is a positive number"),

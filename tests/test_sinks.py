@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from sf_detect.errors import ConfigError, DataError, SinkError
-from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink, read_json_lines
+from sf_detect.records import read_json_lines
+from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink
 from sf_detect.sinks.ava_csv import ava_timestamp
 from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult, VideoInfo
 

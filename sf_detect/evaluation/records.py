@@ -1,6 +1,6 @@
 """JSON Lines of `sf-detect run` as input of the evaluators.
 
-They are read by `sf_detect.sinks.json_lines.read_json_lines`, which the caller hands over: evaluation knows no sink.
+They are read by `sf_detect.records.read_json_lines`, which the caller hands over: a caller may read otherwise.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import numpy as np
 from sf_detect import boxes as box_math
 from sf_detect.errors import DataError, UnknownNameError
 from sf_detect.labels import LabelMap, label_set
+from sf_detect.records import labels_of
 
 Records = Callable[[Path], Iterable[Mapping[str, Any]]]
-"""Reads JSON Lines: `sf_detect.sinks.json_lines.read_json_lines`."""
+"""Reads JSON Lines: `sf_detect.records.read_json_lines`."""
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def ava_rows_of_records(
     ids = _ids(labels)
     for line, record in enumerate(records, start=1):
         with record_at(path, line):
-            rows = [_row(record, person, action, ids) for person in record["persons"] for action in person["actions"]]
+            rows = [_row(record, person, action, ids) for person in record["persons"] for action in labels_of(person)]
         visible = [row for row in rows if row is not None]
         if invisible is not None:
             invisible.append(len(rows) - len(visible))

@@ -23,6 +23,7 @@ from sf_detect.evaluation.records import record_at
 from sf_detect.evaluation.text_lines import read_lines
 from sf_detect.evaluation.tubes import Tube
 from sf_detect.labels import LabelMap
+from sf_detect.records import labels_of
 
 _ALIASES = {"video_id": "video", "action": "label", "class": "label", "track_id": "track"}
 _NEEDED = ("video", "frame", "x1", "y1", "x2", "y2", "label")
@@ -144,7 +145,7 @@ def frames_of_records(
             number = videos.setdefault(video, len(videos))
             keyframes.add((video, frame))
             for person in record["persons"]:
-                for action in person["actions"]:
+                for action in labels_of(person):
                     if action["label"] not in columns:
                         raise ValueError(str(UnknownNameError("label", str(action["label"]), columns)))
                     box = [float(value) for value in person["box"]]

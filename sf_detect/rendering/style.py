@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.errors import ConfigError, UnknownNameError
+from sf_detect.errors import ConfigError
+from sf_detect.thresholds import check_thresholds, decision_thresholds, label_positions
 
-DEFAULT_THRESHOLD = 0.3
 ANONYMISE = ("head", "person")
 
 Color = tuple[int, int, int]
@@ -80,8 +80,7 @@ class RenderStyle:
             self.anonymise is None or self.anonymise in ANONYMISE,
             f"anonymise is one of {', '.join(ANONYMISE)} or None, got {self.anonymise!r}",
         )
-        for label, value in [("threshold", self.threshold), *self.thresholds.items()]:
-            _require(value is None or 0 <= value <= 1, f"the threshold {label} is between 0 and 1, got {value}")
+        check_thresholds(self.threshold, self.thresholds)
         for label, text in self.colors.items():
             _require(
                 re.fullmatch(r"#[0-9a-fA-F]{6}", text) is not None,
@@ -108,20 +107,12 @@ def class_thresholds(
         UnknownNameError: The style names a label the model does not have.
         ConfigError: `model_thresholds` does not have C values.
     """
-    index = {label: i for i, label in enumerate(labels)}
-    values = np.full(len(labels), DEFAULT_THRESHOLD if style.threshold is None else style.threshold, np.float32)
-    if model_thresholds is not None and style.threshold is None:
-        given = np.asarray(model_thresholds, np.float32)
-        if given.shape != values.shape:
-            raise ConfigError(f"the model has {len(labels)} labels, but its thresholds have shape {given.shape}.")
-        values = given.copy()
-    for position, value in zip(_positions(style.thresholds, index), style.thresholds.values(), strict=True):
-        values[position] = value
+    values = decision_thresholds(labels, model_thresholds, style.threshold, style.thresholds)
     if style.labels is not None:
         hidden = np.ones(len(labels), bool)
-        hidden[_positions(style.labels, index)] = False
+        hidden[label_positions(style.labels, labels)] = False
         values[hidden] = np.inf
-    values[_positions(style.hide_labels, index)] = np.inf
+    values[label_positions(style.hide_labels, labels)] = np.inf
     return values
 
 
@@ -131,16 +122,9 @@ def label_colors(style: RenderStyle, labels: Sequence[str]) -> dict[int, Color]:
     Raises:
         UnknownNameError: It names a label the model does not have.
     """
-    positions = _positions(style.colors, {label: i for i, label in enumerate(labels)})
+    positions = label_positions(style.colors, labels)
     channels = [bytes.fromhex(text[1:]) for text in style.colors.values()]
     return {i: (c[0], c[1], c[2]) for i, c in zip(positions, channels, strict=True)}
-
-
-def _positions(names: Iterable[str], index: Mapping[str, int]) -> list[int]:
-    unknown = [name for name in names if name not in index]
-    if unknown:
-        raise UnknownNameError("label", unknown[0], index)
-    return [index[name] for name in names]
 
 
 def font_size(image_size: tuple[int, int], scale: float = 1.0) -> int:

@@ -2,7 +2,7 @@
 
 from sf_detect.sinks.ava_csv import AvaCsvSink
 from sf_detect.sinks.group import SinkGroup
-from sf_detect.sinks.json_lines import JsonLinesSink, read_json_lines
+from sf_detect.sinks.json_lines import JsonLinesSink
 from sf_detect.sinks.video import VideoSink
 
-__all__ = ["AvaCsvSink", "JsonLinesSink", "SinkGroup", "VideoSink", "read_json_lines"]
+__all__ = ["AvaCsvSink", "JsonLinesSink", "SinkGroup", "VideoSink"]

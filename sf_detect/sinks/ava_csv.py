@@ -11,7 +11,7 @@ import numpy as np
 
 from sf_detect import boxes as box_math
 from sf_detect.errors import ConfigError, SinkError
-from sf_detect.rendering.matching import match_actions
+from sf_detect.matching import match_actions
 from sf_detect.sinks.text_output import TextOutput
 from sf_detect.structures import FrameResult
 

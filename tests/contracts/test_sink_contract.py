@@ -7,8 +7,9 @@ import pytest
 
 from sf_detect.errors import SinkError
 from sf_detect.interfaces import Sink
+from sf_detect.records import read_json_lines
 from sf_detect.rendering import Renderer
-from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink, read_json_lines
+from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink
 from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult, VideoInfo
 
 LABELS = ("stand", "walk")

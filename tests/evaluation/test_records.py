@@ -10,7 +10,7 @@ from sf_detect.errors import DataError
 from sf_detect.evaluation.command import evaluate_ava
 from sf_detect.evaluation.records import ava_rows_of_records
 from sf_detect.labels import LabelMap, label_set
-from sf_detect.sinks.json_lines import read_json_lines
+from sf_detect.records import read_json_lines
 
 LABELS = LabelMap(("run", "walk"), (3, 7))
 PERSON = {"box": [-20, 24, 100, 72], "score": 0.9, "track_id": 1, "actions": [{"label": "walk", "score": 0.25}]}

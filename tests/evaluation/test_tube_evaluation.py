@@ -10,7 +10,7 @@ import pytest
 from sf_detect.errors import ConfigError, DataError, UnknownNameError
 from sf_detect.evaluation.tube_evaluation import evaluate_tubes
 from sf_detect.labels import LabelMap, label_set
-from sf_detect.sinks.json_lines import read_json_lines
+from sf_detect.records import read_json_lines
 
 LABELS = LabelMap.of(["walk", "run"])
 SHARED = Path(__file__).parents[3] / "shared/data/jhmdb"
