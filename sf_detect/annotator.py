@@ -47,6 +47,7 @@ class Annotator:
         check_times(self.config)
         self._model = model if model is not None else build.build_action_model(self.config)
         self.spec = build.model_spec(self._model)
+        self._thresholds = build.decision_thresholds(self.config, self.spec)
         self._persons = build.build_persons(self.config, self._model)
 
     def annotate(
@@ -121,7 +122,7 @@ class Annotator:
                     pipeline,
                     group,
                     labels=self.spec.labels,
-                    thresholds=self.spec.thresholds,
+                    thresholds=self._thresholds,
                     part=_part(self.config),
                     on_result=on_result,
                 )

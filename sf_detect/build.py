@@ -373,6 +373,19 @@ def assemble(
     )
 
 
+def decision_thresholds(config: RunConfig, spec: ModelSpec) -> npt.NDArray[np.float32]:
+    """The thresholds in force, (C,) float32: the model's, overridden by `config.render`.
+
+    Raises:
+        UnknownNameError: The settings name a label that the model does not have.
+        ConfigError: A threshold outside [0, 1].
+    """
+    from sf_detect.thresholds import decision_thresholds as resolve
+
+    chosen = config.render
+    return resolve(spec.labels, spec.thresholds, chosen.threshold, chosen.thresholds)
+
+
 def build_renderer(config: RunConfig, labels: Sequence[str], thresholds: npt.ArrayLike) -> Renderer:
     """The renderer that `config.render` describes.
 

@@ -62,19 +62,21 @@ class Outputs:
         Args:
             info: Of the source.
             spec: Of the action model.
-            config: Settings of the renderer.
+            config: Settings of the renderer, and decision thresholds.
             audio_from: A file whose sound the video keeps.
 
         Raises:
             SinkError: One can't be opened; those opened before are closed again.
+            ConfigError: A threshold of a label that the model does not have, or outside [0, 1].
         """
         paths, sinks = self.paths(), dict[str, Sink]()
+        thresholds = build.decision_thresholds(config, spec)
         try:
             if "video" in paths:
                 renderer = build.build_renderer(config, spec.labels, spec.thresholds)
                 sinks["video"] = VideoSink(paths["video"], info, renderer, audio_from=audio_from)
             if "jsonl" in paths:
-                sinks["jsonl"] = JsonLinesSink(paths["jsonl"], info.name, spec.labels)
+                sinks["jsonl"] = JsonLinesSink(paths["jsonl"], info.name, spec.labels, thresholds=thresholds)
             if "csv" in paths:
                 sinks["csv"] = AvaCsvSink(paths["csv"], info.name, spec.labels, label_ids=spec.label_ids)
         except BaseException:

@@ -7,13 +7,33 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from sf_detect.concurrency import BackgroundSink, Prefetch
 from sf_detect.interfaces import Sink, VideoSource
 from sf_detect.pipeline import Pipeline
-from sf_detect.structures import Frame, FrameResult, VideoInfo
+from sf_detect.structures import ActionDetections, Frame, FrameResult, VideoInfo
 
 _QUEUE_BYTES = 64_000_000
 _JOIN_SECONDS, _INTERRUPTED_JOIN_SECONDS = 1.0, 0.2  # a stalled source ends with the process
+
+
+@dataclass(frozen=True)
+class BestGuess:
+    """The action with the highest score of a run.
+
+    Attributes:
+        label: Its name.
+        score: In [0, 1].
+        track_id: Of the person; None without tracks.
+        time: Of the keyframe, in seconds of the video.
+    """
+
+    label: str
+    score: float
+    track_id: int | None
+    time: float
 
 
 @dataclass
@@ -27,7 +47,10 @@ class RunSummary:
         first_result_seconds: Until the first result was out; None if there was none.
         tracks: How many persons, by track id.
         decode_errors: Errors met while decoding; the good part was processed.
-        top_actions: How many keyframe persons each label was the best-scored one of, at or above its threshold.
+        top_actions: How many keyframe persons each label was the best-scored one of, among those at or above their
+            decision thresholds. Empty where no action reached its threshold.
+        best_guess: The action with the highest score, whether or not it reached its threshold; None where nobody was
+            scored.
         interrupted: True if stopped before the end.
         warnings: What a user should know about the outputs.
     """
@@ -40,6 +63,7 @@ class RunSummary:
     tracks: set[int] = field(default_factory=set)
     decode_errors: int = 0
     top_actions: Counter[str] = field(default_factory=Counter)
+    best_guess: BestGuess | None = None
     interrupted: bool = False
     warnings: list[str] = field(default_factory=list)
 
@@ -48,19 +72,36 @@ class RunSummary:
         """Frames per second of wall time."""
         return self.frames / self.wall_seconds if self.wall_seconds > 0 else 0.0
 
-    def add(self, result: FrameResult, labels: Sequence[str], thresholds: Sequence[float]) -> None:
-        """Count one result; an action counts where its score reaches its threshold."""
+    def add(self, result: FrameResult, labels: Sequence[str], thresholds: npt.ArrayLike) -> None:
+        """Count one result; an action counts where its score reaches its threshold.
+
+        Args:
+            result: With scores of shape (N, C).
+            labels: C names.
+            thresholds: (C,) decision thresholds.
+        """
         self.frames += 1
         self.seconds = result.frame.pts
         if result.persons.track_ids is not None:
             self.tracks.update(int(i) for i in result.persons.track_ids)
         if result.is_keyframe:
             self.keyframes += 1
-        if result.is_keyframe and result.actions is not None and len(labels):
-            for scores in result.actions.scores:
-                best = int(scores.argmax())
-                if scores[best] >= thresholds[best]:
-                    self.top_actions[labels[best]] += 1
+        if result.is_keyframe and result.actions is not None and result.actions.scores.size:
+            self._add_actions(result.actions, labels, np.asarray(thresholds, np.float32))
+
+    def _add_actions(
+        self, actions: ActionDetections, labels: Sequence[str], thresholds: npt.NDArray[np.float32]
+    ) -> None:
+        scores = np.nan_to_num(actions.scores, nan=0.0)
+        reached = np.where(scores >= thresholds, scores, -1.0)
+        for best in reached.argmax(axis=1)[reached.max(axis=1) >= 0]:
+            self.top_actions[labels[best]] += 1
+        person, best = divmod(int(scores.argmax()), scores.shape[1])
+        score = float(scores[person, best])
+        if self.best_guess is None or score > self.best_guess.score:
+            ids = actions.persons.track_ids
+            track_id = None if ids is None else int(ids[person])
+            self.best_guess = BestGuess(labels[best], score, track_id, actions.pts)
 
 
 def queue_size(info: VideoInfo) -> int:
@@ -106,7 +147,7 @@ def process(
     sink: Sink,
     *,
     labels: Sequence[str],
-    thresholds: Sequence[float],
+    thresholds: npt.ArrayLike,
     part: Part | None = None,
     on_result: Callable[[FrameResult], None] | None = None,
 ) -> RunSummary:

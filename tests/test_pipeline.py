@@ -10,9 +10,9 @@ import pytest
 from fakes import FakeSource
 from sf_detect.box_regression import FEATURES, BoxRegression
 from sf_detect.errors import DecodeError, StageError
+from sf_detect.matching import match_actions
 from sf_detect.model_spec import ModelSpec
 from sf_detect.pipeline import Pipeline, Schedule
-from sf_detect.matching import match_actions
 from sf_detect.stages import ClipActions, PersonStage
 from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, VideoInfo
 from sf_detect.tracking import interpolate

@@ -1,11 +1,12 @@
+import numpy as np
 import pytest
 
 from fakes import FakeActionModel, FakeDetector, FakeSink, FakeSource, FakeTracker
 from sf_detect.errors import SourceError
 from sf_detect.pipeline import Pipeline
-from sf_detect.processing import Part, process, queue_size
+from sf_detect.processing import BestGuess, Part, RunSummary, process, queue_size
 from sf_detect.stages import ClipActions, PersonStage
-from sf_detect.structures import Detections, VideoInfo
+from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult, VideoInfo
 from sf_detect.video.clip_buffer import ClipBuffer
 
 LABELS, THRESHOLDS = ("a", "b", "c"), (0.4, 0.4, 0.4)
@@ -94,3 +95,37 @@ def test_a_failing_sink_ends_the_run():
 def test_queues_hold_fewer_large_frames():
     assert queue_size(VideoInfo(640, 480)) == 16
     assert queue_size(VideoInfo(3840, 2160)) == 2
+
+
+def counted(scores, thresholds, ids=(4, 9), pts=2.0, summary=None):
+    persons = Detections(np.zeros((len(scores), 4)), np.ones(len(scores)), ids)
+    actions = ActionDetections(pts, persons, np.asarray(scores, np.float32))
+    summary = summary or RunSummary()
+    summary.add(FrameResult(Frame(np.zeros((4, 4, 3), np.uint8), 0, pts), persons, actions, True), LABELS, thresholds)
+    return summary
+
+
+@pytest.mark.parametrize(
+    ("scores", "thresholds", "expected"),
+    [
+        ([[0.3, 0.2, 0.1], [0.0, 0.0, 0.4]], [0.4, 0.4, 0.4], {"c": 1}),
+        ([[0.6, 0.5, 0.1], [0.0, 0.0, 0.4]], [0.9, 0.4, 0.9], {"b": 1}),  # the best-scored does not count, another does
+        ([[0.6, 0.5, 0.1], [0.0, 0.0, 0.4]], [0.9, 0.9, 0.9], {}),
+        ([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]], [0.0, 0.9, 0.9], {"a": 2}),
+    ],
+)
+def test_an_action_counts_from_its_own_threshold_on(scores, thresholds, expected):
+    assert counted(scores, thresholds).top_actions == expected
+
+
+def test_the_best_guess_is_the_highest_score_of_the_run():
+    summary = counted([[0.1, 0.2, 0.1], [0.0, 0.3, 0.1]], THRESHOLDS)
+    assert summary.best_guess == BestGuess("b", pytest.approx(0.3), 9, 2.0)
+    counted([[0.1, 0.2, 0.35]], THRESHOLDS, ids=None, pts=3.0, summary=summary)
+    counted([[0.1, 0.2, 0.35]], THRESHOLDS, ids=(7,), pts=4.0, summary=summary)  # the first of equal ones stays
+    assert summary.best_guess == BestGuess("c", pytest.approx(0.35), None, 3.0)
+
+
+def test_nobody_to_score_gives_no_guess():
+    assert counted(np.zeros((0, 3)), THRESHOLDS, ids=()).best_guess is None
+    assert counted(np.zeros((2, 0)), ()).best_guess is None

@@ -3,7 +3,6 @@ import pytest
 
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.rendering import Renderer, RenderStyle
-from sf_detect.matching import match_actions
 from sf_detect.rendering.renderer import status_line
 from sf_detect.rendering.style import track_color
 from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult
@@ -273,24 +272,6 @@ def test_head_of_a_lying_person_is_hidden_wherever_it_is():
     renderer = Renderer(LABELS, quiet(anonymise="head", show_track_ids=False))
     drawn = renderer(FrameResult(Frame(image, 0, 0.0), persons))
     assert drawn[104:146, 46:194].std() < 20
-
-
-def test_actions_follow_their_track_between_keyframes():
-    keyframe = Detections([[0, 0, 10, 10], [50, 0, 60, 10]], [1, 1], [4, 2])
-    now = Detections([[51, 0, 61, 10], [1, 0, 11, 10], [90, 0, 99, 10]], [1, 1, 1], [2, 4, 9])
-    item = result(now.boxes, np.zeros((2, 6)), ids=now.track_ids, actions_for=keyframe)
-    assert match_actions(item).tolist() == [1, 0, -1]
-
-
-def test_actions_follow_overlap_without_tracks():
-    keyframe = Detections([[0, 0, 10, 10], [50, 0, 60, 10]], [1, 1])
-    now = Detections([[51, 0, 61, 10], [1, 0, 11, 10], [90, 0, 99, 10]], [1, 1, 1])
-    item = result(now.boxes, np.zeros((2, 6)), ids=None, actions_for=keyframe)
-    assert match_actions(item).tolist() == [1, 0, -1]
-    same = result(keyframe.boxes, np.zeros((2, 6)), ids=None)
-    assert match_actions(same).tolist() == [0, 1]
-    empty = result(now.boxes, np.zeros((0, 6)), ids=None, actions_for=Detections.empty())
-    assert match_actions(empty).tolist() == [-1, -1, -1]
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1280, 720), (1920, 1080)])

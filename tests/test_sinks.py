@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sf_detect.errors import ConfigError, DataError, SinkError
+from sf_detect.errors import ConfigError, SinkError
 from sf_detect.records import read_json_lines
 from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink
 from sf_detect.sinks.ava_csv import ava_timestamp
@@ -288,39 +288,6 @@ def test_killed_run_leaves_whole_lines(tmp_path):
     path = tmp_path / "a.jsonl"
     subprocess.run([sys.executable, "-c", code, str(path), os.path.dirname(__file__)], check=False, timeout=60)
     assert [r["frame"] for r in read_json_lines(part_of(path))] == [0, 1, 2, 3, 4]
-
-
-GOOD = json.dumps(
-    {"schema": "sf-detect/1", "video": "a", "frame": 0, "time": 0, "width": 1, "height": 1, "persons": []}
-)
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ('{"schema": "sf-de', "is not JSON"),
-        ("[1]", "expected an object with schema 'sf-detect/1', got 'list'"),
-        (GOOD.replace("sf-detect/1", "other/2"), "got 'other/2'"),
-        (GOOD.replace('"time": 0, ', ""), "lacks time"),
-        (GOOD.replace("[]", "{}"), "persons is a list, got dict"),
-        (GOOD.replace("[]", '[{"box": [0, 0, 1, 1], "score": 1}]'), "a person lacks track_id, actions"),
-        (GOOD.replace("[]", "[3]"), "a person lacks box"),
-    ],
-)
-def test_reader_names_file_and_line(tmp_path, line, message):
-    path = tmp_path / "a.jsonl"
-    path.write_text(f"{GOOD}\n\n{line}\n")
-    with pytest.raises(DataError, match=message) as caught:
-        list(read_json_lines(path))
-    assert str(caught.value).startswith(f"{path}:3: ")
-
-
-def test_reader_of_what_is_no_such_file(tmp_path):
-    with pytest.raises(DataError, match="cannot be read: No such file"):
-        next(read_json_lines(tmp_path / "missing"))
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="is not text"):
-        next(read_json_lines(tmp_path / "binary"))
 
 
 def test_video_sink_writes_what_the_renderer_draws(tmp_path):

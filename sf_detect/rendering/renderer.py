@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from sf_detect import boxes as box_math
 from sf_detect.errors import ConfigError
+from sf_detect.matching import match_actions
 from sf_detect.rendering.anonymise import anonymise, head_boxes
 from sf_detect.rendering.layout import LabelLayout, LabelRequest
-from sf_detect.matching import match_actions
 from sf_detect.rendering.outlines import draw_outline
 from sf_detect.rendering.plates import PlatePainter, Row
 from sf_detect.rendering.raster import Rect, paste
