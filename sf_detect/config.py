@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
 from sf_detect.errors import ConfigError, UnknownNameError
+from sf_detect.interpolation import refuse_resolvers
 
 C = TypeVar("C")
 
@@ -193,9 +194,7 @@ def load_config(
         _name_switches(loaded, schema)
         merged = _merge(merged, loaded, schema, str(path))
     for override in overrides:
-        if "=" not in override:
-            raise ConfigError(f"override {override!r} is not of the form key=value, for example pipeline.stride=0.25")
-        given = OmegaConf.from_dotlist([override])
+        given = _read_override(override)
         _name_switches(given, schema)
         merged = _merge(merged, given, schema, f"override {override!r}")
     try:
@@ -203,6 +202,22 @@ def load_config(
     except OmegaConfBaseException as error:  # a reference ${...} that names nothing
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{path or 'overrides'}: {error.full_key or 'value'}: {reason}. Give it a value.") from error
+
+
+def _read_override(override: str) -> Any:
+    import yaml
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if "=" not in override:
+        raise ConfigError(f"override {override!r} is not of the form key=value, for example pipeline.stride=0.25")
+    try:
+        given = OmegaConf.from_dotlist([override])
+    except (yaml.YAMLError, OmegaConfBaseException, RecursionError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"override {override!r} can't be read: {reason}. Give a value such as 0.25.") from error
+    refuse_resolvers(OmegaConf.to_container(given, resolve=False), f"override {override!r}")
+    return given
 
 
 def read_key(path: Path | str, key: str, default: str) -> str:
@@ -217,17 +232,19 @@ def read_key(path: Path | str, key: str, default: str) -> str:
 def _read_yaml(path: Path) -> Any:
     import yaml
     from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     try:
         loaded = OmegaConf.load(path)
     except OSError as error:
         raise ConfigError(f"configuration {path} can't be read: {error.strerror}. Check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, RecursionError, ValueError) as error:
         raise ConfigError(
             f"configuration {path} is not valid YAML: {error}. Compare it with the files in configs/."
         ) from error
     if not isinstance(loaded, DictConfig):
         raise ConfigError(f"configuration {path} holds a list or a single value; expected `key: value` lines.")
+    refuse_resolvers(OmegaConf.to_container(loaded, resolve=False), str(path))
     return loaded
 
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sf_detect.file_names import printable_name
+from sf_detect.redaction import public_url
+
 if TYPE_CHECKING:
     from sf_detect.models.classifier import Classification, ClipClassifier
     from sf_detect.models.video_views import Views
@@ -91,7 +94,7 @@ def to_json(video: str, model: str, result: Classification, top_k: int) -> dict[
     """The result as written by `--json`."""
     return {
         "schema": SCHEMA,
-        "video": video,
+        "video": printable_name(public_url(video)),
         "model": model,
         "views": {"clips": result.clips, "crops": result.crops},
         "top": [{"label": label, "score": round(score, 6)} for label, score in result.top(top_k)],
@@ -100,11 +103,12 @@ def to_json(video: str, model: str, result: Classification, top_k: int) -> dict[
 
 def _classify(classifier: ClipClassifier, source: Any, views: Views, quiet: bool) -> Classification:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(source.info.name, total=None)
+        task = progress.add_task(escape(source.info.name), total=None)
 
         def show(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
@@ -115,8 +119,8 @@ def _classify(classifier: ClipClassifier, source: Any, views: Views, quiet: bool
 def _exit_code(video: str, result: Classification, decode_errors: int) -> int:
     if decode_errors:
         print(
-            f"sf-detect: {video} is damaged: {decode_errors} decoding error(s); the part that decodes was classified. "
-            "Repair or re-download the file for the rest.",
+            f"sf-detect: {public_url(video)} is damaged: {decode_errors} decoding error(s); the part that decodes was "
+            "classified. Repair or re-download the file for the rest.",
             file=sys.stderr,
         )
     if result.interrupted:

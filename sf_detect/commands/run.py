@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import typer
 
 from sf_detect.config import RenderConfig, RunConfig, load_config
 from sf_detect.errors import ConfigError
+from sf_detect.file_names import printable, shortened
+from sf_detect.redaction import MASK, public_url, redacted
 
 if TYPE_CHECKING:
     from sf_detect.processing import RunSummary
@@ -146,8 +149,21 @@ def demo(
 
 def default_output(source: str) -> str:
     """Where `run` writes its video if no output is named: in the current folder, after the input's name."""
-    stem = Path(source.split("?")[0].rstrip("/")).stem if not source.isdigit() else f"camera{source}"
-    return f"{stem or 'video'}_actions.mp4"
+    if source.isdigit():
+        stem = f"camera{source}"
+    elif "://" in source and not source.startswith("file:"):
+        stem = _stem_of_address(public_url(source))
+    else:
+        stem = Path(source.rstrip("/")).stem
+    return shortened(stem or "video", "_actions.mp4")
+
+
+def _stem_of_address(address: str) -> str:
+    """Of the last part of an address without credentials; its host where that is all there is."""
+    parts = [part for part in re.split("[/?#;]", address.partition("://")[2].rpartition("@")[2]) if part != MASK]
+    host = re.sub(r":\d*$", "", parts[0]) if parts else ""
+    last = next((part for part in reversed(parts[1:]) if part), "")
+    return re.sub(r'[\x00-\x1f<>:"|\\*]', "_", Path(last).stem or host)
 
 
 def _label_and_color(text: str) -> tuple[str, str]:
@@ -196,8 +212,8 @@ def _annotate(source: str, settings: RunConfig, outputs: _Outputs, quiet: bool) 
         _print_summary(summary, outputs)
     if summary.decode_errors:
         print(
-            f"sf-detect: {source} is damaged: {summary.decode_errors} decoding error(s); the part that decodes "
-            "was processed and written. Repair or re-download the file for the rest.",
+            f"sf-detect: {public_url(source)} is damaged: {summary.decode_errors} decoding error(s); the part that "
+            "decodes was processed and written. Repair or re-download the file for the rest.",
             file=sys.stderr,
         )
     if summary.interrupted:
@@ -217,7 +233,7 @@ def _seed(seed: int) -> None:
 
 
 def _print_warning(warning: str) -> None:
-    print(f"sf-detect: {warning}", file=sys.stderr)
+    print(printable(f"sf-detect: {redacted(warning)}"), file=sys.stderr)
 
 
 def _print_summary(summary: RunSummary, outputs: _Outputs) -> None:
@@ -245,9 +261,9 @@ class _Progress:
         self._first, self._last, self._max_seconds = settings.start or 0.0, settings.end, settings.max_seconds
         console = Console(stderr=True)
         self._progress = Progress(
-            TextColumn("[progress.description]{task.description}"),
+            TextColumn("{task.description}", style="progress.description", markup=False),
             BarColumn(),
-            TextColumn("{task.completed:.1f}/{task.total:.1f} s"),
+            TextColumn("{task.fields[clock]}"),
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
@@ -258,6 +274,7 @@ class _Progress:
         self._task: Any = None
         self._frames = 0
         self._begun = 0.0
+        self._end = ""
 
     def start(self, info: VideoInfo) -> None:
         total = info.duration
@@ -267,13 +284,16 @@ class _Progress:
         known = [end for end in ends if end is not None]
         total = max(0.0, min(known) - self._first) if known else None
         self._progress.start()
-        self._task = self._progress.add_task(info.name, total=total, rate="")
+        self._task = self._progress.add_task(info.name, total=total, rate="", clock="")
+        self._end = "" if total is None else f"/{total:.1f}"  # a live source has no end
         self._begun = time.monotonic()
 
     def advance(self, result: FrameResult) -> None:
         self._frames += 1
         rate = self._frames / max(time.monotonic() - self._begun, 1e-6)
-        self._progress.update(self._task, completed=result.frame.pts - self._first, rate=f"{rate:.0f} frames/s")
+        done = result.frame.pts - self._first
+        clock = f"{done:.1f}{self._end} s"
+        self._progress.update(self._task, completed=done, rate=f"{rate:.0f} frames/s", clock=clock)
 
     def stop(self) -> None:
         self._progress.stop()

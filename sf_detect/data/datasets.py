@@ -9,6 +9,7 @@ from typing import Any
 from sf_detect.data import ava, charades, jhmdb, kinetics, ssv2, ucf24
 from sf_detect.data.samples import ActionDataset
 from sf_detect.errors import ConfigError, UnknownNameError
+from sf_detect.interpolation import refuse_resolvers
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def dataset_options(name: str, schema: type, options: Mapping[str, Any]) -> Any:
         needed = f.default is MISSING and f.default_factory is MISSING
         if needed and options.get(key) is None:
             raise ConfigError(f"dataset {name} needs the option {key!r}, such as {key}=PATH")
+    refuse_resolvers(options, f"dataset {name}")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), dict(options))
         return OmegaConf.to_object(merged)

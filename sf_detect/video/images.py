@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from sf_detect.errors import DecodeError, SourceOpenError
+from sf_detect.file_names import printable_name
 from sf_detect.structures import Frame, UInt8Array, VideoInfo
 from sf_detect.video.base import BaseSource
 from sf_detect.video.camera import quiet_opencv
@@ -48,7 +49,7 @@ class ImageFolderSource(BaseSource):
             height=first.shape[0],
             fps=rate,
             num_frames=len(self._files),
-            name=self.path.resolve().name or "images",
+            name=printable_name(self.path.resolve().name) or "images",
             duration=float(len(self._files) / rate),
         )
 

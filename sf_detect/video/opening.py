@@ -37,7 +37,7 @@ def open_source(spec: str | Path, fps: Fraction | None = None) -> VideoSource:
 
 def _open(text: str, fps: Fraction | None) -> VideoSource:
     if text.startswith("file://"):
-        text = unquote(urlsplit(text).path)
+        text = unquote(urlsplit(text).path, errors="surrogateescape")
     elif re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
         return StreamSource(text)
     path = Path(text).expanduser()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import av
 import av.error
 
 from sf_detect.errors import SourceError, SourceOpenError
+from sf_detect.file_names import printable_name
+from sf_detect.redaction import encoded_url, public_host, public_url, redacted
 from sf_detect.structures import Frame
 from sf_detect.video.base import BaseSource
 from sf_detect.video.decoding import DecodePass
@@ -37,7 +38,7 @@ class FileSource(BaseSource):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._pass: DecodePass | None = self._open()
-        self.info = self._pass.info(self.path.stem)
+        self.info = self._pass.info(printable_name(self.path.stem))
 
     def _open(self) -> DecodePass:
         return _start_pass(open_container(self.path), str(self.path), live=False)
@@ -89,12 +90,14 @@ class StreamSource(BaseSource):
         # TCP loses no packets; the picture of an RTSP camera over UDP tears.
         options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
         try:
-            container = av.open(url, options=options, timeout=(open_timeout, read_timeout), metadata_errors="replace")
+            timeouts = (open_timeout, read_timeout)
+            container = av.open(encoded_url(url), options=options, timeout=timeouts, metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceOpenError(_connection_message(url, error, open_timeout)) from error
+            # Not chained: FFmpeg's error shows the address with its password in every traceback.
+            raise SourceOpenError(_connection_message(url, error, open_timeout)) from None
         live = not container.duration
         self._pass: DecodePass | None = _start_pass(container, public_url(url), live)
-        self.info = self._pass.info(urlsplit(url).hostname or "stream", is_live=live)
+        self.info = self._pass.info(public_host(url) or "stream", is_live=live)
 
     def _frames(self) -> Generator[Frame, None, None]:
         current, self._pass = self._pass, None
@@ -108,12 +111,6 @@ class StreamSource(BaseSource):
         if self._pass is not None:
             self._pass.close()
             self._pass = None
-
-
-def public_url(url: str) -> str:
-    """`url` without user name and password, for messages."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _start_pass(container: av.container.InputContainer, what: str, live: bool) -> DecodePass:
@@ -141,7 +138,7 @@ def _counted(source: BaseSource, current: DecodePass) -> Generator[Frame, None, 
 
 
 def _connection_message(url: str, error: Exception, timeout: float) -> str:
-    detail = getattr(error, "strerror", None) or str(error)
+    detail = redacted(getattr(error, "strerror", None) or str(error), url)
     if isinstance(error, av.error.ExitError):
         detail = f"no answer within {timeout:g} s"
     if isinstance(error, av.error.ProtocolNotFoundError):
