@@ -28,7 +28,7 @@ class AtomicFile:
     """A binary file under a temporary name until `commit`.
 
     Args:
-        path: The final name; missing folders are made.
+        path: The final name, in a folder that exists.
         hidden: Whether the temporary name starts with a dot. A visible one suits what is of use when the process is
             killed.
 
@@ -45,7 +45,6 @@ class AtomicFile:
     def __init__(self, path: str | os.PathLike[str], hidden: bool = True) -> None:
         self.target = followed(Path(path))
         mode = _mode_of_old(self.target)
-        self.target.parent.mkdir(parents=True, exist_ok=True)
         self._lock = OutputLock(self.target)
         try:
             handle, self.part = create_beside(self.target, hidden)

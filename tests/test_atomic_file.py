@@ -35,7 +35,7 @@ def mode(path: Path) -> int:
 
 
 def test_a_file_has_its_name_only_when_it_is_complete(tmp_path):
-    path = tmp_path / "x" / "a.bin"
+    path = tmp_path / "a.bin"
     output = AtomicFile(path)
     output.file.write(b"12")
     assert not path.exists()

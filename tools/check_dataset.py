@@ -90,6 +90,7 @@ def _write_sheet(dataset: ActionDataset, count: int, path: Path) -> None:
         raise DataError(path, None, "was not written: none of the chosen clips decodes")
     page = contact_sheet(f"{dataset.name}: {len(cells)} of {len(dataset)} samples", cells, width=_WIDTH)
     encoded = cv2.imencode(path.suffix or ".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR))[1]
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         file.write(encoded.tobytes())
     print(f"wrote {path}")

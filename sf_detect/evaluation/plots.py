@@ -59,6 +59,7 @@ def write_plots(result: AvaResult, folder: str | Path, formats: Sequence[str] = 
 def _write(path: Path, write: Callable[[Path], Any]) -> Path:
     """Writes under another name first: a file that has the right name is whole."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as part:
             write(part)
     except OSError as error:

@@ -60,6 +60,7 @@ class TextOutput:
             return _open_stdout() if handle == 1 else cast(BinaryIO, open(os.dup(handle), "wb", buffering=0))
         if path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
             return cast(BinaryIO, open(path, "wb", buffering=0))
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._output = AtomicFile(path, hidden=False)
         return cast(BinaryIO, self._output.file)
 

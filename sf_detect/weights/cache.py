@@ -1,20 +1,24 @@
 """Where fetched weights live: a folder of files, each known by name and SHA-256.
 
-A file is verified every time it is asked for, so a damaged one (a full disk, a flipped bit, an interrupted copy) is
-never used: it is removed and fetched again. Files appear under their final name only when complete, so any number
-of processes may fetch the same weights at once; each writes its own temporary file and the last rename wins.
+A file is verified every time it is asked for, so another one (a full disk, a flipped bit, an interrupted copy, a user's
+own) is never used: it is set aside under another name, and the right one is fetched. Files appear under their final
+name only when complete, so any number of processes may fetch the same weights at once; each writes its own temporary
+file and the last rename wins.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from sf_detect.atomic_file import create_beside
 from sf_detect.errors import WeightsError, WeightsHashError
+from sf_detect.file_names import printable, shortened
+from sf_detect.redaction import redacted
 
 CACHE_VARIABLE = "SF_DETECT_CACHE"
 
@@ -25,13 +29,21 @@ Notify = Callable[[str], None]
 def print_to_terminal(text: str) -> None:
     """The default `Notify`: a line on stderr when somebody is there to read it, nothing when piped."""
     if sys.stderr is not None and sys.stderr.isatty():
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def warn(notify: Notify, text: str) -> None:
+    """Tells what a user must hear of even where nobody watches the progress."""
+    if notify is print_to_terminal and sys.stderr is not None:
+        print(printable(redacted(text)), file=sys.stderr, flush=True)
+    else:
+        notify(redacted(text))
 
 
 def cache_directory() -> Path:
     """The weights cache: `$SF_DETECT_CACHE`, else `sf_detect` in the platform's folder for caches. Not created."""
     if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen).expanduser()
+        return Path(chosen).expanduser().absolute()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "sf_detect" / "Cache"
     if sys.platform == "darwin":
@@ -51,21 +63,29 @@ def sha256_of(path: Path) -> str:
 def find(name: str, sha256: str, notify: Notify = print_to_terminal) -> Path | None:
     """The cached file of this name if its bytes are right.
 
-    A damaged file is removed, with a notice, and counts as absent.
+    Another file of that name is set aside, with a notice that tells where, and counts as absent.
 
     Raises:
-        WeightsError: The cache cannot be read, or the damaged file cannot be removed.
+        WeightsError: The cache cannot be read, or the file cannot be set aside.
     """
     path = cache_directory() / name
     try:
         if not path.is_file():
             return None
-        if sha256_of(path) == sha256:
+        got = sha256_of(path)
+        if got == sha256:
             return path
-        notify(f"the cached weights {path} are damaged (SHA-256 differs); removed, they are fetched again")
-        path.unlink(missing_ok=True)
+        aside = path.with_name(shortened(name, f".{got[:16]}.set-aside"))
+        os.replace(path, aside)
+    except FileNotFoundError:  # another process was quicker
+        return None
     except OSError as error:
         raise _unusable(error) from error
+    warn(
+        notify,
+        f"{path} in the cache of weights is damaged, or another file than is known under this name: SHA-256 is {got}, "
+        f"expected {sha256}. It was set aside as {aside}; delete it if you do not need it. The right one is fetched.",
+    )
     return None
 
 
@@ -87,25 +107,21 @@ def obtain(name: str, sha256: str, fetch: Callable[[Path], None], notify: Notify
     folder = cache_directory()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary_name = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".part")
+        handle, temporary = create_beside(folder / name)
+        mode = stat.S_IMODE(os.fstat(handle).st_mode)
         os.close(handle)
     except OSError as error:
         raise _unusable(error) from error
-    temporary = Path(temporary_name)
     try:
         fetch(temporary)
-        return _store(temporary, folder / name, sha256)
+        require_hash(temporary, sha256, f"the fetched weights {name}")
+        temporary.chmod(mode)
+        os.replace(temporary, folder / name)
+        return folder / name
     except OSError as error:
         raise _unusable(error) from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _store(temporary: Path, path: Path, sha256: str) -> Path:
-    require_hash(temporary, sha256, f"the fetched weights {path.name}")
-    temporary.chmod(0o644)  # mkstemp makes files only their owner can read; a cache may be shared
-    os.replace(temporary, path)
-    return path
 
 
 def require_hash(path: Path, sha256: str, what: str) -> None:

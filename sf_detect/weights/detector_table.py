@@ -21,6 +21,7 @@ class DetectorEntry:
         licence: Of the weights.
         metric: The published figure.
         metric_source: Where it was published.
+        max_bytes: Longest file that is taken as a download; None for the bound of all downloads.
     """
 
     name: str
@@ -31,6 +32,7 @@ class DetectorEntry:
     licence: str = ""
     metric: str = ""
     metric_source: str = ""
+    max_bytes: int | None = None
 
     @property
     def cache_name(self) -> str:

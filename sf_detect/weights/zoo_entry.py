@@ -55,6 +55,7 @@ class ZooEntry:
             "loop" (the video starts over).
         views: Of the published figure of a classifier, clips by crops, such as "10x3"; empty where it is another way.
         whole_video: The frames of a classifier's clip are spread over the whole video, whatever its length: one clip.
+        max_bytes: Longest file that is taken as a download; None for the bound of all downloads.
         view_scores: How a classifier's scores of the views become those of the video, "mean" or "max".
     """
 
@@ -89,6 +90,7 @@ class ZooEntry:
     views: str = ""
     whole_video: bool = False
     view_scores: str = "mean"
+    max_bytes: int | None = None
 
     @property
     def slow_index(self) -> tuple[int, ...] | None:

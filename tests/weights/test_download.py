@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -104,6 +105,12 @@ def files() -> set[str]:
     return {p.name for p in cache.cache_directory().iterdir() if not p.name.endswith(".lock")}
 
 
+def the_part() -> Path:
+    """The incomplete download in the cache."""
+    (part,) = cache.cache_directory().glob(".w.bin.*.part")
+    return part
+
+
 def dead_address() -> str:
     """Where nobody listens: the port of a server that was closed."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -180,7 +187,9 @@ def test_a_later_call_continues(site: Site) -> None:
     site.drops = [200_000, 0, 0, 0]
     with pytest.raises(WeightsDownloadError, match=r"\(tried 4 times\).*a broken download is continued"):
         fetch(site)
-    assert files() == {".w.bin.part", ".w.bin.part.json"}
+    part = the_part()
+    assert files() == {part.name, f"{part.name}.json"}
+    assert site.address not in transfer.note_of(part).read_text()
     site.asked.clear()
     assert fetch(site).read_bytes() == DATA
     ((_, wanted),) = site.asked
@@ -217,7 +226,7 @@ def test_a_spoiled_part_is_fetched_whole(site: Site) -> None:
     site.drops = [200_000, 0, 0, 0]
     with pytest.raises(WeightsDownloadError):
         fetch(site, DIGEST)
-    part = cache.cache_directory() / ".w.bin.part"
+    part = the_part()
     part.write_bytes(bytes(part.stat().st_size))
     assert fetch(site, DIGEST).read_bytes() == DATA
 
@@ -226,7 +235,7 @@ def test_a_part_that_is_complete_already(site: Site) -> None:
     site.drops = [200_000, 0, 0, 0]
     with pytest.raises(WeightsDownloadError):
         fetch(site)
-    (cache.cache_directory() / ".w.bin.part").write_bytes(DATA)
+    the_part().write_bytes(DATA)
     site.asked.clear()
     assert fetch(site, DIGEST).read_bytes() == DATA
     assert not site.asked
@@ -458,3 +467,105 @@ def test_what_is_of_no_use_is_not_stored(site, tmp_path):
     assert fetch_url([str(tmp_path / "wrong"), site.address + "/a"], "w.bin", check=check).read_bytes() == DATA
     fetch_url([], "w.bin", check=check)
     assert seen == [b"x", b"x", DATA]  # what is in the cache was looked at when it came
+
+
+def test_a_link_in_the_place_of_a_part_is_not_followed(site: Site, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    folder = cache.cache_directory()
+    folder.mkdir(parents=True)
+    for name in (".w.bin.part", f".w.bin.{'0' * 16}.part"):
+        (folder / name).symlink_to(victim)
+    (folder / f".w.bin.{'1' * 16}.part").hardlink_to(victim)
+    assert fetch(site, DIGEST).read_bytes() == DATA
+    assert victim.read_bytes() == b"mine"
+
+
+def test_a_part_that_became_a_link_meanwhile_is_not_followed(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"mine")
+    (tmp_path / "part").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match=r"symbolic link|Too many levels"):
+        transfer.open_part(tmp_path / "part", start=2)
+    transfer.open_part(tmp_path / "part").close()
+    assert (tmp_path / "victim").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_file_that_is_too_long_is_refused(site: Site, told: bool) -> None:
+    site.lengths = told
+    with pytest.raises(WeightsDownloadError, match=r"the file (has 384000 bytes|goes on), expected at most 300000"):
+        fetch_url([site.address + "/a"], "w.bin", DIGEST, [].append, max_bytes=300_000)
+    assert files() == set()
+    assert len(site.asked) == 1
+    assert fetch_url([site.address + "/a"], "w.bin", DIGEST, [].append, max_bytes=len(DATA)).read_bytes() == DATA
+
+
+def test_a_local_file_that_is_too_long_is_refused(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(DATA)
+    with pytest.raises(WeightsDownloadError, match="has 384000 bytes, expected at most 1000"):
+        fetch_url([str(tmp_path / "w")], "w.bin", DIGEST, [].append, max_bytes=1000)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_users_own_file_is_set_aside_and_named(site: Site, known: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    path = cache.cache_directory() / "w.bin"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"trained for a week")
+    if not known:
+        download.record_of(path).write_text(f"{DIGEST}  w.bin\n")
+    got = fetch_url([site.address + "/a"], "w.bin", DIGEST if known else None)
+    assert got.read_bytes() == DATA
+    (aside,) = path.parent.glob("*.set-aside")
+    assert aside.read_bytes() == b"trained for a week"
+    assert str(aside) in capsys.readouterr().err  # also where no terminal watches the progress
+
+
+@pytest.mark.parametrize(
+    "mirror",
+    [
+        "http://CANARYuser:CANARYpass@{host}/m",
+        "http://CANARYuser:CANARY#pass@{host}/m",
+        "http://CANARYuser:CANARY/pa@ss@{host}/m?token=CANARY",
+        "https://CANARYuser:1234/CANARYpass@{host}/m",
+        "http://CANARYtoken@{host}",
+        "ftp://CANARYuser:CANARYpass@{host}/m",
+    ],
+)
+@pytest.mark.parametrize("as_source", [True, False])
+def test_credentials_of_mirrors_stay_hidden(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    mirror: str,
+    as_source: bool,
+) -> None:
+    url = mirror.format(host=site.address.removeprefix("http://"))
+    site.codes = [404] * 20
+    notices: list[str] = []
+    if as_source:
+        sources = [url]
+    else:
+        monkeypatch.setenv(download.MIRROR_VARIABLE, url)
+        sources = [site.address + "/a"]
+    with pytest.raises(WeightsDownloadError) as error:
+        fetch_url(sources, "w.bin", DIGEST, notices.append)
+    shown = (
+        "".join(traceback.format_exception(error.value)) + "".join(notices) + caplog.text + "".join(capfd.readouterr())
+    )
+    kept = "".join(str(p) + p.read_text("latin1") for p in cache.cache_directory().iterdir())
+    assert "CANARY" not in shown + kept
+
+
+def test_credentials_of_redirects_and_broken_downloads_stay_hidden(site: Site) -> None:
+    host = site.address.removeprefix("http://")
+    site.drops = [1000, 0, 0, 0]
+    url = f"http://u:CANARYpass@{host}/a?sig=CANARY"
+    with pytest.raises(WeightsDownloadError) as error:
+        fetch_url([url], "w.bin", DIGEST, [].append)
+    kept = "".join(str(p) + p.read_text("latin1") for p in cache.cache_directory().iterdir())
+    assert "CANARY" not in "".join(traceback.format_exception(error.value)) + kept
+    site.codes, site.headers = [302] * 9, {"Location": "ftp://u:CANARYpass@elsewhere/x?sig=CANARY"}
+    with pytest.raises(WeightsDownloadError) as error:
+        fetch(site)
+    assert "CANARY" not in "".join(traceback.format_exception(error.value))
