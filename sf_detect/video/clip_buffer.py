@@ -78,7 +78,7 @@ class ClipBuffer:
     """Cuts clips out of a stream of frames, of which it keeps few; a `ClipSampler`.
 
     For each keyframe that was announced by `expect` the frames nearest to its sample times are kept until its clip is
-    cut, however late that is. Beyond them only the frames of the last clip length are kept, for keyframes yet to come.
+    cut, however late that is. Beyond them only the frames are kept that a keyframe yet to come may look back to.
 
     Memory is bounded by frames and bytes: frames are kept resized, and of those that cover one clip length at most 600
     and about 128 MB (but four per clip frame). Frames that come faster are left out, which moves a clip frame by less
@@ -118,8 +118,8 @@ class ClipBuffer:
         for keyframe in self._open.values():
             keyframe.advance(before, small)
         self._recent.append(small)
-        # One frame older than the oldest sample time stays: it may be the nearest to it.
-        while len(self._recent) > 1 and self._recent[1].pts <= frame.pts - self._duration:
+        # One frame older than the first sample time of a keyframe that comes now stays: it may be the nearest to it.
+        while len(self._recent) > 1 and self._recent[1].pts <= frame.pts + self._offsets[0]:
             self._recent.popleft()
 
     def expect(self, keyframe_pts: float) -> None:
@@ -145,8 +145,7 @@ class ClipBuffer:
     def clip(self, keyframe_pts: float, persons: Detections, image_size: tuple[int, int]) -> Clip:
         """The clip around `keyframe_pts`; times after the newest frame and before the first are clamped to these.
 
-        Frames that were kept for this keyframe alone are let go. A clip that was not announced by `expect` is cut from
-        the recent frames.
+        Frames that were kept for this keyframe alone are let go.
 
         Args:
             keyframe_pts: Seconds.
@@ -154,22 +153,20 @@ class ClipBuffer:
             image_size: (height, width) of the source frame.
 
         Raises:
-            ValueError: Nothing was pushed yet.
+            ValueError: Nothing was pushed yet, or the keyframe was not announced by `expect`.
         """
         if not self._recent:
             raise ValueError("a clip needs at least one frame; the buffer is empty, push frames first")
-        self.expect(keyframe_pts)
+        if keyframe_pts not in self._open:
+            raise ValueError(
+                f"no clip around {keyframe_pts:.3f} s is kept: call expect(keyframe_pts) when the keyframe is met, and "
+                "clip once for it"
+            )
         keyframe = self._open.pop(keyframe_pts)
         keyframe.finish(self._recent[-1])
         frames = np.stack([small.image for small in keyframe.chosen])
         pts = np.array([small.pts for small in keyframe.chosen], np.float64)
         return Clip(frames, pts, keyframe_pts, persons, image_size)
-
-    def clear(self) -> None:
-        """Forget all frames and keyframes."""
-        self._recent.clear()
-        self._open.clear()
-        self._newest_pts = float("-inf")
 
     def _begin_anew(self) -> None:
         for keyframe in self._open.values():

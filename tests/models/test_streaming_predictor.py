@@ -70,7 +70,8 @@ def test_the_grid_chooses_the_frames_that_clips_are_cut_from(fps):
     pts = np.arange(50) / float(fps) + 7.0
     buffer = ClipBuffer(ClipSpec(8, 2, Fraction(30), keyframe="last"), 48)
     keyframe = 7.0 + SPEC.interval * 9
-    for frame in frames(pts[pts <= keyframe + 0.05]):
+    buffer.expect(keyframe)
+    for frame in frames(pts):
         buffer.push(frame)
     got = chosen(TimeGrid(SPEC.interval, 10.0), pts)
     clip = buffer.clip(keyframe, Detections.empty(), (48, 64))
@@ -122,6 +123,7 @@ def test_the_first_scores_are_those_of_clip_inference(size):
     made, frame = network(), frames([3.0], size)[0]
     buffer = ClipBuffer(SPEC, PLAIN.short_side)
     buffer.push(frame)
+    buffer.expect(3.0)
     expected = ActionPredictor(made, SPEC, LABELS, PLAIN)([buffer.clip(3.0, PERSONS, frame.size)])[0]
     model = streaming(made)
     model.push(frame)

@@ -64,13 +64,12 @@ def test_other_rates_cover_the_same_times(rate):
 
 
 def test_clamped_at_both_ends():
-    buffer = filled(30, 10)
-    assert chosen(buffer, 0.0) == [0, 0, 0, 0, 0, 2, 4, 6]
-    assert chosen(buffer, 9 / 30) == [1, 3, 5, 7, 9, 9, 9, 9]
+    assert chosen(filled(30, 10, keyframe=0.0), 0.0) == [0, 0, 0, 0, 0, 2, 4, 6]
+    assert chosen(filled(30, 10, keyframe=9 / 30), 9 / 30) == [1, 3, 5, 7, 9, 9, 9, 9]
 
 
 def test_a_single_frame_makes_a_clip():
-    assert chosen(filled(30, 1), 0.0) == [0] * 8
+    assert chosen(filled(30, 1, keyframe=0.0), 0.0) == [0] * 8
 
 
 def test_ready_once_no_later_frame_can_belong():
@@ -83,7 +82,7 @@ def test_ready_once_no_later_frame_can_belong():
 
 
 def test_causal_clip_is_ready_at_its_keyframe():
-    buffer = filled(30, 20, ClipSpec(8, 2, Fraction(30), keyframe="last"))
+    buffer = filled(30, 20, ClipSpec(8, 2, Fraction(30), keyframe="last"), keyframe=19 / 30)
     assert buffer.ready(19 / 30)
     assert chosen(buffer, 19 / 30) == list(range(5, 20, 2))
 
@@ -175,7 +174,6 @@ def test_memory_is_bounded_by_frames_whatever_stride_and_rate(rate, stride):
             if clip.pts[0] > 0:
                 assert np.abs(clip.pts - (clip.keyframe_pts + SPEC.offsets())).max() <= SPEC.interval / 4 + 0.5 / rate
         most = max(most, len(buffer)) if i % 20 == 0 else most
-    # A sample before the keyframe may be as old as half a clip when the last one behind it comes.
     assert most <= min(rate * SPEC.duration, 600) + 3
 
 
@@ -184,7 +182,7 @@ def test_memory_is_bounded_by_bytes(monkeypatch):
     buffer = ClipBuffer(SPEC, short_side=8)
     for i in range(1000):
         buffer.push(numbered(i, i / 1000))
-    assert 32 < len(buffer) <= 64 + 2
+    assert 16 < len(buffer) <= 32 + 2  # half a clip
 
 
 def test_a_clip_that_is_cut_lets_its_frames_go():
@@ -205,17 +203,19 @@ def test_it_is_a_clip_sampler():
 def test_empty_buffer():
     with pytest.raises(ValueError, match="push frames first"):
         ClipBuffer(SPEC, 8).clip(0.0, Detections.empty(), (8, 8))
-    buffer = filled(30, 3)
-    buffer.clear()
-    assert len(buffer) == 0
-    assert not buffer.ready(0.0)
 
 
-def test_clear_forgets_announced_keyframes_too():
-    buffer = filled(30, 20, keyframe=0.5)
-    buffer.clear()
-    buffer.push(numbered(99, 0.5))
-    assert chosen(buffer, 0.5) == [99] * 8
+def test_a_clip_is_announced_and_handed_out_once():
+    buffer = filled(30, 10, keyframe=0.2)
+    chosen(buffer, 0.2)
+    for keyframe in (0.2, 0.1):
+        with pytest.raises(ValueError, match=r"no clip around 0\.[12]00 s is kept: call expect"):
+            chosen(buffer, keyframe)
+
+
+def test_recent_frames_are_those_that_a_keyframe_may_look_back_to():
+    assert 9 <= len(filled(30, 100)) <= 10  # half a clip back, and one frame before that
+    assert 15 <= len(filled(30, 100, ClipSpec(8, 2, keyframe="last"))) <= 16
 
 
 def test_a_keyframe_announced_before_any_frame():
