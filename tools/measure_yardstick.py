@@ -17,13 +17,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import sf_detect
-from sf_detect import RunConfig
-from sf_detect.errors import ConfigError, SFDetectError
 from yardstick import labels as labelled
 from yardstick import measures
 from yardstick.labels import ClipFile
 from yardstick.measures import Judged, Record
+
+import sf_detect
+from sf_detect import RunConfig
+from sf_detect.errors import ConfigError, SFDetectError
 
 
 def _parse() -> argparse.Namespace:
@@ -88,14 +89,11 @@ def model_labels(config: RunConfig, threshold: float | None) -> tuple[list[str],
     """The action labels of the model, and from which score on each is shown.
 
     Raises:
-        SFDetectError: The model or its weights cannot be loaded, or it has no thresholds and none is given.
+        SFDetectError: The model or its weights cannot be loaded.
     """
     predictor = sf_detect.build_predictor(config)
-    names = list(predictor.labels)
-    own = predictor.thresholds
-    if threshold is not None:
-        return names, [threshold] * len(names)
-    return names, [0.3] * len(names) if own is None else [float(t) for t in own]
+    own = predictor.thresholds if threshold is None else [threshold] * len(predictor.labels)
+    return list(predictor.labels), [float(t) for t in own]
 
 
 def results_of(clip: ClipFile, path: Path, folder: Path, config: RunConfig) -> list[Record]:
@@ -137,7 +135,9 @@ def tables(report: Mapping[str, Any]) -> list[str]:
     lines += ["", f"{'class':<16}{'people':>7}{'said':>6}{'shown':>7}{'true':>6}  true of shown (95 %, Wilson)"]
     for name, row in report["per class"].items():
         interval = measures.wilson(row["true"], row["shown"])
-        spread = "" if interval is None else f"{row['true'] / row['shown']:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
+        spread = (
+            "" if interval is None else f"{row['true'] / row['shown']:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
+        )
         lines.append(f"{name:<16}{row['people']:>7}{row['said']:>6}{row['shown']:>7}{row['true']:>6}  {spread}")
     lines += ["", f"{'clip':<28}{'found':>9}{'labelled':>10}{'true label':>12}{'shown true':>12}"]
     for clip, rows in report["per clip"].items():

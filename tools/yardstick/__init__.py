@@ -1,1 +1,1 @@
-"""The yardstick: hand-labelled people in everyday video, and the measures that ``tools/measure_yardstick.py`` prints."""
+"""Parts of ``tools/measure_yardstick.py``: hand-labelled people in everyday video, and the measures over them."""

@@ -26,13 +26,15 @@ class Judged:
     Attributes:
         window: The labelled person.
         found: Whether a person with IoU >= 0.5 was there.
-        shown: Shown labels that the labels can judge, as postures and actions.
+        labelled: Whether any label was shown.
+        shown: Shown labels that can be judged, as postures and actions.
         true: Those of them that are true.
         foreign: How many shown labels are of no class of the yardstick (nor counted anywhere else).
     """
 
     window: Window
     found: bool
+    labelled: bool = False
     shown: frozenset[str] = frozenset()
     true: frozenset[str] = frozenset()
     foreign: int = 0
@@ -105,12 +107,10 @@ def _match(wanted: Sequence[Any], found: Sequence[Any]) -> dict[int, int]:
 def _judge(window: Window, found: bool, said: Sequence[str], labels: Sequence[str]) -> Judged:
     meant = [meaning(label, labels) for label in said]
     # Whether somebody sits cannot be judged where the labeller could not tell; whether somebody golfs can.
-    judgeable = {m for m in meant if m and not (window.posture == "unclear" and m in POSTURES)} | (
-        {m for m in meant if m} & window.truth
-    )
-    return Judged(
-        window, found, frozenset(judgeable), frozenset(judgeable & window.truth), sum(m is None for m in meant)
-    )
+    known = {m for m in meant if m is not None}
+    judgeable = known - (set(POSTURES) - window.truth if window.posture == "unclear" else set())
+    foreign = sum(m is None for m in meant)
+    return Judged(window, found, bool(said), frozenset(judgeable), frozenset(judgeable & window.truth), foreign)
 
 
 Ratio = tuple[int, int]
@@ -118,7 +118,7 @@ Ratio = tuple[int, int]
 RATES: dict[str, Callable[[Judged], Ratio]] = {
     "people found": lambda j: (j.found, 1),
     "clear people found": lambda j: (j.clear and j.found, j.clear),
-    "clear people given any label": lambda j: (j.clear and bool(j.shown or j.foreign), j.clear),
+    "clear people given any label": lambda j: (j.clear and j.labelled, j.clear),
     "clear people given a true label": lambda j: (j.sayable and bool(j.true), j.sayable),
     "shown labels that are true": lambda j: (len(j.true), len(j.shown)),
 }
