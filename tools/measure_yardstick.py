@@ -134,10 +134,8 @@ def tables(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"{rate:<34}{share:>6}  {r['part']:>4} of {r['whole']:<4} {interval}")
     lines += ["", f"{'class':<16}{'people':>7}{'said':>6}{'shown':>7}{'true':>6}  true of shown (95 %, Wilson)"]
     for name, row in report["per class"].items():
-        interval = measures.wilson(row["true"], row["shown"])
-        spread = (
-            "" if interval is None else f"{row['true'] / row['shown']:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
-        )
+        wilson = measures.wilson(row["true"], row["shown"])
+        spread = "" if wilson is None else f"{row['true'] / row['shown']:.2f} ({wilson[0]:.2f} to {wilson[1]:.2f})"
         lines.append(f"{name:<16}{row['people']:>7}{row['said']:>6}{row['shown']:>7}{row['true']:>6}  {spread}")
     lines += ["", f"{'clip':<28}{'found':>9}{'labelled':>10}{'true label':>12}{'shown true':>12}"]
     for clip, rows in report["per clip"].items():
