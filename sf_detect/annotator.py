@@ -57,13 +57,14 @@ class Annotator:
         out_video: str | os.PathLike[str] | None = None,
         out_jsonl: str | os.PathLike[str] | None = None,
         out_csv: str | os.PathLike[str] | None = None,
+        out_events: str | os.PathLike[str] | None = None,
         times: Sequence[float] | None = None,
         on_start: Callable[[VideoInfo], None] | None = None,
         on_result: Callable[[FrameResult], None] | None = None,
         on_warning: Callable[[str], None] | None = None,
     ) -> RunSummary:
         """As `annotate_video`, with the models and the settings of this annotator."""
-        outputs = Outputs(out_video, out_jsonl, out_csv)
+        outputs = Outputs(out_video, out_jsonl, out_csv, out_events)
         outputs.check(_name_of(source))
         with closing(open_frames(source, self.config, times)) as opened:
             return self._process(opened, outputs, _file_of(source), on_start, on_result, on_warning)
@@ -201,6 +202,7 @@ def annotate_video(
     out_video: str | os.PathLike[str] | None = None,
     out_jsonl: str | os.PathLike[str] | None = None,
     out_csv: str | os.PathLike[str] | None = None,
+    out_events: str | os.PathLike[str] | None = None,
     config: RunConfig | None = None,
     times: Sequence[float] | None = None,
     on_start: Callable[[VideoInfo], None] | None = None,
@@ -215,6 +217,7 @@ def annotate_video(
         out_video: MP4 with boxes, tracks and actions drawn, and the original audio.
         out_jsonl: JSON Lines, one keyframe a line; "-" is standard output.
         out_csv: AVA's detection format.
+        out_events: Who did what from when to when: csv with the header video,track_id,label,start,end,score.
         config: Settings; None takes the defaults.
         times: Seconds, one for each of one's own frames.
         on_start: Called once with the source's information, before the first frame.
@@ -229,7 +232,7 @@ def annotate_video(
         SFDetectError: What was wrong, and what to do next; outputs begun are completed first.
     """
     config = config or RunConfig()
-    outputs = Outputs(out_video, out_jsonl, out_csv)
+    outputs = Outputs(out_video, out_jsonl, out_csv, out_events)
     outputs.check(_name_of(source))
     check_times(config)
     with closing(open_frames(source, config, times)) as opened:  # what can't be opened is told before models load

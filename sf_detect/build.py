@@ -27,6 +27,7 @@ from sf_detect.threads import LimitedDetector, LimitedModel
 if TYPE_CHECKING:
     from torch import nn
 
+    from sf_detect.events import EventRules
     from sf_detect.models.classifier import ClipClassifier
     from sf_detect.models.predictor import ActionPredictor
     from sf_detect.models.preprocessing import Preprocessing
@@ -384,6 +385,26 @@ def decision_thresholds(config: RunConfig, spec: ModelSpec) -> npt.NDArray[np.fl
 
     chosen = config.render
     return resolve(spec.labels, spec.thresholds, chosen.threshold, chosen.thresholds)
+
+
+def build_event_rules(config: RunConfig, spec: ModelSpec, video: str) -> EventRules:
+    """When an action is an event, by `config.events` and the thresholds in force; new ones for each video.
+
+    Raises:
+        ConfigError: A threshold or a setting out of range.
+    """
+    from sf_detect.events import EventRules
+
+    chosen = config.events
+    return EventRules(
+        video,
+        spec.labels,
+        decision_thresholds(config, spec),
+        stride=config.pipeline.stride,
+        min_duration=chosen.min_duration,
+        max_gap=chosen.max_gap,
+        hysteresis=chosen.hysteresis,
+    )
 
 
 def build_renderer(config: RunConfig, labels: Sequence[str], thresholds: npt.ArrayLike) -> Renderer:

@@ -118,6 +118,22 @@ class RenderConfig:
 
 
 @dataclass
+class EventsConfig:
+    """When an action on keyframes is an event; see `sf_detect.events.rules`.
+
+    Attributes:
+        min_duration: Shortest event, in seconds.
+        max_gap: Longest gap, in seconds, over which two parts of one action of one person are joined.
+        hysteresis: An event starts where the score reaches the decision threshold and ends where it falls below this
+            share of it.
+    """
+
+    min_duration: float = 0.5
+    max_gap: float = 1.0
+    hysteresis: float = 0.8
+
+
+@dataclass
 class RunConfig:
     """Everything about one run but its input and outputs.
 
@@ -142,13 +158,15 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
+    events: EventsConfig = field(default_factory=EventsConfig)
 
 
 def check_times(config: RunConfig) -> None:
     """Refuse settings of time that make no sense.
 
     Raises:
-        ConfigError: A stride or a limit that is not positive, a part that ends before it starts, smoothing below 0.
+        ConfigError: A stride or a limit that is not positive, a part that ends before it starts, smoothing or a
+            duration of events below 0, a hysteresis that is no share.
     """
     for name, value in (
         ("pipeline.stride", config.pipeline.stride),
@@ -159,11 +177,20 @@ def check_times(config: RunConfig) -> None:
     ):
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise ConfigError(f"{name} is {value}; expected a number of seconds (or frames a second) above 0.")
-    for name, value in (("start", config.start), ("pipeline.smoothing", config.pipeline.smoothing)):
+    for name, value in (
+        ("start", config.start),
+        ("pipeline.smoothing", config.pipeline.smoothing),
+        ("events.min_duration", config.events.min_duration),
+        ("events.max_gap", config.events.max_gap),
+    ):
         if value is not None and not (value >= 0 and math.isfinite(value)):
             raise ConfigError(f"{name} is {value}; expected a number of seconds from 0 up.")
     if config.end is not None and config.end <= (config.start or 0):
         raise ConfigError(f"end is {config.end}, which is not after start, {config.start or 0}; exchange them.")
+    if not 0 < config.events.hysteresis <= 1:
+        raise ConfigError(
+            f"events.hysteresis is {config.events.hysteresis}; expected a share above 0 and up to 1, such as 0.8."
+        )
     if config.every < 1:
         raise ConfigError(f"every is {config.every}; expected 1 or more: every N-th frame is processed.")
 

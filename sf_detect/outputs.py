@@ -13,7 +13,7 @@ from sf_detect.config import RunConfig
 from sf_detect.errors import ConfigError, SFDetectError
 from sf_detect.interfaces import Sink
 from sf_detect.model_spec import ModelSpec
-from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink
+from sf_detect.sinks import AvaCsvSink, EventsCsvSink, JsonLinesSink, SinkGroup, VideoSink
 from sf_detect.sinks.text_output import open_handle
 from sf_detect.structures import VideoInfo
 
@@ -22,6 +22,7 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
     "video": (".mp4", ".m4v", ".mov", ".mkv"),
     "jsonl": (".jsonl", ".ndjson", ".json"),
     "csv": (".csv",),
+    "events": (".csv",),
 }
 """Endings of the files of each output."""
 
@@ -34,11 +35,13 @@ class Outputs:
         video: Annotated video.
         jsonl: JSON Lines; "-" is standard output.
         csv: AVA's detection format; "-" is standard output.
+        events: Who did what from when to when, as csv; "-" is standard output.
     """
 
     video: str | os.PathLike[str] | None = None
     jsonl: str | os.PathLike[str] | None = None
     csv: str | os.PathLike[str] | None = None
+    events: str | os.PathLike[str] | None = None
 
     def paths(self) -> dict[str, str]:
         """Those that are written, by kind."""
@@ -62,7 +65,7 @@ class Outputs:
         Args:
             info: Of the source.
             spec: Of the action model.
-            config: Settings of the renderer, and decision thresholds.
+            config: Settings of renderer and events, and decision thresholds.
             audio_from: A file whose sound the video keeps.
 
         Raises:
@@ -79,6 +82,9 @@ class Outputs:
                 sinks["jsonl"] = JsonLinesSink(paths["jsonl"], info.name, spec.labels, thresholds=thresholds)
             if "csv" in paths:
                 sinks["csv"] = AvaCsvSink(paths["csv"], info.name, spec.labels, label_ids=spec.label_ids)
+            if "events" in paths:
+                rules = build.build_event_rules(config, spec, info.name)
+                sinks["events"] = EventsCsvSink(paths["events"], rules, info.fps)
         except BaseException:
             with suppress(SFDetectError):  # the first failure is the one to tell
                 SinkGroup(list(sinks.values())).close()

@@ -1,5 +1,6 @@
 """The whole system behind one object: many videos, parts of them, one's own frames, no action model."""
 
+import csv
 import json
 
 import numpy as np
@@ -7,11 +8,13 @@ import pytest
 
 from fakes import FakeActionModel, FakeDetector, FakeSource
 from sf_detect import Annotator, annotate_video, build
-from sf_detect.config import ModelConfig, RunConfig
+from sf_detect.config import EventsConfig, ModelConfig, RenderConfig, RunConfig
 from sf_detect.errors import ConfigError, SourceError
 from sf_detect.outputs import check_outputs
 from sf_detect.video.own_frames import OwnFramesSource
 from synthetic_video import index_image, write_video
+
+EVENTS_HEADER = "video,track_id,label,start,end,score\n"
 
 
 @pytest.fixture(autouse=True)
@@ -58,12 +61,50 @@ def test_without_a_model_every_output_is_written(tmp_path):
         out_video=tmp_path / "o.mp4",
         out_jsonl=tmp_path / "o.jsonl",
         out_csv=tmp_path / "o.csv",
+        out_events=tmp_path / "e.csv",
         config=RunConfig(model=ModelConfig(name="none")),
     )
     assert (summary.frames, summary.top_actions, len(summary.tracks)) == (20, {}, 2)
     assert (tmp_path / "o.mp4").stat().st_size > 0
     assert (tmp_path / "o.csv").read_text() == ""
+    assert (tmp_path / "e.csv").read_text() == EVENTS_HEADER
     assert all(p["actions"] == [] for r in records(tmp_path / "o.jsonl") for p in r["persons"])
+
+
+# The fake model gives everybody 0.5 for "wave", and 0.1 and 0.2 for "stand".
+@pytest.mark.parametrize(
+    ("render", "reached"),
+    [
+        (RenderConfig(), {"wave"}),
+        (RenderConfig(threshold=0.6), set()),
+        (RenderConfig(threshold=0.15), {"wave", "stand"}),
+        (RenderConfig(thresholds={"wave": 0.9, "stand": 0.1}), {"stand"}),
+        (RenderConfig(labels=["stand"], top_k=0), {"wave"}),  # what is drawn is another question
+    ],
+)
+def test_json_lines_events_and_summary_take_the_same_thresholds(tmp_path, render, reached):
+    config = RunConfig(render=render)
+    summary = Annotator(config, FakeActionModel()).annotate(
+        write_video(tmp_path / "v.mp4", num_frames=50, fps=30),
+        out_jsonl=tmp_path / "o.jsonl",
+        out_events=tmp_path / "e.csv",
+    )
+    found = [a for r in records(tmp_path / "o.jsonl") for p in r["persons"] for a in p["actions"]]
+    assert {a["label"] for a in found if a["above_threshold"]} == reached
+    events = list(csv.DictReader((tmp_path / "e.csv").read_text().splitlines()))
+    assert {e["label"] for e in events} == reached
+    assert all((e["video"], e["start"], e["end"]) == ("v", "0.000", "1.667") for e in events)
+    assert bool(summary.top_actions) == bool(reached)
+    assert (summary.best_guess.label, summary.best_guess.score) == ("wave", 0.5)
+
+
+def test_events_of_a_part_have_the_times_of_the_source(tmp_path):
+    video = write_video(tmp_path / "v.mp4", num_frames=75, fps=30)
+    config = RunConfig(start=0.5, end=2.0, every=2)
+    Annotator(config, FakeActionModel()).annotate(video, out_events=tmp_path / "e.csv")
+    events = list(csv.DictReader((tmp_path / "e.csv").read_text().splitlines()))
+    assert [(e["track_id"], e["start"]) for e in events] == [("1", "0.500"), ("2", "0.500")]
+    assert all(float(e["end"]) == pytest.approx(2.0, abs=0.04) for e in events)
 
 
 def test_own_frames_give_what_a_source_gives(tmp_path):
@@ -149,6 +190,14 @@ def test_what_is_no_source_is_told():
         ({"end": 0.0}, "end is 0.0; expected"),
         ({"start": 2.0, "end": 1.0}, "end is 1.0, which is not after start, 2.0"),
         ({"every": 0}, "every is 0; expected 1 or more"),
+        (
+            {"events": EventsConfig(min_duration=-1.0)},
+            "events.min_duration is -1.0; expected a number of seconds from 0",
+        ),
+        ({"events": EventsConfig(max_gap=float("inf"))}, "events.max_gap is inf; expected"),
+        ({"events": EventsConfig(hysteresis=0.0)}, "events.hysteresis is 0.0; expected a share above 0 and up to 1"),
+        ({"render": RenderConfig(threshold=7.0)}, "the threshold is between 0 and 1, got 7.0"),
+        ({"render": RenderConfig(thresholds={"wav": 0.5})}, "unknown label 'wav'. Did you mean 'wave'"),
     ],
 )
 def test_parts_that_make_no_sense(settings, message):
@@ -162,7 +211,7 @@ def test_outputs_do_not_overwrite_each_other(tmp_path):
         check_outputs(None, {"csv": path, "events": path})
 
 
-@pytest.mark.parametrize("option", ["out_video", "out_jsonl", "out_csv"])
+@pytest.mark.parametrize("option", ["out_video", "out_jsonl", "out_csv", "out_events"])
 @pytest.mark.parametrize("name", ["o.txt", "o"])
 def test_a_file_of_the_wrong_ending_is_refused(tmp_path, option, name):
     video = write_video(tmp_path / "v.mp4", num_frames=2)

@@ -9,7 +9,9 @@ import pytest
 
 from fakes import FakeActionModel, FakeDetector
 from sf_detect import build, cli
-from sf_detect.commands.run import default_output
+from sf_detect.commands.run import _no_action, default_output
+from sf_detect.config import RunConfig
+from sf_detect.processing import BestGuess
 from synthetic_video import cut_short, write_audio_only, write_video
 
 LABELS = ("stand", "walk", "wave")
@@ -79,6 +81,47 @@ def test_warnings_of_the_model_come_before_the_first_result(sf_detect, tmp_path,
     assert sf_detect("run", video, "-q") == 0
     assert said[0] == "sf-detect: fake: an approximation\n"
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("fakes")
+def test_run_writes_events(sf_detect, tmp_path, capsys):
+    video = write_video(tmp_path / "in.mp4", num_frames=50)
+    assert sf_detect("run", video, "--out-events", "e.csv", "--threshold", "0.4") == 0
+    assert (tmp_path / "e.csv").read_text().splitlines() == [
+        "video,track_id,label,start,end,score",
+        "in,1,wave,0.000,1.667,0.50000",
+        "in,2,wave,0.000,1.667,0.50000",
+    ]
+    printed = capsys.readouterr().err
+    assert "wrote e.csv" in printed
+    assert "no action reached" not in printed
+    assert not list(tmp_path.glob("*actions*")), "a video is the default only where nothing else is asked for"
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        (("--threshold", "0.6"), "Try --threshold 0.50, or another model (--model; `sf-detect weights list` shows"),
+        (("--set", "render.thresholds.wave=0.9"), "Try a threshold of 0.50 or less for it in render.thresholds, or an"),
+    ],
+)
+@pytest.mark.usefixtures("fakes")
+def test_the_summary_says_when_no_action_reached_its_threshold(sf_detect, tmp_path, capsys, options, advice):
+    video = write_video(tmp_path / "in.mp4", num_frames=20)
+    assert sf_detect("run", video, "--out-events", "e.csv", *options) == 0
+    printed = capsys.readouterr().err
+    assert "no action reached its threshold. The best guess is wave of person 1 at 0.0 s, score 0.50. " in printed
+    assert advice in printed
+    assert sf_detect("run", video, "--out-events", "e.csv", *options, "-q") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_guess_that_is_next_to_nothing_suggests_no_threshold():
+    guess = BestGuess("carry_hold", 0.03, None, 12.34)
+    assert _no_action(guess, RunConfig()) == (
+        "no action reached its threshold. The best guess is carry hold at 12.3 s, score 0.03. Try another model "
+        "(--model; `sf-detect weights list` shows which there are)."
+    )
 
 
 @pytest.mark.usefixtures("fakes")

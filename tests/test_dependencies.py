@@ -12,11 +12,11 @@ LEAVES = {"structures", "boxes", "labels", "errors", "version", "assets", "box_r
 LEAVES |= {"redaction", "file_names", "output_lock", "atomic_file", "interruptible", "interpolation"}
 LEAVES |= {"records", "matching", "thresholds"}
 ROOMS = {"video", "detection", "models", "rendering", "sinks", "data", "evaluation", "training", "tracking"}
-ROOMS |= {"engines"}
+ROOMS |= {"engines", "events"}
 # Sibling rooms that may be imported, and why.
 ALLOWED = {
     "data": {"video", "models", "weights"},  # datasets decode video; annotations in pickles are as untrusted as weights
-    "sinks": {"rendering", "video"},  # the video sink draws and encodes
+    "sinks": {"rendering", "video", "events"},  # the video sink draws and encodes, the events sink applies the rules
     "engines": {"weights"},  # converted networks lie in the cache of weights
     "detection": {"weights", "engines"},  # detectors fetch their own weights; engines compute them
     "models": {"weights", "engines"},

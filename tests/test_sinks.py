@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from sf_detect.errors import ConfigError, SinkError
+from sf_detect.events import EventRules
 from sf_detect.records import read_json_lines
-from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink
+from sf_detect.sinks import AvaCsvSink, EventsCsvSink, JsonLinesSink, SinkGroup, VideoSink
 from sf_detect.sinks.ava_csv import ava_timestamp
 from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult, VideoInfo
 
@@ -288,6 +289,57 @@ def test_killed_run_leaves_whole_lines(tmp_path):
     path = tmp_path / "a.jsonl"
     subprocess.run([sys.executable, "-c", code, str(path), os.path.dirname(__file__)], check=False, timeout=60)
     assert [r["frame"] for r in read_json_lines(part_of(path))] == [0, 1, 2, 3, 4]
+
+
+def events_sink(path, labels=LABELS, video="a"):
+    return EventsCsvSink(path, EventRules(video, labels, [0.5] * len(labels)), fps=10)
+
+
+def test_events_are_rows_in_the_order_of_their_ends(tmp_path):
+    path = tmp_path / "a.csv"
+    sink = events_sink(path, video='a, "b".mp4')
+    early, both = [[0.0, 0.9, 0.0], [0.0, 0.0, 0.0]], [[0.0, 0.9, 0.0], [0.0, 0.45, 0.7]]
+    for index, scores in ((0, early), (5, both), (10, both), (15, None), (20, None), (25, None), (30, None)):
+        sink.write(result(index, scores=scores))
+    assert rows(next(tmp_path.glob("a.csv.*.part")))[1:] == [
+        ['a, "b".mp4', "7", "carry_hold", "0.000", "1.250", "0.90000"],
+        ['a, "b".mp4', "8", "wave", "0.250", "1.250", "0.70000"],
+    ]
+    for index in (35, 40):
+        sink.write(result(index, ids=None))
+    sink.close()
+    assert rows(path)[0] == ["video", "track_id", "label", "start", "end", "score"]
+    assert rows(path)[3:] == [
+        ['a, "b".mp4', "", "carry_hold", "3.250", "4.100", "0.90000"],
+        ['a, "b".mp4', "", "wave", "3.250", "4.100", "0.70000"],
+    ]
+
+
+def test_no_events_leave_the_header(tmp_path):
+    sink = events_sink(tmp_path / "a.csv")
+    sink.write(empty())
+    sink.close()
+    assert (tmp_path / "a.csv").read_text() == "video,track_id,label,start,end,score\n"
+
+
+def test_events_of_names_that_are_not_text(tmp_path):
+    sink = events_sink(tmp_path / "a.csv", video=os.fsdecode(b"caf\xe9\n.mp4"))
+    for index in (0, 5, 10):
+        sink.write(result(index))
+    sink.close()
+    assert rows(tmp_path / "a.csv")[1][0] == "caf\\xe9\\x0a.mp4"
+
+
+def test_events_after_a_full_disk(tmp_path):
+    sink = events_sink(tmp_path / "a.csv")
+    for index in (0, 5, 10):
+        sink.write(result(index))
+    fill_disk(sink, 20)
+    with pytest.raises(SinkError, match=r"events: .*the disk is full.* Complete lines kept in '.*a\.csv\..*part': 0"):
+        sink.close()
+    sink.close()
+    assert not (tmp_path / "a.csv").exists()
+    assert next(tmp_path.glob("a.csv.*.part")).read_text() == "video,track_id,label,start,end,score\n"
 
 
 def test_video_sink_writes_what_the_renderer_draws(tmp_path):

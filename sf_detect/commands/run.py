@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import time
@@ -18,7 +19,7 @@ from sf_detect.file_names import printable, shortened
 from sf_detect.redaction import MASK, public_url, redacted
 
 if TYPE_CHECKING:
-    from sf_detect.processing import RunSummary
+    from sf_detect.processing import BestGuess, RunSummary
     from sf_detect.structures import FrameResult, VideoInfo
 
 RUN_HELP = """Annotate a video: who does what, where and when.
@@ -30,6 +31,8 @@ Examples:
     sf-detect run video.mp4
 
     sf-detect run video.mp4 --out-video annotated.mp4 --out-jsonl actions.jsonl --out-csv actions.csv
+
+    sf-detect run video.mp4 --out-events events.csv --threshold 0.4
 
     sf-detect run video.mp4 --stride 0.25 --top-k 1 --threshold 0.5 --anonymise head
 
@@ -49,6 +52,8 @@ Examples:
 """
 _PARTLY_DECODED = 3
 _INTERRUPTED = 130
+_LOWEST_ADVICE = 0.05
+"""A threshold below it lets nearly everything count."""
 
 Anonymise = Annotated[str | None, typer.Option(help="Blur 'head' or whole 'person'.")]
 
@@ -58,6 +63,9 @@ def run(
     out_video: Annotated[str | None, typer.Option(help="Annotated MP4.", metavar="F.mp4")] = None,
     out_jsonl: Annotated[str | None, typer.Option(help="JSON Lines; '-' is stdout.", metavar="F.jsonl")] = None,
     out_csv: Annotated[str | None, typer.Option(help="AVA csv.", metavar="F.csv")] = None,
+    out_events: Annotated[
+        str | None, typer.Option(help="Who did what from when to when, csv.", metavar="F.csv")
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Action model (`sf-detect weights list`), or none: boxes and tracks only.")
     ] = None,
@@ -88,7 +96,7 @@ def run(
         str | None, typer.Option(help="Look again, mirrored, or at tiles too: auto, mirror, on, fine or off.")
     ] = None,
     top_k: Annotated[int | None, typer.Option(help="Actions drawn per person [3].")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Lowest action score that is drawn.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Score from which an action counts [the model's].")] = None,
     show: Annotated[list[str] | None, typer.Option(help="Draw only this label, repeatable.", metavar="LABEL")] = None,
     color: Annotated[
         list[str] | None, typer.Option(help="Colour of a label, repeatable.", metavar="LABEL=#RRGGBB")
@@ -124,9 +132,9 @@ def run(
         "render.anonymise": anonymise,
     }
     _assign(settings, given)
-    if out_video is None and out_jsonl is None and out_csv is None:
+    if out_video is None and out_jsonl is None and out_csv is None and out_events is None:
         out_video = default_output(input)
-    raise typer.Exit(_annotate(input, settings, _Outputs(out_video, out_jsonl, out_csv), quiet))
+    raise typer.Exit(_annotate(input, settings, _Outputs(out_video, out_jsonl, out_csv, out_events), quiet))
 
 
 def demo(
@@ -141,7 +149,8 @@ def demo(
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(f"folder {out_dir} can't be made: {error.strerror}. Choose another with --out-dir.") from error
-    outputs = _Outputs(*(str(out_dir / f"demo.{kind}") for kind in ("mp4", "jsonl", "csv")))
+    names = ("demo.mp4", "demo.jsonl", "demo.csv", "demo_events.csv")
+    outputs = _Outputs(*(str(out_dir / name) for name in names))
     # Its people are drawn by a renderer: they seldom reach thresholds that were chosen on real video.
     settings = RunConfig(device=device, render=RenderConfig(threshold=0.3))
     raise typer.Exit(_annotate(str(DEMO_VIDEO), settings, outputs, quiet=False))
@@ -187,6 +196,7 @@ class _Outputs:
     video: str | None
     jsonl: str | None
     csv: str | None
+    events: str | None
 
 
 def _annotate(source: str, settings: RunConfig, outputs: _Outputs, quiet: bool) -> int:
@@ -200,6 +210,7 @@ def _annotate(source: str, settings: RunConfig, outputs: _Outputs, quiet: bool) 
             out_video=outputs.video,
             out_jsonl=outputs.jsonl,
             out_csv=outputs.csv,
+            out_events=outputs.events,
             config=settings,
             on_start=progress.start if progress else None,
             on_result=progress.advance if progress else None,
@@ -209,7 +220,7 @@ def _annotate(source: str, settings: RunConfig, outputs: _Outputs, quiet: bool) 
         if progress:
             progress.stop()
     if not quiet:
-        _print_summary(summary, outputs)
+        _print_summary(summary, outputs, settings)
     if summary.decode_errors:
         print(
             f"sf-detect: {public_url(source)} is damaged: {summary.decode_errors} decoding error(s); the part that "
@@ -236,7 +247,7 @@ def _print_warning(warning: str) -> None:
     print(printable(f"sf-detect: {redacted(warning)}"), file=sys.stderr)
 
 
-def _print_summary(summary: RunSummary, outputs: _Outputs) -> None:
+def _print_summary(summary: RunSummary, outputs: _Outputs, settings: RunConfig) -> None:
     say = lambda text: print(text, file=sys.stderr)  # noqa: E731  standard output may carry data
     if summary.interrupted:
         say("interrupted: the outputs are complete up to here")
@@ -246,9 +257,26 @@ def _print_summary(summary: RunSummary, outputs: _Outputs) -> None:
     )
     for label, count in summary.top_actions.most_common(5):
         say(f"  {label.replace('_', ' '):<20} {count} keyframe(s)")
-    for path in (outputs.video, outputs.jsonl, outputs.csv):
+    if summary.best_guess is not None and not summary.top_actions:
+        say(_no_action(summary.best_guess, settings))
+    for path in (outputs.video, outputs.jsonl, outputs.csv, outputs.events):
         if path is not None and path != "-":
             say(f"wrote {path}")
+
+
+def _no_action(best: BestGuess, settings: RunConfig) -> str:
+    """What to say and to try where no action reached its threshold."""
+    who = "" if best.track_id is None else f" of person {best.track_id}"
+    lower = math.floor(best.score * 100) / 100
+    advice = "another model (--model; `sf-detect weights list` shows which there are)"
+    if best.label in settings.render.thresholds:
+        advice = f"a threshold of {lower:.2f} or less for it in render.thresholds, or {advice}"
+    elif lower >= _LOWEST_ADVICE:
+        advice = f"--threshold {lower:.2f}, or {advice}"
+    return (
+        f"no action reached its threshold. The best guess is {best.label.replace('_', ' ')}{who} at {best.time:.1f} s, "
+        f"score {best.score:.2f}. Try {advice}."
+    )
 
 
 class _Progress:

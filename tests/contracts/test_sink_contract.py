@@ -1,15 +1,18 @@
 """What every sink promises: complete after an early close, idempotent, closed for good."""
 
+import csv
+import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from sf_detect.errors import SinkError
+from sf_detect.events import EventRules
 from sf_detect.interfaces import Sink
 from sf_detect.records import read_json_lines
 from sf_detect.rendering import Renderer
-from sf_detect.sinks import AvaCsvSink, JsonLinesSink, SinkGroup, VideoSink
+from sf_detect.sinks import AvaCsvSink, EventsCsvSink, JsonLinesSink, SinkGroup, VideoSink
 from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult, VideoInfo
 
 LABELS = ("stand", "walk")
@@ -27,6 +30,12 @@ def count_frames(path):
         return sum(1 for _ in container.decode(video=0))
 
 
+def count_event_frames(path):
+    (row,) = csv.DictReader(path.read_text().splitlines())
+    assert row["label"] == "walk"
+    return math.ceil(10 * float(row["end"]))
+
+
 MAKERS = {
     "json": (
         lambda path: JsonLinesSink(path, "v", LABELS),
@@ -35,6 +44,10 @@ MAKERS = {
     "ava": (
         lambda path: AvaCsvSink(path, "v", LABELS, min_score=0.5),
         lambda path: len(path.read_text().splitlines()),
+    ),
+    "events": (
+        lambda path: EventsCsvSink(path, EventRules("v", LABELS, [0.5, 0.5], stride=0.1, min_duration=0.0), 10),
+        count_event_frames,
     ),
     "video": (
         lambda path: VideoSink(path, VideoInfo(96, 64, fps=Fraction(10)), Renderer(LABELS)),
