@@ -104,7 +104,7 @@ def test_events_of_a_part_have_the_times_of_the_source(tmp_path):
     Annotator(config, FakeActionModel()).annotate(video, out_events=tmp_path / "e.csv")
     events = list(csv.DictReader((tmp_path / "e.csv").read_text().splitlines()))
     assert [(e["track_id"], e["start"]) for e in events] == [("1", "0.500"), ("2", "0.500")]
-    assert all(float(e["end"]) == pytest.approx(2.0, abs=0.04) for e in events)
+    assert all(float(e["end"]) == pytest.approx(1.75, abs=0.04) for e in events)
 
 
 def test_own_frames_give_what_a_source_gives(tmp_path):
