@@ -32,6 +32,7 @@ class VideoInfo:
         is_live: True for cameras and network streams, which have no end.
         name: Short name for outputs (file stem, camera index, host).
         duration: Seconds, None where unknown.
+        sample_aspect_ratio: Width over height of a pixel as it is to be shown; 1 is square. Boxes do not follow it.
     """
 
     width: int
@@ -41,10 +42,13 @@ class VideoInfo:
     is_live: bool = False
     name: str = "video"
     duration: float | None = None
+    sample_aspect_ratio: Fraction = Fraction(1)
 
     def __post_init__(self) -> None:
         _require(self.width > 0 and self.height > 0, f"frame size must be positive, got {self.width}x{self.height}")
         _require(self.fps is None or self.fps > 0, f"fps must be positive or None, got {self.fps}")
+        ratio = self.sample_aspect_ratio
+        _require(ratio > 0, f"the sample aspect ratio must be positive, got {ratio}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,10 +25,11 @@ from sf_detect.data.samples import ClipSample
 from sf_detect.errors import DataError, SourceError
 from sf_detect.structures import UInt8Array, VideoInfo
 from sf_detect.video.clip_buffer import nearest, resize_short_side
-from sf_detect.video.decoding import ONE_THREAD, DecodePass, display_matrix, pick_video_stream
+from sf_detect.video.decoding import ONE_THREAD, DecodePass, display_matrix
 from sf_detect.video.images import IMAGE_SUFFIXES, natural_key, read_image
 from sf_detect.video.orientation import Orientation
 from sf_detect.video.sources import FileSource, open_container
+from sf_detect.video.stream_info import frame_rate, pick_video_stream, stores_no_presentation_times
 
 #: Rate of frame folders that state none: that of AVA's published frame lists.
 FOLDER_FPS = Fraction(30)
@@ -138,9 +139,9 @@ def frame_times(path: Path) -> npt.NDArray[np.float64]:
             stream = pick_video_stream(container, str(path))
             packets = [(packet.pts, packet.is_discard) for packet in container.demux(stream) if packet.size]
             stamps = sorted(pts for pts, discarded in packets if pts is not None and not discarded)
-            if len(stamps) == len(packets) and stamps and "avi" not in container.format.name.split(","):
+            if len(stamps) == len(packets) and stamps and not stores_no_presentation_times(container):
                 return (np.array(stamps) - (stream.start_time or 0)) * float(stream.time_base or 0)
-            rate = stream.average_rate or stream.guessed_rate
+            rate = frame_rate(container, stream)
     except (SourceError, av.error.FFmpegError, OSError) as error:
         raise DataError(path, None, f"cannot be opened: {error}") from error
     if not packets or not rate:
@@ -201,7 +202,7 @@ def _by_seeking(path: Path, times: npt.NDArray[np.float64], finish: Finish) -> F
 
     with open_container(path) as container:
         # AVI stores no presentation times; raw streams have none at all and are met below.
-        if "avi" in container.format.name.split(","):
+        if stores_no_presentation_times(container):
             raise _NoSeekingError
         stream = pick_video_stream(container, str(path))
         _use_one_thread(stream)
@@ -261,7 +262,7 @@ def _from_the_start(path: Path, times: npt.NDArray[np.float64], finish: Finish) 
     container = open_container(path)
     try:
         _use_one_thread(pick_video_stream(container, str(path)))
-        frames = DecodePass(container, str(path)).frames()
+        frames = DecodePass(container, str(path)).frames(one_size=True)
         yield from _choose((_Timed(frame.pts, frame.image) for frame in frames), times, finish)
     finally:
         container.close()

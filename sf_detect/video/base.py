@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from types import TracebackType
 from typing import TypeVar
 
@@ -22,10 +22,12 @@ class BaseSource:
     Attributes:
         info: What is known before the first frame.
         decode_errors: Errors met so far by the latest iteration (reset when a new one starts).
+        warnings: What a user should know about the frames of the latest iteration, such as times that were mended.
     """
 
     info: VideoInfo
     decode_errors: int = 0
+    warnings: Sequence[str] = ()
     _closed: bool = False
 
     def __iter__(self) -> Iterator[Frame]:

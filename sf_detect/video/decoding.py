@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -14,41 +14,17 @@ import av.error
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from sf_detect.errors import DecodeError, SourceOpenError
-from sf_detect.structures import Frame, VideoInfo
+from sf_detect.errors import DecodeError
+from sf_detect.structures import Frame, UInt8Array, VideoInfo
+from sf_detect.video import stream_info
 from sf_detect.video.orientation import Orientation
-from sf_detect.video.timing import PtsClock, StampChooser
+from sf_detect.video.timing import MAX_GAP_S, MAX_LIVE_GAP_S, DecodingSlots, PtsClock, StampChooser
 
 _MAX_READ_FAILURES = 20
 _END_TOLERANCE_S = 0.5
 _DEFAULT_FPS = Fraction(25)
-_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 # Threads inside the colour conversion cost more than they give at these sizes; older PyAV has no such option.
 ONE_THREAD: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 18 else {}
-
-
-def pick_video_stream(container: av.container.InputContainer, what: str) -> av.video.stream.VideoStream:
-    """The stream to decode: FFmpeg's best video stream that is not a cover picture.
-
-    Raises:
-        SourceOpenError: There is none; the message lists what was found instead.
-    """
-    streams = [stream for stream in container.streams.video if stream.codec_context is not None]
-    moving = [stream for stream in streams if not _disposition(stream) & _ATTACHED_PICTURE]
-    if not moving:
-        found = ", ".join(f"{s.type} ({s.codec_context.name})" for s in container.streams if s.codec_context)
-        raise SourceOpenError(
-            f"{what} holds no video stream. Found: {found or 'no stream at all'}"
-            f"{' (the picture is a cover image)' if streams else ''}. Expected a file with moving pictures; "
-            "check that this is the right file."
-        )
-    best = container.streams.best("video") if hasattr(container.streams, "best") else None
-    return best if best in moving else moving[0]
-
-
-def _disposition(stream: Any) -> int:
-    flags = getattr(stream, "disposition", 0)  # an enum or a number, by the version of PyAV
-    return int(getattr(flags, "value", flags))
 
 
 @dataclass
@@ -60,7 +36,9 @@ class DecodePass:
     Args:
         container: Open for reading; this object closes it.
         what: The source's name for messages.
-        live: Decode without the delay of frame threads, and start the clock at the first picture received.
+        live: Decode without the delay of frame threads, and start the clock at the first picture received. Of a
+            stream without time stamps, the times are those of arrival.
+        now: Monotonic clock in seconds, of the arrival of live pictures.
 
     Raises:
         SourceOpenError: No video stream, or no decoder for it.
@@ -70,13 +48,22 @@ class DecodePass:
     container: av.container.InputContainer
     what: str
     live: bool = False
+    now: Callable[[], float] = time.monotonic
     errors: int = 0
     last_error: str = "none"
     stream: av.video.stream.VideoStream = field(init=False)
 
     def __post_init__(self) -> None:
-        self.stream = pick_video_stream(self.container, self.what)
+        self.stream = stream_info.pick_video_stream(self.container, self.what)
         self.stream.thread_type = "SLICE" if self.live else "AUTO"
+        # What has a size is a file at the other end, and comes faster than it was recorded.
+        self._by_arrival = self.live and stream_info.stores_no_times(self.container) and not self.container.size > 0
+        self._slots = DecodingSlots() if stream_info.stores_no_presentation_times(self.container) else None
+        fps = self._fps()
+        self._interval = float(1 / (fps or _DEFAULT_FPS))
+        start = None if self.live or self._slots else stream_info.start_time(self.stream)
+        self._clock = PtsClock(start, self._interval, MAX_LIVE_GAP_S if self.live else MAX_GAP_S)
+        self._choose = StampChooser()
         self._pictures = self._decode()
         first = next(self._pictures, None)
         if first is None:
@@ -86,11 +73,15 @@ class DecodePass:
                 "picture; the file is empty, cut off at its start or damaged, so fetch or record it again."
             )
         self._first: av.VideoFrame = first
+        self._arrival = self.now()
         self._orientation = Orientation.from_display_matrix(display_matrix(first))
+        self._pixel_aspect = self._coded_aspect()
+        self._sizes: list[tuple[float, tuple[int, int]]] = []
 
     def info(self, name: str, is_live: bool = False) -> VideoInfo:
         """What the container and the first picture say, size as displayed."""
         width, height = self._orientation.size(self._first.width, self._first.height)
+        aspect = stream_info.sample_aspect_ratio(self.stream)
         return VideoInfo(
             width=width,
             height=height,
@@ -99,42 +90,87 @@ class DecodePass:
             is_live=is_live,
             name=name,
             duration=None if is_live else self.duration(),
+            sample_aspect_ratio=1 / aspect if self._orientation.transpose else aspect,
         )
 
     def duration(self) -> float | None:
         """Seconds, from the stream or else the container; None where neither says."""
-        if self.stream.duration and self.stream.time_base:
-            return float(self.stream.duration * self.stream.time_base)
-        tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d*)?)", self.stream.metadata.get("DURATION", ""))
-        if tag:
-            return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
-        return self.container.duration / av.time_base if self.container.duration else None
+        end = stream_info.stated_end(self.container, self.stream)
+        duration = None if end is None else end - (stream_info.start_time(self.stream) or 0.0)
+        return duration if duration and duration > 0 else None
 
-    def frames(self) -> Generator[Frame, None, None]:
-        """Upright RGB frames of the first picture's size with strictly increasing times; closes the container."""
-        width, height = self._first.width, self._first.height
+    def frames(self, *, one_size: bool = False) -> Generator[Frame, None, None]:
+        """Upright RGB frames with strictly increasing times; closes the container.
+
+        Where the size of the pictures changes on the way, frames change theirs and the first of each new size has
+        `starts_anew` set.
+
+        Args:
+            one_size: Stretch all pictures to the size of the first instead.
+        """
         convert = VideoReformatter()
-        has_pts = "avi" not in self.container.format.name.split(",")
-        choose = StampChooser(has_pts)
-        interval = float(1 / (self._fps() or _DEFAULT_FPS))
-        clock = PtsClock(self._start() if has_pts else None, interval)
-        end = 0.0
+        size = first_size = (self._first.width, self._first.height)
+        end: float | None = None
         try:
             for index, picture in enumerate(itertools.chain([self._first], self._pictures)):
-                rgb = convert.reformat(picture, width=width, height=height, format="rgb24", **ONE_THREAD)
-                image = self._orientation(np.asarray(rgb.to_ndarray(), np.uint8))
-                time = clock(self._seconds(picture, choose))
-                end = time + max(interval, _shown_for(picture))
-                yield Frame(image, index, time)
-            self._check_end(end, interval)
+                shown = first_size if one_size else self._square_with_first(picture)
+                rgb = convert.reformat(picture, width=shown[0], height=shown[1], format="rgb24", **ONE_THREAD)
+                image: UInt8Array = self._orientation(np.asarray(rgb.to_ndarray(), np.uint8))
+                stamp = self._seconds(picture)
+                time = self._time(stamp)
+                if shown != size:
+                    self._sizes.append((time, (image.shape[1], image.shape[0])))
+                yield Frame(image, index, time, starts_anew=shown != size)
+                size = shown
+                if stamp is not None:
+                    end = stamp + max(self._interval, _shown_for(picture))
+                elif end is not None:
+                    end += self._interval
+            self._check_end(end)
         finally:
             self.close()
 
-    def _check_end(self, end: float, interval: float) -> None:
+    def warnings(self) -> list[str]:
+        """What a user should know about the times and sizes of the frames so far."""
+        found = []
+        if self._clock.jumps:
+            time, by = self._clock.jumps[0]
+            found.append(
+                f"{self.what}: the time stamps jump {_times(len(self._clock.jumps))}, first at {time:.2f} s by {by:+.1f} s; "
+                "the times that follow continue without the jump."
+            )
+        if self._sizes:
+            time, (width, height) = self._sizes[0]
+            found.append(
+                f"{self.what}: the size of the pictures changes {_times(len(self._sizes))}, first at {time:.2f} s to "
+                f"{width}x{height}. Boxes are in pixels of their own frame, persons get new ids at the change, and an "
+                "output video keeps the first size, with black bars where the shape differs."
+            )
+        return found
+
+    def _square_with_first(self, picture: av.VideoFrame) -> tuple[int, int]:
+        """The size at which pixels of `picture` have the shape that those of the first picture had."""
+        aspect = self._coded_aspect()
+        if aspect == self._pixel_aspect:
+            return picture.width, picture.height
+        return max(1, round(picture.width * aspect / self._pixel_aspect)), picture.height
+
+    def _coded_aspect(self) -> Fraction:
+        return stream_info.plausible_aspect(self.stream.codec_context.sample_aspect_ratio)
+
+    def _time(self, stamp: float | None) -> float:
+        if not self.live:
+            return self._clock(stamp)
+        before, self._arrival = self._arrival, self.now()
+        return self._clock(self._arrival if self._by_arrival else stamp, self._arrival - before)
+
+    def _check_end(self, end: float | None) -> None:
         """Counts a file that ends well before its stated duration (cut off; FFmpeg just stops) as an error."""
-        own = self.stream.duration or "DURATION" in self.stream.metadata or len(self.container.streams) == 1
-        missing = (self.duration() or 0.0) - end if own and not self.live else 0.0
-        if missing > max(_END_TOLERANCE_S, 3 * interval):
+        stated = stream_info.stated_end(self.container, self.stream, own=True)
+        if self.live or self._clock.jumps or end is None or stated is None:
+            return
+        missing = stated - end
+        if missing > max(_END_TOLERANCE_S, 3 * self._interval):
             self.errors += 1
             self.last_error = f"the file ends {missing:.1f} s before its stated duration"
 
@@ -144,24 +180,22 @@ class DecodePass:
         self.container.close()
 
     def _fps(self) -> Fraction | None:
-        for rate in (self.stream.average_rate, self.stream.guessed_rate):
-            if rate and Fraction(1, 100) <= rate <= 1000:
-                return Fraction(rate)
-        return None
+        return None if self._by_arrival else stream_info.frame_rate(self.container, self.stream)
 
-    def _start(self) -> float | None:
-        if self.live or self.stream.start_time is None or self.stream.time_base is None:
-            return None
-        return float(self.stream.start_time * self.stream.time_base)
-
-    def _seconds(self, picture: av.VideoFrame, choose: StampChooser) -> float | None:
+    def _seconds(self, picture: av.VideoFrame) -> float | None:
         base = picture.time_base or self.stream.time_base
-        stamp = choose(picture.pts, picture.dts)
+        if self._slots is not None:
+            stamp = self._slots.shown(picture.pts, bool(picture.key_frame))
+        else:
+            stamp = self._choose(picture.pts, picture.dts)
         return None if stamp is None or not base else float(stamp * base)
 
     def _decode(self) -> Generator[av.VideoFrame, None, None]:
         """Pictures that decode. A picture the decoder patched up is counted as an error and still comes."""
         for packet in self._packets():
+            if self._slots is not None and packet is not None and packet.size and packet.dts is not None:
+                packet.pts = packet.dts  # comes out with the picture, and tells from which packet it is
+                self._slots.sent(packet.dts)
             try:
                 pictures = packet.decode() if packet is not None else self.stream.codec_context.decode(None)
             except av.error.EOFError:
@@ -204,6 +238,10 @@ def display_matrix(picture: av.VideoFrame) -> bytes:
         return bytes(side_data["DISPLAYMATRIX"])
     except KeyError:
         return b""
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _shown_for(picture: av.VideoFrame) -> float:

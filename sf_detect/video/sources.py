@@ -24,8 +24,9 @@ class FileSource(BaseSource):
     """Any file that FFmpeg opens. Every iteration starts over.
 
     Rotation and mirroring metadata are applied; sizes may be odd; 10-bit and full-range video is converted to 8-bit
-    RGB by its colour tags (HDR is not tone-mapped). Pixels are taken as square: the sample aspect ratio is ignored.
-    Damaged parts are skipped and counted in `decode_errors`; pictures that the decoder could patch up still come.
+    RGB by its colour tags (HDR is not tone-mapped). Pixels are given as stored; `info.sample_aspect_ratio` tells how
+    they are shown. Where the size changes on the way, frames change theirs (`Frame.starts_anew`). Damaged parts are
+    skipped and counted in `decode_errors`; pictures that the decoder could patch up still come.
 
     Args:
         path: The file.
@@ -127,13 +128,13 @@ def _start_pass(container: av.container.InputContainer, what: str, live: bool) -
 
 
 def _counted(source: BaseSource, current: DecodePass) -> Generator[Frame, None, None]:
-    source.decode_errors = current.errors
+    source.decode_errors, source.warnings = current.errors, ()
     try:
         for frame in current.frames():
             source.decode_errors = current.errors
             yield frame
     finally:
-        source.decode_errors = current.errors
+        source.decode_errors, source.warnings = current.errors, current.warnings()
         current.close()
 
 
