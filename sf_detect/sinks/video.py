@@ -7,15 +7,18 @@ from pathlib import Path
 
 from sf_detect.errors import SinkError
 from sf_detect.structures import FrameResult, UInt8Array, VideoInfo
+from sf_detect.video.letterbox import letterbox
 from sf_detect.video.writer import VideoWriter
 
 
 class VideoSink:
     """Renders every result and encodes it at its time.
 
+    The output keeps one size. A frame of another size is drawn on in its own, then fitted in with black bars.
+
     Args:
         path: The video file.
-        info: The source; size and rate of the output follow it.
+        info: The source; size, shape of the pixels and rate of the output follow it.
         renderer: Makes the picture of a result, usually a `Renderer`.
         audio_from: A file whose sound is kept.
 
@@ -32,6 +35,7 @@ class VideoSink:
     ) -> None:
         self.path, self._renderer = Path(path), renderer
         self._writer = VideoWriter(self.path, info, audio_from)
+        self._size = (info.height, info.width)
         self._closed = False
 
     def write(self, result: FrameResult) -> None:
@@ -42,12 +46,18 @@ class VideoSink:
         """
         if self._closed:
             raise SinkError(f"video: {str(self.path)!r} is closed and takes no more results.")
-        self._writer.write(self._renderer(result), result.frame.pts)
+        image = letterbox(self._renderer(result), self._size)
+        self._writer.write(image, result.frame.pts)
 
     @property
     def audio_problem(self) -> str | None:
         """Why sound is missing or incomplete, or None."""
         return self._writer.audio_problem
+
+    @property
+    def problems(self) -> list[str]:
+        """What a user should know about the video; complete once the sink is closed."""
+        return [problem for problem in (self._writer.audio_problem, self._writer.time_problem) if problem is not None]
 
     def close(self) -> None:
         """Completes the file with all frames so far. Idempotent.

@@ -1,4 +1,4 @@
-"""The original audio, carried into an output video."""
+"""The original sound, carried into an output video."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from typing import Any
 import av
 import av.error
 
-# What browsers play inside MP4; anything else is converted to AAC.
-COPIED_CODECS = frozenset({"aac", "mp3", "mp3float", "opus", "flac"})
-_AAC_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
+from sf_detect.video.audio_conversion import AacConverter, add_aac_stream
+from sf_detect.video.audio_selection import choose_audio, open_audio
+from sf_detect.video.stream_info import pick_video_stream, start_time
+from sf_detect.video.timing import MAX_GAP_S
+
+_DISCONTINUITY_S = 1.0
 
 
 class AudioTrack:
     """Audio of the video at `source`, on the time line of that video, muxed piece by piece beside the pictures.
 
-    Audio is second to pictures: whatever is wrong with it ends the track, not the video, and is told in `problem`.
+    Audio is second to pictures: whatever is wrong with it ends the track, not the video, and is told in `problem`. Of
+    several tracks it is the first that decodes.
 
     Args:
         output: The container to add the stream to, before its header is written.
@@ -35,53 +39,40 @@ class AudioTrack:
         self._last_dts: int | None = None
         try:
             self._open(source)
-        except (av.error.FFmpegError, OSError, ValueError) as error:
+        except Exception as error:  # whatever it is, the pictures must not suffer
             self._fail(error)
         self._next: Any = self._advance()
 
     def _open(self, source: Path) -> None:
-        self._input = av.open(f"file:{source}", metadata_errors="replace")
-        if not self._input.streams.audio:
+        choice = choose_audio(source)
+        self.problem = choice.problem
+        if choice.index is None:
             return
-        track = self._input.streams.audio[0]
-        origin = self._origin()
-        if track.codec_context.name in COPIED_CODECS:
-            try:
-                copy = self._output.add_stream_from_template(track)
-            except ValueError:
-                pass
-            else:
-                self._packets = self._copied(track, copy, origin)
-                return
-        self._packets = self._converted(track, self._add_aac(track), origin)
+        self._input = open_audio(source)
+        track = self._input.streams[choice.index]
+        line = _TimeLine(start_time(pick_video_stream(self._input, str(source))) or 0.0)
+        if choice.copied:
+            self._packets = self._copied(track, self._output.add_stream_from_template(track), line)
+        else:
+            self._packets = self._converted(track, add_aac_stream(self._output, track), line)
 
-    def _origin(self) -> float:
-        """Start of the video on the file's clock, in seconds: the zero of `Frame.pts`."""
-        for stream in self._input.streams.video:
-            if stream.start_time is not None and stream.time_base:
-                return float(stream.start_time * stream.time_base)
-        return 0.0
-
-    def _add_aac(self, track: Any) -> Any:
-        rate = track.codec_context.sample_rate
-        stream: Any = self._output.add_stream("aac", rate=rate if rate in _AAC_RATES else 48000)
-        stream.codec_context.layout = "mono" if track.codec_context.channels == 1 else "stereo"
-        stream.codec_context.bit_rate = 128_000
-        return stream
-
-    def _copied(self, track: Any, copy: Any, origin: float) -> Iterator[av.Packet]:
+    def _copied(self, track: Any, copy: Any, line: _TimeLine) -> Iterator[av.Packet]:
+        described: bytes | None = None
         for packet in self._input.demux(track):
             if packet.dts is None:
                 continue
-            shift = round(origin / packet.time_base)
+            header = _mp3_format(packet) if track.codec_context.name.startswith("mp3") else b""
+            if described is not None and header != described:
+                raise ValueError("its format changes on the way")
+            described = header
+            shift = line.shift(packet.dts, packet.duration or 0, packet.time_base)
             packet.pts = packet.dts - shift if packet.pts is None else packet.pts - shift
             packet.dts -= shift
             packet.stream = copy
             yield packet
 
-    def _converted(self, track: Any, stream: Any, origin: float) -> Iterator[av.Packet]:
-        context = stream.codec_context
-        resampler = av.AudioResampler(format="fltp", layout=context.layout, rate=context.sample_rate)
+    def _converted(self, track: Any, stream: Any, line: _TimeLine) -> Iterator[av.Packet]:
+        converter = AacConverter(stream)
         for packet in self._input.demux(track):
             try:
                 frames = packet.decode()
@@ -90,12 +81,10 @@ class AudioTrack:
                 continue
             for frame in frames:
                 if frame.pts is not None:
-                    frame.pts -= round(origin / frame.time_base)
-                for piece in resampler.resample(frame):
-                    yield from stream.encode(piece)
-        for piece in resampler.resample(None):
-            yield from stream.encode(piece)
-        yield from stream.encode(None)
+                    length = round(frame.samples / (frame.sample_rate * frame.time_base))
+                    frame.pts -= line.shift(frame.pts, length, frame.time_base)
+                yield from converter.convert(frame)
+        yield from converter.finish()
 
     def mux_until(self, seconds: float) -> None:
         """Muxes the audio that is heard before `seconds` on the video's time line (half a packet may hang over)."""
@@ -105,7 +94,12 @@ class AudioTrack:
                 return
             if middle > 0 and (self._last_dts is None or self._next.dts > self._last_dts):
                 self._last_dts = self._next.dts
-                self._output.mux(self._next)
+                try:
+                    self._output.mux(self._next)
+                except av.error.FFmpegError as error:  # a failing disk raises an OSError of the file instead
+                    self._fail(error)
+                    self._next = None
+                    return
             self._next = self._advance()
 
     def _advance(self) -> Any:
@@ -114,7 +108,7 @@ class AudioTrack:
                 packet = next(self._packets, None)
                 if packet is None or (packet.pts is not None and packet.dts is not None):
                     return packet
-        except (av.error.FFmpegError, OSError, ValueError) as error:
+        except Exception as error:  # whatever it is, the pictures must not suffer
             self._fail(error)
             return None
 
@@ -131,3 +125,32 @@ class AudioTrack:
             close()
         if self._input is not None:
             self._input.close()
+
+
+class _TimeLine:
+    """From the file's clock to the video's. Where the stamps jump, the sound continues as the pictures do.
+
+    Args:
+        origin: Start of the video on the file's clock, in seconds: the zero of `Frame.pts`.
+    """
+
+    def __init__(self, origin: float) -> None:
+        self._offset = origin
+        self._end: float | None = None
+
+    def shift(self, stamp: int, duration: int, time_base: Any) -> int:
+        """What to subtract from `stamp`, in its own time base."""
+        time = float(stamp * time_base) - self._offset
+        if self._end is not None and not -_DISCONTINUITY_S < time - self._end < MAX_GAP_S:
+            self._offset += time - self._end
+            time = self._end
+        self._end = time + float(duration * time_base)
+        return round(self._offset / time_base)
+
+
+def _mp3_format(packet: av.Packet) -> bytes:
+    """What an MPEG audio header (ISO/IEC 11172-3, 2.4.1.3) says of version, layer, rate, and mono or not."""
+    header = bytes(packet)[:4]
+    if len(header) < 4:
+        return b""
+    return bytes((header[1] & 0x1E, header[2] & 0x0C, int(header[3] >> 6 == 3)))

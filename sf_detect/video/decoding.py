@@ -102,8 +102,8 @@ class DecodePass:
     def frames(self, *, one_size: bool = False) -> Generator[Frame, None, None]:
         """Upright RGB frames with strictly increasing times; closes the container.
 
-        Where the size of the pictures changes on the way, frames change theirs and the first of each new size has
-        `starts_anew` set.
+        Where the size of the pictures changes on the way, frames change theirs. The first frame of a new size, and the
+        first after a jump of the time stamps, has `starts_anew` set.
 
         Args:
             one_size: Stretch all pictures to the size of the first instead.
@@ -116,11 +116,12 @@ class DecodePass:
                 shown = first_size if one_size else self._square_with_first(picture)
                 rgb = convert.reformat(picture, width=shown[0], height=shown[1], format="rgb24", **ONE_THREAD)
                 image: UInt8Array = self._orientation(np.asarray(rgb.to_ndarray(), np.uint8))
-                stamp = self._seconds(picture)
+                stamp, jumps = self._seconds(picture), len(self._clock.jumps)
                 time = self._time(stamp)
                 if shown != size:
                     self._sizes.append((time, (image.shape[1], image.shape[0])))
-                yield Frame(image, index, time, starts_anew=shown != size)
+                anew = shown != size or len(self._clock.jumps) > jumps
+                yield Frame(image, index, time, self._arrival if self.live else None, starts_anew=anew)
                 size = shown
                 if stamp is not None:
                     end = stamp + max(self._interval, _shown_for(picture))

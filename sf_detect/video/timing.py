@@ -71,7 +71,7 @@ class PtsClock:
     def _continue(self, time: float) -> float:
         assert self._start is not None
         continued = 0.0 if self._last is None else self._last + self._interval
-        if abs(time - continued) >= _DISCONTINUITY_S:
+        if abs(time - continued) >= max(_DISCONTINUITY_S, 2 * self._interval):
             self.jumps.append((self._last or 0.0, time - continued))
         self._start += time - continued
         return continued

@@ -27,6 +27,7 @@ _RESERVE_BYTES = 2 << 20
 _INDEX_BYTES_PER_FRAME = 128  # generous: pictures and audio of one frame's time in the sample tables
 _RESERVE_STEP = 1000
 _MAX_CRF = 51
+_MAX_TICKS = (1 << 31) - 1  # longest time that MP4 can show one picture
 # Colour description of SD and HD: swscale's name of the matrix, then primaries, transfer and matrix by H.273.
 _SD_COLOUR, _HD_COLOUR = (Colorspace.ITU601, 6, 6, 6), (Colorspace.ITU709, 1, 1, 1)
 _HD_HEIGHT = 720
@@ -44,7 +45,8 @@ class VideoWriter:
     An odd width or height is padded to an even one by repeating the last column or row, as 4:2:0 needs even sizes.
     SD is written with the BT.601 matrix, from 720 lines on with BT.709, both tagged, so that players show the same
     colours. There are no B-frames: every picture's time is exact, also at a variable rate. The last picture is shown
-    until `info.duration` if all of `info.num_frames` were written, else for one nominal interval.
+    until `info.duration` if all of `info.num_frames` were written, else for one nominal interval. Pixels keep the shape
+    that `info.sample_aspect_ratio` tells. A gap that MP4 cannot express (3 h or more, by the rate) is closed.
 
     Args:
         path: The output, ending in .mp4 or .m4v; missing folders are created, an existing file is replaced at the end.
@@ -58,6 +60,7 @@ class VideoWriter:
     Attributes:
         num_frames: Pictures written.
         audio_problem: Why audio is missing or incomplete, or None.
+        time_problem: What became of times that MP4 cannot express, or None.
 
     Raises:
         SinkError: The output cannot be created.
@@ -76,12 +79,15 @@ class VideoWriter:
         self.info = info
         self.num_frames = 0
         self.audio_problem: str | None = None
+        self.time_problem: str | None = None
         self._closed = False
         fps = info.fps or _DEFAULT_FPS
         self._time_base = _fine_time_base(fps)
-        self._interval = max(1, round(1 / (fps * self._time_base)))
+        self._interval = min(max(1, round(1 / (fps * self._time_base))), _MAX_TICKS)
         self._last_ticks: int | None = None
+        self._closed_ticks = 0
         self._held: av.Packet | None = None
+        self._audio: AudioTrack | None = None
         self._end = 0.0
         self._convert = VideoReformatter()
         _check_output(self.path, audio_from)
@@ -90,7 +96,7 @@ class VideoWriter:
         self._file = self._create()
         try:
             options = {"crf": str(crf), "preset": preset, "bf": "0"}
-            self._open(fps, audio_from, options if key_interval is None else {**options, "g": str(key_interval)})
+            self._start(fps, audio_from, options if key_interval is None else {**options, "g": str(key_interval)})
         except BaseException as error:
             self._file.discard()
             if isinstance(error, (av.error.FFmpegError, ValueError)):
@@ -111,6 +117,18 @@ class VideoWriter:
         # Also room for what is on its way when the disk fills: a few pictures, larger for large ones.
         return _RESERVE_BYTES + self.info.width * self.info.height // 2 + self.num_frames * _INDEX_BYTES_PER_FRAME
 
+    def _start(self, fps: Fraction, audio_from: Path | None, options: dict[str, str]) -> None:
+        """Opens the output; where that fails with the sound, without it."""
+        try:
+            self._open(fps, audio_from, options)
+        except (av.error.FFmpegError, ValueError) as error:
+            if self._audio is None:
+                raise
+            self._audio.close()
+            self._file.seek(0)
+            self._open(fps, None, options)
+            self.audio_problem = f"the sound was left out ({_reason(error)})"
+
     def _open(self, fps: Fraction, audio_from: Path | None, options: dict[str, str]) -> None:
         container: Any = av.open(self._file, "w", format="mp4", options=_MUXER_OPTIONS, buffer_size=1 << 18)
         self._container = container
@@ -123,6 +141,8 @@ class VideoWriter:
             _HD_COLOUR if self.info.height >= _HD_HEIGHT else _SD_COLOUR
         )
         context.color_range = _LIMITED_RANGE
+        if self.info.sample_aspect_ratio != 1:
+            context.sample_aspect_ratio = self.info.sample_aspect_ratio
         self._stream = stream
         self._audio = AudioTrack(container, audio_from) if audio_from is not None else None
         container.start_encoding()
@@ -145,13 +165,11 @@ class VideoWriter:
                 f"{self.path}: got a picture of shape {image.shape} and type {image.dtype}. Expected "
                 f"({self.info.height}, {self.info.width}, 3) and uint8, as announced when the output was opened."
             )
-        ticks = round(pts / self._time_base)
-        if self._last_ticks is not None:
-            ticks = max(ticks, self._last_ticks + 1)
+        ticks = self._ticks(pts)
         try:
             self._mux(self._stream.encode(self._picture(image, ticks)))
             if self._audio is not None:
-                self._audio.mux_until(pts)
+                self._audio.mux_until(float(ticks * self._time_base))
         except (av.error.FFmpegError, OSError) as error:
             self._stop(error)
         self._last_ticks = ticks
@@ -160,6 +178,18 @@ class VideoWriter:
             self._file.reserve(self._reserve_bytes())
         if self._file.full:
             self._stop(self._file.full)
+
+    def _ticks(self, pts: float) -> int:
+        last = -self._interval if self._last_ticks is None else self._last_ticks
+        ticks = round(pts / self._time_base) - self._closed_ticks
+        if ticks - last > _MAX_TICKS:
+            self._closed_ticks += ticks - last - self._interval
+            ticks = last + self._interval
+            self.time_problem = (
+                f"{self.path}: the pictures' times jump to {pts:.0f} s. MP4 cannot show a picture for so long, so the "
+                "rest follows at once."
+            )
+        return ticks if self._last_ticks is None else max(ticks, last + 1)
 
     def _picture(self, image: UInt8Array, ticks: int) -> av.VideoFrame:
         height, width = image.shape[:2]
@@ -231,16 +261,16 @@ class VideoWriter:
 
     def _last_duration(self) -> int:
         if self.info.duration and self._last_ticks is not None:
-            rest = round(self.info.duration / self._time_base) - self._last_ticks
+            rest = round(self.info.duration / self._time_base) - self._closed_ticks - self._last_ticks
             whole = self.num_frames == self.info.num_frames
-            if rest > 0 and (whole or rest < 2 * self._interval):
+            if 0 < rest <= _MAX_TICKS and (whole or rest < 2 * self._interval):
                 return rest
         return self._interval
 
     def _seal(self, kept: bool) -> None:
         """Writes the index and names the file, or removes it."""
         if self._audio is not None:
-            self.audio_problem = self._audio.problem
+            self.audio_problem = self._audio.problem or self.audio_problem
             self._audio.close()
         try:
             self._container.close()

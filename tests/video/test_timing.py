@@ -54,8 +54,3 @@ def test_whatever_stamp_there_is_is_used() -> None:
     assert choose(None, 3) == 3
     assert choose(4, None) == 4
     assert choose(None, None) is None
-
-
-def test_distrusted_pts_are_never_used() -> None:
-    choose = StampChooser(trust_pts=False)
-    assert [choose(1, 2), choose(4, 3), choose(26, None)] == [2, 3, None]
