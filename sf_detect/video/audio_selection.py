@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -111,7 +112,7 @@ def _has_known_layout(context: Any) -> bool:
     """
     layout = context.layout
     try:
-        known = "(" not in layout.name
+        known = not re.match(r"\d+ channels \(|ambisonic", layout.name)
     except (UnicodeDecodeError, RuntimeError):
         known = False
     if not known:

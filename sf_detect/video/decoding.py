@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
@@ -70,7 +71,8 @@ class DecodePass:
             raise DecodeError(
                 f"{self.what} opened ({self.stream.codec_context.name} in {self.container.format.name}), but no frame "
                 f"could be decoded: {self.errors} errors, last: {self.last_error}. Expected at least one intact "
-                "picture; the file is empty, cut off at its start or damaged, so fetch or record it again."
+                "picture; the file is empty, cut off at its start, damaged or of a kind that FFmpeg does not decode. Fetch "
+                "or record it again, or convert it."
             )
         self._first: av.VideoFrame = first
         self._arrival = self.now()
@@ -234,11 +236,15 @@ class DecodePass:
 
 def display_matrix(picture: av.VideoFrame) -> bytes:
     """What the container says about turning the picture, as `Orientation.from_display_matrix` reads it; else empty."""
-    side_data: Any = picture.side_data
     try:
+        side_data: Any = picture.side_data
         return bytes(side_data["DISPLAYMATRIX"])
     except KeyError:
         return b""
+    except ValueError:  # PyAV gives up where one kind of side data, such as EXIF, is newer than itself
+        angle = math.radians(picture.rotation)
+        turn = np.array([math.cos(angle), -math.sin(angle), 0, math.sin(angle), math.cos(angle), 0, 0, 0, 0])
+        return bytes((turn * (1 << 16)).astype(np.int32))
 
 
 def _times(count: int) -> str:

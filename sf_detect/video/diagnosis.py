@@ -10,6 +10,9 @@ from pathlib import Path
 
 from sf_detect.errors import SourceOpenError
 
+_WEBP_ANIMATION = 0x02  # a flag of the VP8X chunk
+_HEIF_PICTURES = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1"})
+
 
 def require_readable_file(path: Path) -> None:
     """Checks what can be checked without a decoder.
@@ -57,12 +60,29 @@ def unreadable_message(path: Path, error: Exception) -> str:
     return f"{path} cannot be opened as a video ({detail}): {_suspicion(path, error)}"
 
 
-def _suspicion(path: Path, error: Exception) -> str:
+def content_problem(path: Path) -> str | None:
+    """What the first bytes show the file to be that no decoder here takes, and what to do; None where nothing is odd."""
     with path.open("rb") as file:
         head = file.read(4096)
-    start = head.lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html")):
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
         return "it is a web page under a video's name. Expected video data; download the video itself."
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20:21] and head[20] & _WEBP_ANIMATION:
+        return "it is an animated WebP, a format that is not supported. Convert it to MP4, GIF or animated PNG first."
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_PICTURES:
+        return "it is a HEIF picture (HEIC), a format that is not supported. Convert it to JPEG or PNG first."
+    if not any(byte < 9 for byte in head):
+        return "it holds text. Expected video data; check that this is the right file."
+    if not any(head):
+        return "it holds only zeros. Expected video data; the copy or download did not finish, so fetch it again."
+    return None
+
+
+def _suspicion(path: Path, error: Exception) -> str:
+    problem = content_problem(path)
+    if problem is not None:
+        return problem
+    with path.open("rb") as file:
+        head = file.read(8)
     if head[4:8] == b"ftyp":
         return _mp4_suspicion(dict(_boxes(path)))
     if isinstance(error, EOFError):
@@ -70,10 +90,6 @@ def _suspicion(path: Path, error: Exception) -> str:
             "it ends right after its header, without a picture. Expected at least one frame; the recording stopped "
             "before it began, so record or export it again."
         )
-    if not any(byte < 9 for byte in head):
-        return "it holds text. Expected video data; check that this is the right file."
-    if not any(head):
-        return "it holds only zeros. Expected video data; the copy or download did not finish, so fetch it again."
     return "its format is not known to FFmpeg, or its start is damaged. Expected a video file such as MP4, MKV or AVI."
 
 

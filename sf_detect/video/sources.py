@@ -8,16 +8,17 @@ from pathlib import Path
 import av
 import av.error
 
-from sf_detect.errors import SourceError, SourceOpenError
+from sf_detect.errors import DecodeError, SourceError, SourceOpenError
 from sf_detect.file_names import printable_name
 from sf_detect.redaction import encoded_url, public_host, public_url, redacted
 from sf_detect.structures import Frame
 from sf_detect.video.base import BaseSource
 from sf_detect.video.decoding import DecodePass
-from sf_detect.video.diagnosis import require_readable_file, unreadable_message
+from sf_detect.video.diagnosis import content_problem, require_readable_file, unreadable_message
 
 _OPEN_TIMEOUT_S = 10.0
 _READ_TIMEOUT_S = 10.0
+_TEXT_FORMAT = "tty"  # FFmpeg draws the text of a .txt file as if on a terminal
 
 
 class FileSource(BaseSource):
@@ -42,7 +43,14 @@ class FileSource(BaseSource):
         self.info = self._pass.info(printable_name(self.path.stem))
 
     def _open(self) -> DecodePass:
-        return _start_pass(open_container(self.path), str(self.path), live=False)
+        container = open_container(self.path)
+        try:
+            return _start_pass(container, str(self.path), live=False)
+        except DecodeError as error:
+            problem = content_problem(self.path)
+            if problem is None:
+                raise
+            raise SourceOpenError(f"{self.path} cannot be opened as a video: {problem}") from error
 
     def _frames(self) -> Generator[Frame, None, None]:
         current, self._pass = self._pass or self._open(), None
@@ -64,7 +72,7 @@ def open_container(path: Path) -> av.container.InputContainer:
     try:
         # The prefix keeps a colon in a name from being taken for a protocol.
         container = av.open(f"file:{path}", metadata_errors="replace")
-        if not any(stream.codec_context for stream in container.streams):
+        if container.format.name == _TEXT_FORMAT or not any(stream.codec_context for stream in container.streams):
             container.close()
             raise ValueError("no stream of a known kind in it")
     except (av.error.FFmpegError, OSError, ValueError) as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from fractions import Fraction
+from itertools import islice, pairwise
 from typing import Any
 
 import av
@@ -13,6 +15,7 @@ from sf_detect.errors import SourceOpenError
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 _MAX_PIXEL_RATIO = 20  # beyond this, the container's sample aspect ratio is taken for an error
+_INDEX_ENTRIES = 2000
 _SQUARE = Fraction(1)
 
 
@@ -53,16 +56,23 @@ def stores_no_times(container: av.container.InputContainer) -> bool:
 def frame_rate(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> Fraction | None:
     """The nominal rate; None where the container says nothing believable.
 
-    AVI of H.264 may count in fields, of which only every second one has a packet, so the average over its slots is
-    twice the rate.
+    The slots of an AVI may be finer than its pictures (fields, or a time base of thousandths), of which its index tells.
     """
-    average, guessed = stream.average_rate, stream.guessed_rate
-    if stores_no_presentation_times(container) and average and guessed and average == 2 * guessed:
-        average = guessed
-    for rate in (average, guessed):
+    rates = [stream.average_rate, stream.guessed_rate]
+    if stores_no_presentation_times(container):
+        rates = [_indexed_rate(stream), *rates]
+    for rate in rates:
         if rate and Fraction(1, 100) <= rate <= 1000:
             return Fraction(rate)
     return None
+
+
+def _indexed_rate(stream: av.video.stream.VideoStream) -> Fraction | None:
+    """From the most frequent distance of two pictures in the container's index; the guess of FFmpeg without one."""
+    entries = islice(getattr(stream, "index_entries", ()), _INDEX_ENTRIES)
+    steps = Counter(later - earlier for earlier, later in pairwise(entry.timestamp for entry in entries))
+    step = max(steps, key=lambda ticks: (steps[ticks], -ticks), default=0)
+    return 1 / (step * stream.time_base) if step > 0 and stream.time_base else stream.guessed_rate
 
 
 def sample_aspect_ratio(stream: av.video.stream.VideoStream) -> Fraction:
