@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import av
@@ -72,7 +73,7 @@ class AacConverter:
             ),
             graph.add("abuffersink"),
         ]
-        for first, second in zip(chain, chain[1:], strict=False):
+        for first, second in pairwise(chain):
             first.link_to(second)
         graph.configure()
         return graph

@@ -1,4 +1,4 @@
-"""Which audio track of a file is kept, and how. Each track is tried out beside the output before anything depends on it."""
+"""Which audio track of a file is kept, and how: each is tried out before the output depends on it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _why_not_decoded(source: Path, index: int) -> str | None:
                 if packet.decode():
                     return None
             except av.error.FFmpegError as error:
-                detail = error.strerror
+                detail = error.strerror or str(error)
         return f"{name} that does not decode: {detail}"
 
 

@@ -71,8 +71,8 @@ class DecodePass:
             raise DecodeError(
                 f"{self.what} opened ({self.stream.codec_context.name} in {self.container.format.name}), but no frame "
                 f"could be decoded: {self.errors} errors, last: {self.last_error}. Expected at least one intact "
-                "picture; the file is empty, cut off at its start, damaged or of a kind that FFmpeg does not decode. Fetch "
-                "or record it again, or convert it."
+                "picture; the file is cut off at its start, damaged or of a kind that FFmpeg does not decode, so "
+                "convert it, or fetch or record it again."
             )
         self._first: av.VideoFrame = first
         self._arrival = self.now()
@@ -139,8 +139,8 @@ class DecodePass:
         if self._clock.jumps:
             time, by = self._clock.jumps[0]
             found.append(
-                f"{self.what}: the time stamps jump {_times(len(self._clock.jumps))}, first at {time:.2f} s by {by:+.1f} s; "
-                "the times that follow continue without the jump."
+                f"{self.what}: the time stamps jump {_times(len(self._clock.jumps))}, first at {time:.2f} s by "
+                f"{by:+.1f} s; the times that follow continue without the jump."
             )
         if self._sizes:
             time, (width, height) = self._sizes[0]

@@ -61,7 +61,7 @@ def unreadable_message(path: Path, error: Exception) -> str:
 
 
 def content_problem(path: Path) -> str | None:
-    """What the first bytes show the file to be that no decoder here takes, and what to do; None where nothing is odd."""
+    """What the first bytes show the file to be, where that is nothing to decode, and what to do; else None."""
     with path.open("rb") as file:
         head = file.read(4096)
     if head.lstrip().lower().startswith((b"<!doctype", b"<html")):

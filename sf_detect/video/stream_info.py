@@ -56,7 +56,7 @@ def stores_no_times(container: av.container.InputContainer) -> bool:
 def frame_rate(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> Fraction | None:
     """The nominal rate; None where the container says nothing believable.
 
-    The slots of an AVI may be finer than its pictures (fields, or a time base of thousandths), of which its index tells.
+    The slots of an AVI may be finer than its pictures (fields, or a time base of thousandths); its index tells.
     """
     rates = [stream.average_rate, stream.guessed_rate]
     if stores_no_presentation_times(container):

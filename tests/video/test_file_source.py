@@ -1,17 +1,29 @@
 """Files of every kind that people have."""
 
 import itertools
+import struct
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from sf_detect.errors import DecodeError, SourceOpenError
 from sf_detect.structures import Frame
-from sf_detect.video import FileSource
-from synthetic_video import cut_short, damage, read_index, write_audio_only, write_video
+from sf_detect.video import FileSource, VideoWriter
+from sf_detect.video.decoding import DecodePass
+from sf_detect.video.sources import open_container
+from synthetic_video import (
+    _patch_display_matrix,
+    cut_short,
+    damage,
+    index_image,
+    read_index,
+    write_audio_only,
+    write_video,
+)
 
 
 def read(path: Path) -> tuple[list[int], list[float], FileSource]:
@@ -250,3 +262,161 @@ def test_all_of_jhmdb(shared: Path) -> None:
             with FileSource(files[row["video_id"]]) as source:
                 assert sum(1 for _ in source) == int(row["decoded_frames"])
                 assert source.decode_errors == 0
+
+
+def write_sizes(path: Path, sizes: list[tuple[int, int]], aspects: list[Fraction] | None = None) -> Path:
+    """MPEG-TS of ten pictures of each size, put end to end."""
+    data = b""
+    for number, size in enumerate(sizes):
+        part = path.with_name(f"part{number}.ts")
+        with av.open(str(part), "w") as container:
+            stream = container.add_stream("libx264", rate=25, options={"bf": "0"})
+            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+            if aspects is not None:
+                stream.codec_context.sample_aspect_ratio = aspects[number]
+            for index in range(10 * number, 10 * number + 10):
+                frame = av.VideoFrame.from_ndarray(index_image(index, size), format="rgb24")
+                frame.pts, frame.time_base = index, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        data += part.read_bytes()
+    path.write_bytes(data)
+    return path
+
+
+def test_a_size_that_changes_changes_the_frames(tmp_path: Path) -> None:
+    with FileSource(write_sizes(tmp_path / "a.ts", [(64, 48), (96, 96), (64, 48)])) as source:
+        frames = list(source)
+    assert [read_index(frame.image) for frame in frames] == list(range(30))
+    assert [frame.size for frame in frames] == [(48, 64)] * 10 + [(96, 96)] * 10 + [(48, 64)] * 10
+    assert [frame.index for frame in frames if frame.starts_anew] == [10, 20]
+    assert [frame.pts for frame in frames] == pytest.approx([index / 25 for index in range(30)], abs=2e-3)
+    assert len(source.warnings) == 1
+    assert "the size of the pictures changes 2 times, first at 0.40 s to 96x96. Boxes are in" in source.warnings[0]
+
+
+def test_pixels_that_change_their_shape_keep_that_of_the_first(tmp_path: Path) -> None:
+    path = write_sizes(tmp_path / "a.ts", [(64, 48), (32, 48)], [Fraction(1), Fraction(2)])
+    with FileSource(path) as source:
+        frames = list(source)
+    assert {frame.size for frame in frames} == {(48, 64)}
+    assert [read_index(frame.image) for frame in frames] == list(range(20))
+    assert list(source.warnings) == []
+
+
+def test_one_size_for_training(tmp_path: Path) -> None:
+    path = write_sizes(tmp_path / "a.ts", [(64, 48), (96, 96)])
+    frames = list(DecodePass(open_container(path), "a").frames(one_size=True))
+    assert {frame.size for frame in frames} == {(48, 64)}
+    assert [read_index(frame.image) for frame in frames] == list(range(20))
+
+
+@pytest.mark.parametrize(("rotation", "ratio"), [(0, Fraction(2)), (90, Fraction(1, 2)), (180, Fraction(2))])
+def test_sample_aspect_ratio_turns_with_the_picture(tmp_path: Path, rotation: int, ratio: Fraction) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        frame = av.VideoFrame.from_ndarray(index_image(5, (32, 48)), format="rgb24")
+        container.mux(stream.encode(frame) + stream.encode(None))
+    _patch_display_matrix(path, rotation, mirrored=False)
+    with FileSource(path) as source:
+        assert source.info.sample_aspect_ratio == ratio
+        info = source.info
+    with VideoWriter(tmp_path / "b.mp4", info) as writer:
+        writer.write(np.zeros((info.height, info.width, 3), np.uint8), 0.0)
+    with FileSource(tmp_path / "b.mp4") as source:
+        assert source.info.sample_aspect_ratio == ratio
+        assert (source.info.width, source.info.height) == (info.width, info.height)
+
+
+def test_sample_aspect_ratio_of_a_file(shared: Path) -> None:
+    with FileSource(shared / "cases" / "a17_sar.mp4") as source:
+        assert (source.info.width, source.info.height, source.info.sample_aspect_ratio) == (240, 270, 2)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.nut"])
+@pytest.mark.parametrize("jump", [30_000, 37_600, 90_000])
+def test_time_stamps_that_jump_ahead(tmp_path: Path, name: str, jump: int) -> None:
+    times = [index / 25 + jump * (index >= 12) for index in range(24)]
+    with FileSource(write_video(tmp_path / name, pts=times, fps=25)) as source:
+        frames = list(source)
+    assert [read_index(frame.image) for frame in frames] == list(range(24))
+    assert [frame.pts for frame in frames] == pytest.approx([index / 25 for index in range(24)], abs=5e-3)
+    assert [frame.index for frame in frames if frame.starts_anew] == [12]
+    assert source.decode_errors == 0
+    assert len(source.warnings) == 1
+    assert "the time stamps jump once, first at 0.44 s by +" in source.warnings[0]
+
+
+def test_a_gap_of_hours_in_a_file(shared: Path) -> None:
+    with FileSource(shared / "cases" / "a31_gap.mkv") as source:
+        times = [frame.pts for frame in source]
+        assert source.decode_errors == 0
+    assert times == pytest.approx([index / 25 for index in range(50)], abs=2e-3)
+
+
+def save(path: Path, image: np.ndarray, parameters: list[int] | None = None) -> Path:
+    assert cv2.imwrite(str(path), image, parameters or [])
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.webp", "a.tif"])
+def test_a_picture_is_a_video_of_one_frame(tmp_path: Path, name: str) -> None:
+    indices, times, _ = read(save(tmp_path / name, index_image(5)))
+    assert (indices, times) == ([5], [0.0])
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        index_image(5)[:, :, 0],
+        index_image(5)[:, :, 0].astype(np.uint16) * 257,
+        index_image(5).astype(np.uint16) * 257,
+        np.dstack([index_image(5), np.full((48, 64), 255, np.uint8)]),
+    ],
+    ids=["grey", "grey 16", "rgb 16", "alpha"],
+)
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_kinds_of_pictures(tmp_path: Path, name: str, image: np.ndarray) -> None:
+    assert read(save(tmp_path / name, image))[0] == [5]
+
+
+def test_animated_pictures(tmp_path: Path) -> None:
+    for name, codec, pix_fmt in (("a.gif", "gif", "rgb8"), ("a.apng", "apng", "rgb24")):
+        indices, times, _ = read(write_video(tmp_path / name, 5, fps=10, codec=codec, pix_fmt=pix_fmt))
+        assert indices == list(range(5))
+        assert times == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_an_animated_webp_is_not_called_damaged(tmp_path: Path) -> None:
+    if "libwebp_anim" not in av.codecs_available:
+        pytest.skip("needs an encoder of animated WebP")
+    path = write_video(tmp_path / "a.webp", 5, codec="libwebp_anim")
+    with pytest.raises(SourceOpenError, match=r"it is an animated WebP, a format that is not supported\. Convert it"):
+        FileSource(path)
+
+
+def test_a_heif_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    with pytest.raises(SourceOpenError, match=r"it is a HEIF picture \(HEIC\), a format that is not supported"):
+        FileSource(tmp_path / "a.heic")
+
+
+def test_side_data_that_pyav_does_not_know(tmp_path: Path) -> None:
+    """A JPEG whose EXIF says that it lies on its side; TIFF always has such data."""
+    data = save(tmp_path / "a.jpg", np.rot90(index_image(5)), [cv2.IMWRITE_JPEG_QUALITY, 95]).read_bytes()
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    (tmp_path / "a.jpg").write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
+    indices, _, source = read(tmp_path / "a.jpg")
+    assert (source.info.width, source.info.height) == (64, 48)
+    assert indices == [5]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "txt", "nfo", "png", "gif", "webp", "m4v", "mjpeg", "h264", "m3u8", "ts"])
+def test_text_under_any_name(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    path.write_text("dear diary, today\n" * 200)
+    with pytest.raises(SourceOpenError, match=r"cannot be opened as a video.*it holds text\. Expected video data"):
+        FileSource(path)
