@@ -16,21 +16,24 @@ def main() -> None:
     """Run the pipeline over one source and print a line where a person's best action changes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", help="video file, folder of images, camera index or URL")
-    parser.add_argument("--threshold", type=float, default=0.5, help="lowest score that counts")
+    parser.add_argument("--threshold", type=float, help="score from which an action counts [the model's]")
     arguments = parser.parse_args()
     predictor = sf_detect.build_predictor()
     pipeline = sf_detect.build_pipeline(predictor=predictor)
+    spec = predictor.spec
+    thresholds = spec.thresholds if arguments.threshold is None else [arguments.threshold] * len(spec.labels)
     current: dict[int, str] = {}
     with sf_detect.open_source(arguments.source) as source:
         for result in pipeline.run(source):
             if not result.is_keyframe or result.actions is None or result.persons.track_ids is None:
                 continue
             for track_id, scores in zip(result.persons.track_ids.tolist(), result.actions.scores, strict=True):
-                best = int(scores.argmax())
-                action = predictor.labels[best] if scores[best] >= arguments.threshold else "no known action"
+                reached = [i for i in scores.argsort()[::-1] if scores[i] >= thresholds[i]]
+                action = spec.labels[reached[0]] if reached else "no known action"
                 if current.get(track_id) != action:
                     current[track_id] = action
-                    print(f"{result.frame.pts:7.2f} s  person {track_id}: {action} ({scores[best]:.0%})", flush=True)
+                    score = f" ({scores[reached[0]]:.0%})" if reached else ""
+                    print(f"{result.frame.pts:7.2f} s  person {track_id}: {action}{score}", flush=True)
 
 
 if __name__ == "__main__":

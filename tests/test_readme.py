@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes import FakeDetector
+from fakes import FakeActionModel, FakeDetector
 from sf_detect import build
 from sf_detect.config import RunConfig
 from synthetic_video import write_video
@@ -23,6 +23,18 @@ def test_python_examples_run_as_written(number, tmp_path, monkeypatch, capsys):
     write_video(tmp_path / "video.mp4", num_frames=20)
     exec(compile(EXAMPLES[number], f"README example {number}", "exec"), {})
     assert capsys.readouterr().out
+
+
+def test_the_loop_prints_what_counts_only(tmp_path, monkeypatch, capsys):
+    # The fake model gives everybody 0.5 for "wave", 0.1 and 0.2 for "stand"; its thresholds are 0.25.
+    monkeypatch.setattr(build, "build_predictor", lambda config=None: FakeActionModel())
+    monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "video.mp4", num_frames=20)
+    exec(compile(EXAMPLES[1], "README's loop", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert all(line.endswith("['wave']") for line in lines)
 
 
 def test_there_are_examples():
