@@ -107,6 +107,23 @@ def test_events_of_a_part_have_the_times_of_the_source(tmp_path):
     assert all(float(e["end"]) == pytest.approx(1.75, abs=0.04) for e in events)
 
 
+def test_an_interrupted_run_writes_the_events_under_way(tmp_path):
+    def interrupt(result):
+        if result.frame.index == 40:
+            raise KeyboardInterrupt
+
+    summary = Annotator(model=FakeActionModel()).annotate(
+        FakeSource(num_frames=90), out_events=tmp_path / "e.csv", on_result=interrupt
+    )
+    assert summary.interrupted
+    events = list(csv.DictReader((tmp_path / "e.csv").read_text().splitlines()))
+    assert [(e["label"], e["track_id"], e["start"], e["end"]) for e in events] == [
+        ("wave", "1", "0.000", "1.250"),
+        ("wave", "2", "0.000", "1.250"),
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["e.csv"]
+
+
 def test_own_frames_give_what_a_source_gives(tmp_path):
     annotator = Annotator(model=FakeActionModel())
     expected = [r.actions.scores.tolist() for r in annotator.results(FakeSource(num_frames=40))]
