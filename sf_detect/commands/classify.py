@@ -119,8 +119,8 @@ def _classify(classifier: ClipClassifier, source: Any, views: Views, quiet: bool
 def _exit_code(video: str, result: Classification, decode_errors: int) -> int:
     if decode_errors:
         print(
-            f"sf-detect: {public_url(video)} is damaged: {decode_errors} decoding error(s); the part that decodes was "
-            "classified. Repair or re-download the file for the rest.",
+            f"sf-detect: {printable_name(public_url(video))} is damaged: {decode_errors} decoding "
+            "error(s); the part that decodes was classified. Repair or re-download the file for the rest.",
             file=sys.stderr,
         )
     if result.interrupted:

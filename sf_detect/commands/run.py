@@ -223,8 +223,8 @@ def _annotate(source: str, settings: RunConfig, outputs: _Outputs, quiet: bool) 
         _print_summary(summary, outputs, settings)
     if summary.decode_errors:
         print(
-            f"sf-detect: {public_url(source)} is damaged: {summary.decode_errors} decoding error(s); the part that "
-            "decodes was processed and written. Repair or re-download the file for the rest.",
+            f"sf-detect: {printable(public_url(source))} is damaged: {summary.decode_errors} decoding error(s); the "
+            "part that decodes was processed and written. Repair or re-download the file for the rest.",
             file=sys.stderr,
         )
     if summary.interrupted:
@@ -248,7 +248,7 @@ def _print_warning(warning: str) -> None:
 
 
 def _print_summary(summary: RunSummary, outputs: _Outputs, settings: RunConfig) -> None:
-    say = lambda text: print(text, file=sys.stderr)  # noqa: E731  standard output may carry data
+    say = lambda text: print(printable(text), file=sys.stderr)  # noqa: E731  standard output may carry data
     if summary.interrupted:
         say("interrupted: the outputs are complete up to here")
     say(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sf_detect.config import load_config, read_key
+from sf_detect.errors import ConfigError
+from sf_detect.output_lock import OutputLock
 
 if TYPE_CHECKING:
     from sf_detect.training.recipes import RecipeKind
@@ -60,7 +64,29 @@ def _say(text: str) -> None:
 def train(config: Config, overrides: Overrides = None) -> None:
     """See `TRAIN_HELP`."""
     kind, recipe = load_recipe(config, overrides)
-    _say(f"wrote {kind.train(recipe, _say)}")
+    with _alone(Path(recipe.work)):
+        _say(f"wrote {kind.train(recipe, _say)}")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keeps a second training out of the folder; of the processes of one training, the leading one does."""
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = OutputLock(folder)
+    except BlockingIOError as error:
+        raise ConfigError(
+            f"work={folder} belongs to a training that is still running. Wait for its end, or choose another folder."
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"work={folder} can't be written: {error.strerror}. Choose another folder.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def measure(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
+from sf_detect.file_names import printable
 
 if TYPE_CHECKING:
     from sf_detect.weights.detector_table import DetectorEntry
@@ -118,8 +119,9 @@ def convert(
 
     checkpoint = convert_checkpoint(source, destination, model)
     for note in checkpoint.notes:
-        typer.echo(f"note: {note}", err=True)
-    typer.echo(f"wrote {destination}: {len(checkpoint.state)} tensors, {checkpoint.num_parameters:,} parameters")
+        typer.echo(printable(f"note: {note}"), err=True)
+    written = f"wrote {destination}: {len(checkpoint.state)} tensors, {checkpoint.num_parameters:,} parameters"
+    typer.echo(printable(written))
 
 
 @app.command()
@@ -138,7 +140,7 @@ def info(
     from sf_detect.weights.inspection import inspect_checkpoint
 
     found = inspect_checkpoint(file)
-    typer.echo(json.dumps(asdict(found), indent=2) if as_json else "\n".join(_lines(found)))
+    typer.echo(json.dumps(asdict(found), indent=2) if as_json else printable("\n".join(_lines(found))))
 
 
 def _lines(found: Inspection) -> list[str]:

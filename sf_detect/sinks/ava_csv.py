@@ -11,6 +11,7 @@ import numpy as np
 
 from sf_detect import boxes as box_math
 from sf_detect.errors import ConfigError, SinkError
+from sf_detect.file_names import printable_name
 from sf_detect.matching import match_actions
 from sf_detect.sinks.text_output import TextOutput
 from sf_detect.structures import FrameResult
@@ -46,7 +47,7 @@ class AvaCsvSink:
         min_score: float = 0.0,
         time_offset: float = 0.0,
     ) -> None:
-        self.video_id, self.min_score, self.time_offset = video_id, min_score, time_offset
+        self.video_id, self.min_score, self.time_offset = printable_name(video_id), min_score, time_offset
         self.label_ids = list(range(1, len(labels) + 1)) if label_ids is None else [int(i) for i in label_ids]
         if len(self.label_ids) != len(labels):
             raise ConfigError(

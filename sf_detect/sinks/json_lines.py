@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy.typing as npt
 
 from sf_detect.errors import SinkError
+from sf_detect.file_names import printable_name
 from sf_detect.records import DEFAULT_MIN_SCORE, keyframe_record
 from sf_detect.sinks.text_output import TextOutput
 from sf_detect.structures import FrameResult
@@ -43,7 +44,7 @@ class JsonLinesSink:
         thresholds: npt.ArrayLike | None = None,
     ) -> None:
         self.thresholds = thresholds
-        self.video, self.labels, self.min_score, self.top_k = video, list(labels), min_score, top_k
+        self.video, self.labels, self.min_score, self.top_k = printable_name(video), list(labels), min_score, top_k
         self._output = TextOutput(path, "JSON Lines")
 
     def write(self, result: FrameResult) -> None:

@@ -72,7 +72,7 @@ class TextOutput:
         """
         if self.closed:
             raise SinkError(f"{self.what}: {str(self.path)!r} is closed and takes no more results.")
-        data = memoryview(text.encode())
+        data = memoryview(text.encode(errors="backslashreplace"))
         total = len(data)
         try:
             while data:

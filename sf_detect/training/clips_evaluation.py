@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from sf_detect.atomic_file import atomic_file
+from sf_detect.atomic_file import atomic_file, write_text
 from sf_detect.data.samples import ActionDataset
 from sf_detect.errors import ConfigError, TrainingError, UnknownNameError
 from sf_detect.evaluation.classification import CHARADES_PROTOCOLS, POOLINGS, multilabel_map, topk_accuracy
@@ -181,12 +182,13 @@ class Evaluator:
 
     def _truth_file(self) -> Path:
         path = self.folder / "truth.csv"
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            for sample in self.truth.samples:
-                for box, labels in zip(sample.boxes, sample.labels, strict=True):
-                    where = [sample.video_id, keyframe_text(sample.keyframe), *(f"{edge:.6f}" for edge in box)]
-                    writer.writerows([*where, self.truth.class_ids[label]] for label in labels)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        for sample in self.truth.samples:
+            for box, labels in zip(sample.boxes, sample.labels, strict=True):
+                where = [sample.video_id, keyframe_text(sample.keyframe), *(f"{edge:.6f}" for edge in box)]
+                writer.writerows([*where, self.truth.class_ids[label]] for label in labels)
+        write_text(path, text.getvalue())
         return path
 
     def _classification(self, network: nn.Module, name: str, progress: OnProgress) -> Measured:

@@ -23,8 +23,8 @@ def require_readable_file(path: Path) -> None:
     """
     try:
         status = path.stat()
-    except (OSError, ValueError) as error:
-        raise SourceOpenError(missing_message(path)) from error
+    except (OSError, ValueError):
+        raise SourceOpenError(missing_message(path)) from None  # it shows the name, which may be a mistyped address
     if stat.S_ISDIR(status.st_mode):
         raise SourceOpenError(
             f"{path} is a folder. Expected a video file; a folder of images is opened with ImageFolderSource."
