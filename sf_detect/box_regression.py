@@ -86,7 +86,7 @@ class BoxRegression:
         try:
             stated = json.loads(text)
             found = cls(str(stated["detector"]), np.array(stated["weights"], np.float64))
-        except (TypeError, KeyError, RecursionError) as error:
+        except (TypeError, KeyError, RecursionError, OverflowError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error
         if found.weights.shape != (FEATURES, 4) or not np.isfinite(found.weights).all():
             raise ValueError(f"weights of shape {found.weights.shape}, not all finite numbers of {(FEATURES, 4)}")

@@ -10,7 +10,7 @@
     ├── SinkError              an output cannot be written
     ├── WeightsError           model weights
     │   ├── WeightsFormatError     not a checkpoint, or of a kind that is not read
-    │   ├── WeightsMismatchError   names or shapes do not fit the network
+    │   ├── WeightsMismatchError   names, shapes or types do not fit the network
     │   ├── WeightsHashError       the bytes are not the published ones
     │   └── WeightsDownloadError   cannot be fetched
     ├── DataError              an annotation or dataset file; carries file and line
@@ -107,25 +107,33 @@ class WeightsFormatError(WeightsError):
 
 
 class WeightsMismatchError(WeightsError):
-    """Parameter names or shapes that do not fit the network.
+    """Parameter names, shapes or types of numbers that do not fit the network.
 
     Args:
         what: The checkpoint and the network, for the message.
         missing: Names the network needs and the checkpoint lacks.
         unexpected: Names the checkpoint holds and the network lacks.
         wrong_shape: One line per parameter whose shape differs.
+        wrong_type: One line per parameter whose numbers are of another type.
     """
 
     def __init__(
-        self, what: str, missing: Iterable[str] = (), unexpected: Iterable[str] = (), wrong_shape: Iterable[str] = ()
+        self,
+        what: str,
+        missing: Iterable[str] = (),
+        unexpected: Iterable[str] = (),
+        wrong_shape: Iterable[str] = (),
+        wrong_type: Iterable[str] = (),
     ) -> None:
-        self.missing, self.unexpected, self.wrong_shape = sorted(missing), sorted(unexpected), sorted(wrong_shape)
+        self.missing, self.unexpected = sorted(missing), sorted(unexpected)
+        self.wrong_shape, self.wrong_type = sorted(wrong_shape), sorted(wrong_type)
         parts = [
             f"{len(names)} {kind}: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
             for kind, names in (
                 ("missing", self.missing),
                 ("unexpected", self.unexpected),
                 ("of another shape", self.wrong_shape),
+                ("of another type", self.wrong_type),
             )
             if names
         ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -144,9 +145,18 @@ class ClipSpec:
     fps: Fraction = Fraction(30)
     keyframe: str = "centre"
 
+    largest: ClassVar[int] = 4096
+
     def __post_init__(self) -> None:
-        _require(self.num_frames > 0, f"num_frames must be positive, got {self.num_frames}")
-        _require(self.sampling_rate > 0, f"sampling_rate must be positive, got {self.sampling_rate}")
+        largest = self.largest
+        _require(
+            0 < self.num_frames <= largest, f"num_frames must be positive, at most {largest}; got {self.num_frames}"
+        )
+        _require(
+            0 < self.sampling_rate <= largest,
+            f"sampling_rate must be positive, at most {largest}; got {self.sampling_rate}",
+        )
+        _require(self.fps > 0, f"fps must be positive, got {self.fps}")
         _require(self.keyframe in ("centre", "last"), f"keyframe is 'centre' or 'last', got {self.keyframe!r}")
 
     @property

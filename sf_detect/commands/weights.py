@@ -154,8 +154,14 @@ def _lines(found: Inspection) -> list[str]:
         f"parameters  {found.parameters:,} in {found.tensors} tensors with buffers ({dtypes})",
         f"epoch       {'not stated' if found.epoch is None else found.epoch}",
     ]
-    lines += [f"metadata    {key}: {value[:100]}" for key, value in found.metadata.items()]
-    return lines + [f"odd         {note}" for note in found.notes or ["nothing"]]
+    lines += [f"metadata    {key[:100]}: {value[:100]}" for key, value in found.metadata.items()]
+    lines += [f"odd         {note}" for note in found.notes or ["nothing"]]
+    return [_printable(line) for line in lines]
+
+
+def _printable(text: str) -> str:
+    """Text of a file without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _choice(found: Inspection) -> list[str]:

@@ -79,8 +79,9 @@ def _file(root: Path, given: str | None, published: str, short: str) -> Path:
 def _json(path: Path, kind: type, what: str) -> Any:
     try:
         content = json.loads(read_text(path, _ADVICE))
-    except json.JSONDecodeError as error:
-        raise DataError(path, error.lineno, f"is not JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", None)
+        raise DataError(path, line, f"is not JSON: {getattr(error, 'msg', error)}") from error
     if not isinstance(content, kind):
         raise DataError(path, None, f"expected {what}, got {type(content).__name__}")
     return content
@@ -90,7 +91,7 @@ def _labels(path: Path) -> LabelMap:
     content = _json(path, dict, "an object of template: number")
     try:
         numbers = {int(number): str(name) for name, number in content.items()}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(path, None, f"expected an object of template: number; {error}") from error
     if sorted(numbers) != list(range(len(content))):
         raise DataError(path, None, f"numbers its {len(content)} classes with gaps or twice; expected 0, 1, 2, ...")

@@ -7,22 +7,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect import pickles
 from sf_detect.data.decoding import frame_times
 from sf_detect.data.media import Media, assemble
 from sf_detect.data.samples import ActionDataset, ClipSample
 from sf_detect.data.tables import read_text
-from sf_detect.errors import ConfigError, DataError, UnknownNameError, WeightsFormatError
+from sf_detect.errors import ConfigError, DataError, UnknownNameError
 from sf_detect.labels import label_set
 
 KEYFRAMES = ("middle", "every")
 SPLITS = ("train", "test")
 #: (width, height) of every UCF101 video.
 SIZE = (320, 240)
+_MAX_FRAMES = 1_000_000
 
 
 @dataclass
@@ -109,21 +112,19 @@ def _videos(root: Path, options: UCF24Options) -> list[str]:
 
 def _read_tubes(path: Path, num_classes: int) -> Mapping[str, list[_Tube]]:
     """Tubes by video of the corrected annotation: video -> {"annotations": [{label, sf, ef, boxes xywh}, ...]}."""
-    from sf_detect.weights.checkpoint import load_arrays  # brings torch
-
     try:
-        content = load_arrays(path.read_bytes())
+        content = pickles.read(path.read_bytes())
     except FileNotFoundError as error:
         problem = "does not exist; fetch the corrected UCF101-24 annotation, or name it with the option 'annotations'"
         raise DataError(path, None, problem) from error
-    except (WeightsFormatError, OSError) as error:
+    except (UnpicklingError, OSError) as error:
         raise DataError(path, None, f"cannot be read: {error}") from error
     video = None
     try:
         found = {}
         for video, entry in content.items():
             found[str(video)] = [_tube(tube, num_classes) for tube in entry["annotations"]]
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         where = "" if video is None else f" at video {video!r}"
         raise DataError(
             path,
@@ -136,8 +137,8 @@ def _read_tubes(path: Path, num_classes: int) -> Mapping[str, list[_Tube]]:
 
 def _tube(entry: Mapping[str, Any], num_classes: int) -> _Tube:
     label, first, last = int(entry["label"]), int(entry["sf"]), int(entry["ef"])
-    boxes = np.array(entry["boxes"], np.float32).reshape(-1, 4)[: last - first]
-    if not 0 <= label < num_classes or first < 0 or not len(boxes):
+    boxes = pickles.array_of(entry["boxes"]).astype(np.float32).reshape(-1, 4)[: last - first]
+    if not 0 <= label < num_classes or not 0 <= first < _MAX_FRAMES or not len(boxes) or not np.isfinite(boxes).all():
         raise ValueError(f"label {label}, frames {first} to {last} with {len(boxes)} boxes")
     boxes[:, 2:] += boxes[:, :2]
     return _Tube(label, first, (boxes / np.array([*SIZE, *SIZE], np.float32)).clip(0, 1))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import pickle
 import re
 import sys
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,14 @@ from urllib.parse import urlparse
 import numpy as np
 import torch
 import torchvision.models as zoo
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sf_detect.detection.selection import Selection, require_images
-from sf_detect.errors import UnknownNameError, WeightsDownloadError, WeightsFormatError, WeightsMismatchError
+from sf_detect.errors import UnknownNameError, WeightsDownloadError, WeightsFormatError
 from sf_detect.structures import Detections, UInt8Array
 from sf_detect.weights.cache import Notify, print_to_terminal
+from sf_detect.weights.checkpoint import check_fit, read_torch_content
+from sf_detect.weights.safetensors_file import read_safetensors
 
 DEFAULT_SELECTION = Selection(score_threshold=0.5)
 
@@ -161,29 +159,18 @@ def _hash_fits(file: Path) -> bool:
 def _read_state(path: Path) -> Mapping[str, Tensor]:
     expected = "Expected a state dict of tensors, saved by torch.save or as .safetensors"
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsFormatError(f"the detector weights {path} cannot be read: {reason}. {expected}.") from error
+        with path.open("rb") as file:
+            is_safetensors = path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
+        state = read_safetensors(path)[0] if is_safetensors else read_torch_content(path)
+    except (OSError, WeightsFormatError) as error:
+        raise WeightsFormatError(f"the detector weights {path} cannot be read: {error}. {expected}.") from error
     if isinstance(state, Mapping) and isinstance(state.get("model"), Mapping):
         state = state["model"]  # what torchvision's training scripts save
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsFormatError(f"the detector weights {path} hold a {type(state).__name__}. {expected}.")
-    return state
+    return {str(name): value for name, value in state.items()}
 
 
 def _load_strictly(network: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    own = network.state_dict()
-    # Frozen batch norms, which the published weights come from, do not count batches.
-    missing = {key for key in set(own) - set(state) if not key.endswith("num_batches_tracked")}
-    unexpected = set(state) - set(own)
-    wrong = [
-        f"{key} {tuple(state[key].shape)}, expected {tuple(own[key].shape)}"
-        for key in set(own) & set(state)
-        if own[key].shape != state[key].shape
-    ]
-    if missing or unexpected or wrong:
-        raise WeightsMismatchError(f"the detector {name}", missing, unexpected, wrong)
-    network.load_state_dict({**own, **state})
+    check_fit(state, network, f"the detector {name}")
+    network.load_state_dict({**network.state_dict(), **state})

@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sf_detect.errors import WeightsFormatError
-from sf_detect.weights.checkpoint import load_arrays, read_checkpoint
+from sf_detect.weights.array_pickles import load_arrays, to_tensor
+from sf_detect.weights.checkpoint import read_checkpoint
+from sf_detect.weights.naming import renamed
+from sf_detect.weights.torch_file import LEGACY_START
 
 _NORM = r"(?P<norm>\.norm)?\.(?P<leaf>weight|bias|running_mean|running_var)$"
 _LEAF = r"\.(?P<leaf>weight|bias)$"
@@ -56,10 +58,12 @@ def read_detectron2(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise WeightsFormatError(f"cannot read the weights {path}: it is no file. {_EXPECTED}.")
         data = path.read_bytes()
     except OSError as error:
         raise WeightsFormatError(f"cannot read the weights {path}: {error.strerror or error}. {_EXPECTED}.") from error
-    if data.startswith(b"PK\x03\x04") or data[8:9] == b"{":
+    if data.startswith((b"PK\x03\x04", LEGACY_START)) or data[8:9] == b"{":
         return dict(read_checkpoint(path).state)
     try:
         content = load_arrays(data)
@@ -72,16 +76,7 @@ def read_detectron2(path: str | Path) -> dict[str, Tensor]:
             "; this is an ImageNet backbone, not a detector" if isinstance(content, dict) and "blobs" in got else ""
         )
         raise WeightsFormatError(f"{path} holds {got}{backbone}. {_EXPECTED}.")
-    return {str(name): _to_tensor(value, str(name), path) for name, value in arrays.items()}
-
-
-def _to_tensor(value: object, name: str, path: Path) -> Tensor:
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiu":
-        raise WeightsFormatError(
-            f"{name!r} of {path} is not an array of numbers, got dtype {array.dtype}. {_EXPECTED}."
-        )
-    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+    return {str(name): to_tensor(value, str(name), path) for name, value in arrays.items()}
 
 
 def from_detectron2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -90,13 +85,15 @@ def from_detectron2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     detectron2 puts the background after the classes and regresses no box for it; torchvision puts it first and does.
     A name that no rule knows is kept, so that strict loading lists it.
     """
-    renamed = {_rename(name): value for name, value in state.items() if not _IGNORED.search(name)}
-    for name, value in renamed.items():
+    ours = renamed({name: value for name, value in state.items() if not _IGNORED.search(name)}, _rename)
+    for name, value in ours.items():
+        if not value.ndim:
+            continue  # of another shape, as strict loading will say
         if name.startswith("roi_heads.box_predictor.cls_score."):
-            renamed[name] = value.roll(1, 0)
+            ours[name] = value.roll(1, 0)
         elif name.startswith("roi_heads.box_predictor.bbox_pred."):
-            renamed[name] = torch.cat([value.new_zeros(4, *value.shape[1:]), value])
-    return renamed
+            ours[name] = torch.cat([value.new_zeros(4, *value.shape[1:]), value])
+    return ours
 
 
 def _rename(name: str) -> str:

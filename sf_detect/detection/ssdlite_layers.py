@@ -90,6 +90,8 @@ class ConvLayer:
         shapes = [constants[name].shape for name in self.constant_names()]
         # TensorFlow: (h, w, in, out), depthwise (h, w, channels, 1)
         fits = len(shapes[0]) == 4 and tuple(shapes[0][axis] for axis in self._order) == self.weight_shape
+        if any(constants[name].dtype.kind != "f" for name in self.constant_names()):
+            return f"{self.name} holds integers, expected floating point"
         if fits and all(shape == (self.channels_out,) for shape in shapes[1:]):
             return None
         return f"{self.name} {shapes}, expected {self.weight_shape} in another order and ({self.channels_out},)"

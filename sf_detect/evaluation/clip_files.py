@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import zipfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sf_detect.errors import ConfigError, DataError, UnknownNameError
+from sf_detect.evaluation.npz_files import read_npz
 from sf_detect.evaluation.text_lines import read_lines
 from sf_detect.evaluation.video_names import file_stem
 from sf_detect.labels import LabelMap, label_set
@@ -43,9 +43,8 @@ def read_view_scores(path: str | Path) -> tuple[list[str], npt.NDArray[np.floati
 
 def _npz_scores(path: str | Path) -> tuple[list[str], npt.NDArray[np.floating]]:
     try:
-        with np.load(path, allow_pickle=False) as data:
-            videos, scores = data["videos"], data["scores"]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError, TypeError) as error:
+        videos, scores = read_npz(Path(path), ("videos", "scores"))
+    except ValueError as error:
         raise DataError(path, None, f"expected an .npz with the arrays 'videos' and 'scores'; {error}") from error
     if videos.ndim != 1 or scores.ndim != 2 or len(videos) != len(scores) or videos.dtype.kind != "U":
         got = f"{videos.dtype} {videos.shape} and {scores.dtype} {scores.shape}"

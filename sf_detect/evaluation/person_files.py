@@ -130,7 +130,7 @@ class _Truth:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads("\n".join(read_lines(path)))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(path, getattr(error, "lineno", None), f"not JSON: {error}") from error
 
 
@@ -153,7 +153,7 @@ def _coco_truth(path: Path) -> _Truth:
         ]
     except StopIteration:
         raise DataError(path, None, "the categories have no 'person'") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         expected = "images, annotations (id, image_id, category_id, bbox, area, iscrowd) and categories"
         raise DataError(path, None, f"expected COCO's {expected}; {type(error).__name__}: {error}") from error
     return _Truth(frozenset(names.values()), names, annotations, category)
@@ -206,7 +206,7 @@ def _coco_rows(path: Path, category: int) -> _Rows:
             bbox, score = [float(value) for value in row["bbox"]], float(row["score"])
             if len(bbox) != 4 or not all(map(math.isfinite, [*bbox, score])):
                 raise ValueError(f"bbox is 4 finite numbers and score is one, got {bbox} and {score}")
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             expected = f"expected {', '.join(_RESULT)}"
             raise DataError(path, None, f"entry {number}: {expected}; {type(error).__name__}: {error}") from error
         if kind == category:

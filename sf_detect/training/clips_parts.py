@@ -28,6 +28,8 @@ from sf_detect.video.optical_flow import flow_clip
 from sf_detect.weights.checkpoint import write_safetensors
 from sf_detect.weights.zoo import build_network, entry
 
+_MAX_SIDE = 4096
+
 
 class Parts:
     """What training and testing share: the recipe's network, data and preprocessing.
@@ -39,6 +41,7 @@ class Parts:
 
     def __init__(self, recipe: ClipsRecipe, options: dict[str, Any]) -> None:
         self.recipe, self.folder = recipe, Path(recipe.work)
+        _check_sides(recipe)
         self.entry = entry(recipe.network.name)
         self.dataset = read_dataset(options)
         if self.entry.task != self.dataset.task:
@@ -188,10 +191,20 @@ def _pair(values: list[float], name: str) -> tuple[float, float]:
 
 def _clip_spec(own: ClipSpec, recipe: ClipsRecipe) -> ClipSpec:
     chosen = recipe.network
-    return replace(
-        own,
-        num_frames=chosen.num_frames or own.num_frames,
-        sampling_rate=chosen.sampling_rate or own.sampling_rate,
-        fps=own.fps if chosen.fps is None else Fraction(chosen.fps).limit_denominator(1001),
-        keyframe=chosen.keyframe or own.keyframe,
-    )
+    try:
+        return replace(
+            own,
+            num_frames=own.num_frames if chosen.num_frames is None else chosen.num_frames,
+            sampling_rate=own.sampling_rate if chosen.sampling_rate is None else chosen.sampling_rate,
+            fps=own.fps if chosen.fps is None else Fraction(chosen.fps).limit_denominator(1001),
+            keyframe=chosen.keyframe or own.keyframe,
+        )
+    except (ValueError, OverflowError) as error:  # of the numbers, or of fps that is not finite
+        raise ConfigError(f"network: {error}. Leave it out to take that of {chosen.name}.") from error
+
+
+def _check_sides(recipe: ClipsRecipe) -> None:
+    views = recipe.views
+    for name, value in (("crop", views.crop), ("short_side", views.short_side), ("test_crop", views.test_crop)):
+        if value is not None and not 1 <= value <= _MAX_SIDE:
+            raise ConfigError(f"views.{name} is a number of pixels from 1 to {_MAX_SIDE}, got {value}")

@@ -23,7 +23,7 @@ from sf_detect.data.jhmdb import JHMDBClip, read_frames
 from sf_detect.models.inception_folded import fold_inception
 from sf_detect.models.inception_i3d import InceptionI3D, block_channels
 from sf_detect.models.slowfast_tiny import pool_boxes, trend
-from sf_detect.training.views import Batch
+from sf_detect.training.views import Batch, open_stored
 
 #: Stage -> frames per cell of time, pixels per cell of space.
 TEACHER_STAGES = {"mixed_4f": (4, 16), "mixed_5c": (8, 32)}
@@ -101,7 +101,7 @@ class TeacherMaps:
 
     def __init__(self, folder: Path, rows: Sequence[int] | None = None, *, hold: int) -> None:
         self.rows = rows
-        self.maps = {stage: np.load(teacher_file(folder, stage, hold), mmap_mode="r") for stage in TEACHER_STAGES}
+        self.maps = {stage: open_stored(teacher_file(folder, stage, hold)) for stage in TEACHER_STAGES}
 
     def __call__(self, batch: Batch, stage: str, resolution: int, stride: int, weights: Tensor) -> Tensor:
         """(B, K, C, resolution, resolution): weighted sums over time of the teacher's maps, cut to each view's region.

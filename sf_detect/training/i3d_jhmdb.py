@@ -25,7 +25,7 @@ from sf_detect.training.calibration import class_thresholds
 from sf_detect.training.distillation import TEACHER_SIZE, TEACHER_STAGES, teacher_file
 from sf_detect.training.jhmdb_persons import find_persons
 from sf_detect.training.linear_head import FOLDS, NONE, box_features, fit_linear
-from sf_detect.training.views import OTHER, SAME
+from sf_detect.training.views import OTHER, SAME, open_stored
 from sf_detect.weights.checkpoint import write_safetensors
 
 Say = tiny.Say
@@ -91,7 +91,7 @@ def train(recipe: I3DRecipe, say: Say) -> Path:
     shared = recipe.as_tiny()
     tiny.prepare(shared, say)
     work = tiny.Work(shared)
-    maps = {stage: np.load(teacher_file(work.folder, stage, shared.hold), mmap_mode="r") for stage in TEACHER_STAGES}
+    maps = {stage: open_stored(teacher_file(work.folder, stage, shared.hold)) for stage in TEACHER_STAGES}
     detected = find_persons(work.train, work.folder, recipe.tile, say)
     examples = collect(maps, work.train, work.rows, detected, recipe.others)
     labels = torch.tensor([clip.label for clip in work.train])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from sf_detect.atomic_file import atomic_file
 from sf_detect.box_regression import BoxRegression
 from sf_detect.boxes import iou
 from sf_detect.data.jhmdb import JHMDBClip, read_frames
+from sf_detect.errors import DataError
 from sf_detect.interfaces import PersonDetector
 from sf_detect.structures import Detections
 
@@ -115,6 +117,14 @@ def find_persons(
     return detect_persons(clips, detector, path, say)
 
 
+def _stored(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            return dict(found)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(path, None, f"cannot be read: {error}; delete it and it is made again") from error
+
+
 def detect_persons(
     clips: Sequence[JHMDBClip], build: Callable[[], PersonDetector], path: Path, say: Callable[[str], None]
 ) -> dict[str, dict[int, Detections]]:
@@ -126,7 +136,7 @@ def detect_persons(
         path: The file.
         say: Told about progress.
     """
-    known: dict[str, npt.NDArray[np.float32]] = dict(np.load(path)) if path.exists() else {}
+    known = _stored(path) if path.exists() else {}
     detector: PersonDetector | None = None
     for number, clip in enumerate(clips):
         wanted = sorted({*range(0, clip.num_frames, DETECTION_STEP), clip.num_frames - 1})

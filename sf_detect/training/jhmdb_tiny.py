@@ -20,6 +20,7 @@ from sf_detect.models.slowfast_tiny import ALPHA, FAST_WIDTHS, SLOW_BLOCKS, Slow
 from sf_detect.structures import Detections
 from sf_detect.training.distillation import DistillationLoss, TeacherMaps
 from sf_detect.training.views import OTHER, Batch, FrameStore, TrainingViews, Window, evaluation_view
+from sf_detect.weights.checkpoint import read_torch_content
 
 FROZEN = ("slow_1a", "slow_2b")
 
@@ -111,7 +112,7 @@ def load_student(student: Student, checkpoint: Path) -> None:
         WeightsError: The file can't be read or holds another network.
     """
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        state = read_torch_content(checkpoint)
         student.load_state_dict(state["model"])
         student.network.load_state_dict(state["average"])
     except Exception as error:  # torch raises many kinds for damaged files

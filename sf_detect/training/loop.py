@@ -16,6 +16,7 @@ from sf_detect.atomic_file import atomic_file
 from sf_detect.errors import TrainingError, UnknownNameError, WeightsError
 from sf_detect.training.distributed import ALONE, Processes
 from sf_detect.training.schedules import Schedule
+from sf_detect.weights.checkpoint import read_torch_content
 
 __all__ = ["MovingAverage", "Schedule", "Trainer"]
 
@@ -192,7 +193,7 @@ class Trainer:
         if not path.exists():
             return 0, {}
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = read_torch_content(path)
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.scaler.load_state_dict(state["scaler"])

@@ -21,6 +21,18 @@ from sf_detect.structures import Detections
 SAME, OTHER = 0.5, 0.3
 
 
+def open_stored(path: Path) -> np.ndarray:
+    """The array of an `.npy` that an earlier run stored, in a map of the file.
+
+    Raises:
+        DataError: It is not there or damaged.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        raise DataError(path, None, f"cannot be read as an array: {error}; delete it and it is made again") from error
+
+
 class FrameStore:
     """Decoded frames of all clips in one memory-mapped file, so that epochs cost no decoding.
 
@@ -36,7 +48,7 @@ class FrameStore:
         self.spans = {c.video_id: (int(a), int(a) + c.num_frames) for c, a in zip(clips, starts[:-1], strict=True)}
         if not path.exists():
             self._decode(path, clips, int(starts[-1]))
-        self.frames = np.load(path, mmap_mode="r")
+        self.frames = open_stored(path)
         if self.frames.shape != (int(starts[-1]), self.height, self.width, 3):
             raise DataError(path, None, "was made from other clips or sizes; delete it and it is made again")
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sf_detect.errors import WeightsFormatError
+from sf_detect.weights.safetensors_file import read_safetensors
 
 SCALE = ".int8_scale"
 """Ending of the name under which a tensor of eight bits keeps its scales; see `quantised`."""
@@ -19,25 +20,33 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[np.float3
     Raises:
         WeightsFormatError: The file can't be read, or holds numbers of a type that NumPy does not have.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(os.fspath(path), "np") as file:
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError, TypeError, AttributeError) as error:
+        stored, _ = read_safetensors(path, "np")
+        return {
+            name: _spread(name, array, stored.get(name + SCALE))
+            for name, array in stored.items()
+            if not _is_scale(name, stored)
+        }
+    except WeightsFormatError as error:
         raise WeightsFormatError(
-            f"{path} is not readable as safetensors: {error}. Expected the file that ships with the package; install "
-            "sf_detect again, or use the backend torch."
+            f"{error}. Expected the file that ships with the package; install sf_detect again, or use the backend "
+            "torch."
         ) from error
-    return {
-        name: _spread(array, stored.get(name + SCALE)) for name, array in stored.items() if not _is_scale(name, stored)
-    }
 
 
 def _is_scale(name: str, stored: dict[str, npt.NDArray]) -> bool:
     return name.endswith(SCALE) and name.removesuffix(SCALE) in stored
 
 
-def _spread(array: npt.NDArray, scale: npt.NDArray | None) -> npt.NDArray[np.float32]:
+def _spread(name: str, array: npt.NDArray, scale: npt.NDArray | None) -> npt.NDArray[np.float32]:
+    if array.dtype.kind not in ("f" if scale is None else "i"):
+        raise WeightsFormatError(f"{name} holds {array.dtype}, expected floating point or eight bits with their scale")
     values = array.astype(np.float32)
-    return values if scale is None else values * scale.astype(np.float32).reshape(-1, *[1] * (array.ndim - 1))
+    if scale is None:
+        return values
+    if scale.shape != array.shape[:1] or scale.dtype.kind != "f" or not np.isfinite(scale).all():
+        raise WeightsFormatError(
+            f"the scale {name + SCALE} {scale.shape} of {scale.dtype} does not fit {name} {array.shape}: expected one "
+            "finite number for each row"
+        )
+    return values * scale.astype(np.float32).reshape(-1, *[1] * (array.ndim - 1))

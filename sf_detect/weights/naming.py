@@ -7,10 +7,12 @@ PyTorchVideo's hub, and MMAction2's C3D. A name that no rule knows is kept as it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
+
+from sf_detect.errors import WeightsFormatError
 
 _CAFFE2_SUFFIX = {"w": "weight", "b": "bias"}
 _CAFFE2_NORM = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}
@@ -57,6 +59,24 @@ _CAFFE2_RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 
 
+def renamed(state: Mapping[str, Tensor], rename: Callable[[str], str]) -> dict[str, Tensor]:
+    """A state dict under other names.
+
+    Raises:
+        WeightsFormatError: Two names become one, so that one of two tensors would be lost.
+    """
+    sources: dict[str, str] = {}
+    for name in state:
+        target = rename(name)
+        if target in sources:
+            raise WeightsFormatError(
+                f"both {sources[target]!r} and {name!r} stand for the parameter {target}. Expected one tensor for each "
+                "parameter; save the file again with one of them."
+            )
+        sources[target] = name
+    return {target: state[name] for target, name in sources.items()}
+
+
 def is_caffe2_optimiser_state(name: str) -> bool:
     """True for blobs that are not weights: momentum, learning rate, iteration counter."""
     return _CAFFE2_IGNORED.search(name) is not None
@@ -88,20 +108,20 @@ def without_wrappers(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], li
     Two names that would become one stay as they are, so that strict loading lists them.
     """
     notes = []
-    renamed = dict(state)
-    if (count := renamed.pop("n_averaged", None)) is not None and count.ndim == 0:
+    shown = dict(state)
+    if (count := shown.pop("n_averaged", None)) is not None and count.ndim == 0:
         notes.append(f"weights averaged over {int(count)} steps (torch.optim.swa_utils); left out their counter")
     elif count is not None:
-        renamed["n_averaged"] = count
+        shown["n_averaged"] = count
     found = set()
-    while prefix := next((p for p in _WRAPPERS if any(_has(name, p) for name in renamed)), None):
-        shorter = {name: _without(name, prefix) for name in renamed}
+    while prefix := next((p for p in _WRAPPERS if any(_has(name, p) for name in shown)), None):
+        shorter = {name: _without(name, prefix) for name in shown}
         if len(set(shorter.values())) < len(shorter):
             break
-        renamed = {shorter[name]: value for name, value in renamed.items()}
+        shown = {shorter[name]: value for name, value in shown.items()}
         found.add(prefix)
     notes += [f"removed the prefix {p!r} of {_WRAPPERS[p]}" for p in _WRAPPERS if p in found]
-    return renamed, notes
+    return shown, notes
 
 
 def _has(name: str, prefix: str) -> bool:
@@ -136,11 +156,12 @@ def is_mmaction_c3d(names: Iterable[str]) -> bool:
 
 def from_mmaction_c3d(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """An MMAction2 C3D state dict under our names."""
-    renamed = {}
-    for name, value in state.items():
+
+    def rename(name: str) -> str:
         layer, _, leaf = name.rpartition(".")
-        renamed[f"{_MMACTION_C3D.get(layer, layer)}.{leaf}"] = value
-    return renamed
+        return f"{_MMACTION_C3D.get(layer, layer)}.{leaf}"
+
+    return renamed(state, rename)
 
 
 _PTV_LAYER = {
@@ -178,11 +199,11 @@ def from_pytorchvideo(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     indices = {int(m["index"]) for m in map(_PTV_NAME.match, state) if m is not None and m["block"] is not None}
     stages = {0: 1} | {index: stage for stage, index in enumerate(sorted(indices), start=2)}
-    renamed = {_rename_pytorchvideo(name, stages): value for name, value in state.items()}
-    for name in list(renamed):
-        if name.endswith(".branch1.weight") and name[: -len(".weight")] + "_bn.weight" not in renamed:
-            renamed |= _identity_norm(name[: -len(".weight")] + "_bn", renamed[name])
-    return renamed
+    ours = renamed(state, lambda name: _rename_pytorchvideo(name, stages))
+    for name in list(ours):
+        if name.endswith(".branch1.weight") and name[: -len(".weight")] + "_bn.weight" not in ours:
+            ours |= _identity_norm(name[: -len(".weight")] + "_bn", ours[name])
+    return ours
 
 
 def _rename_pytorchvideo(name: str, stages: Mapping[int, int]) -> str:
@@ -201,7 +222,7 @@ def _rename_pytorchvideo(name: str, stages: Mapping[int, int]) -> str:
 
 
 def _identity_norm(prefix: str, convolution: Tensor, eps: float = 1e-5) -> dict[str, Tensor]:
-    ones = torch.ones(convolution.shape[0], dtype=convolution.dtype)
+    ones = torch.ones(convolution.shape[:1], dtype=convolution.dtype)
     return {
         f"{prefix}.weight": ones,
         f"{prefix}.bias": torch.zeros_like(ones),

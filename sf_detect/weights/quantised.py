@@ -34,16 +34,30 @@ def quantise(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def dequantise(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict that `quantise` was given, in float32 where it was stored in eight bits; others pass unchanged."""
+    """The state dict that `quantise` was given, in float32 where it was stored in eight bits; others pass unchanged.
+
+    Raises:
+        WeightsFormatError: A scale is not one finite number for each row of a tensor of eight bits.
+    """
     state: dict[str, Tensor] = {}
     for name, tensor in stored.items():
         if name.endswith(SCALE) and name.removesuffix(SCALE) in stored:
             continue
         scale = stored.get(name + SCALE)
         if scale is not None:
+            _require_scale(name, tensor, scale)
             tensor = tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
         state[name] = tensor
     return state
+
+
+def _require_scale(name: str, tensor: Tensor, scale: Tensor) -> None:
+    fits = tensor.dtype == torch.int8 and tensor.ndim > 0 and scale.shape == tensor.shape[:1]
+    if not fits or not scale.is_floating_point() or not bool(scale.float().isfinite().all()):
+        raise WeightsFormatError(
+            f"the scale {name + SCALE} {tuple(scale.shape)} of {scale.dtype} does not fit {name} {tuple(tensor.shape)} "
+            f"of {tensor.dtype}: expected int8 values and one finite number for each row"
+        )
 
 
 def rewrite_metadata(path: Path, **facts: str) -> None:
@@ -52,14 +66,11 @@ def rewrite_metadata(path: Path, **facts: str) -> None:
     Raises:
         WeightsFormatError: The file can't be read or written.
     """
-    from safetensors import SafetensorError, safe_open
-
     from sf_detect.weights.checkpoint import write_safetensors
+    from sf_detect.weights.safetensors_file import read_safetensors
 
     try:
-        with safe_open(str(path), "pt") as file:
-            metadata = {**(file.metadata() or {}), **facts}
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
-        raise WeightsFormatError(f"{path} is not readable as safetensors: {error}. Give a file that ships.") from error
-    write_safetensors(stored, path, metadata)
+        stored, metadata = read_safetensors(path)
+    except WeightsFormatError as error:
+        raise WeightsFormatError(f"{error}. Give a file that ships.") from error
+    write_safetensors(stored, path, {**metadata, **facts})

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sf_detect.box_regression import BoxRegression
-from sf_detect.errors import ConfigError, UnknownNameError, WeightsFormatError
+from sf_detect.errors import ConfigError, WeightsFormatError
 from sf_detect.labels import LabelMap
-from sf_detect.structures import ClipSpec
+from sf_detect.weights.safetensors_file import parse_json, read_metadata
+from sf_detect.weights.stated_input import stated_entry, stated_labels, stated_options
 from sf_detect.weights.zoo import build_network, entry
 from sf_detect.weights.zoo_entry import ZooEntry
 
@@ -41,13 +40,21 @@ class TrainedModel:
         """The network in evaluation mode.
 
         Raises:
+            WeightsFormatError: No network has such options.
             WeightsMismatchError: The weights are not those of the network that the file names.
         """
         from sf_detect.weights.checkpoint import load_into
         from sf_detect.weights.unfilled import unfilled
 
-        with unfilled():
-            network = build_network(self.entry, len(self.labels), **self.options)
+        try:
+            with unfilled():
+                network = build_network(self.entry, len(self.labels), **self.options)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RuntimeError) as error:
+            raise WeightsFormatError(
+                f"{self.path} states options of {self.entry.name} that no network can have: {self.options}: "
+                f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}. Expected a file that "
+                "`sf-detect train` wrote."
+            ) from error
         load_into(network, self.path)
         return network.to(device).eval()
 
@@ -58,47 +65,19 @@ def read_trained(path: str | os.PathLike[str]) -> TrainedModel | None:
     Raises:
         WeightsFormatError: What it says can't be understood.
     """
-    metadata = _metadata(path)
+    metadata = read_metadata(path)
     if not set(_KEYS) <= set(metadata):
         return None
     try:
-        base = entry(metadata["model"])
-        options, names, ids, described = (json.loads(metadata[key]) for key in _KEYS[1:])
-        labels = LabelMap.of_file(tuple(names), tuple(ids))  # earlier versions counted from 0
-        spec = ClipSpec(
-            int(described["num_frames"]),
-            int(described["sampling_rate"]),
-            Fraction(described["fps"]).limit_denominator(1001),
-            described["keyframe"],
-        )
-        own = replace(
-            base,
-            clip_spec=spec,
-            alpha=described["alpha"],
-            slow_index_rule=described["slow_index_rule"],
-            short_side=int(described["short_side"]),
-            mean=tuple(described["mean"]),
-            std=tuple(described["std"]),
-            channel_order=described["channel_order"],
-            activation=described["activation"],
-            crop=_crop(base, described),
-            whole_video=bool(described.get("whole_video", base.whole_video)),
-            view_scores=str(described.get("view_scores", base.view_scores)),
-        )
-        given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, ConfigError, UnknownNameError) as error:
+        options, names, ids, described = (parse_json(metadata[key]) for key in _KEYS[1:])
+        own = stated_entry(entry(metadata["model"]), described)
+        labels, given = stated_labels(names, ids), stated_options(options)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, ConfigError) as error:
         raise WeightsFormatError(
             f"{path} says of itself what can't be understood: {type(error).__name__}: {error}. Expected a file that "
             "this version of `sf-detect train` wrote."
         ) from error
     return TrainedModel(os.fspath(path), own, labels, given)
-
-
-def _crop(base: ZooEntry, described: dict[str, Any]) -> int | None:
-    """Side of a classifier's squares, which can't be larger than the pictures that they are cut out of."""
-    if "crop" in described:
-        return int(described["crop"])
-    return None if base.crop is None else min(base.crop, int(described["short_side"]))
 
 
 def read_thresholds(path: str | os.PathLike[str], num_classes: int | None = None) -> tuple[float, ...] | None:
@@ -111,12 +90,12 @@ def read_thresholds(path: str | os.PathLike[str], num_classes: int | None = None
     Raises:
         WeightsFormatError: What it states is not one number from 0 to 1 for each class.
     """
-    stated = _metadata(path).get("thresholds")
+    stated = read_metadata(path).get("thresholds")
     if stated is None:
         return None
     try:
-        thresholds = tuple(float(value) for value in json.loads(stated))
-    except (ValueError, TypeError, RecursionError):
+        thresholds = tuple(float(value) for value in parse_json(stated))
+    except (ValueError, TypeError):
         thresholds = ()
     if (
         not thresholds
@@ -138,7 +117,7 @@ def read_box_regression(path: str | os.PathLike[str]) -> BoxRegression | None:
     Raises:
         WeightsFormatError: What it states is not a box regression.
     """
-    stated = _metadata(path).get("box_regression")
+    stated = read_metadata(path).get("box_regression")
     if stated is None:
         return None
     try:
@@ -148,13 +127,3 @@ def read_box_regression(path: str | os.PathLike[str]) -> BoxRegression | None:
             f"{path} states a box regression that can't be used: {error}. Expected JSON with the name of a 'detector' "
             "and its 'weights'. Write the file again with it under 'box_regression' in its metadata, or without."
         ) from error
-
-
-def _metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(os.fspath(path), "pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError):
-        return {}  # of another format, or not there: whoever loads it says so

@@ -18,7 +18,8 @@ from sf_detect.errors import WeightsFormatError, WeightsMismatchError
 from sf_detect.models.slowfast import SlowFast
 from sf_detect.models.x3d import X3D
 from sf_detect.weights import naming
-from sf_detect.weights.checkpoint import load_arrays, load_into, read_checkpoint
+from sf_detect.weights.array_pickles import load_arrays
+from sf_detect.weights.checkpoint import load_into, read_checkpoint
 
 
 def tiny(**options) -> SlowFast:
