@@ -33,7 +33,7 @@ class RefusedNameError(pickle.UnpicklingError):
     """
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"it asks for {name}")
+        super().__init__(f"it asks for {name}, which could run code and is refused")
         self.name = name
 
 
