@@ -66,9 +66,8 @@ def ava(
         sf-detect evaluate ava --groundtruth g.csv --detections d.csv --exclude e.csv --json result.json --plots plots/
     """
     from sf_detect.evaluation.command import evaluate_ava
-    from sf_detect.records import read_json_lines
 
-    result = evaluate_ava(groundtruth, detections, exclude, label_map, protocol, read_records=read_json_lines)
+    result = evaluate_ava(groundtruth, detections, exclude, label_map, protocol)
     _report(result, json_path, quiet)
     if plots is not None:
         from sf_detect.evaluation.plots import write_plots
@@ -117,11 +116,8 @@ def tubes(
         sf-detect evaluate tubes --groundtruth multisports_GT.pkl --detections tubes.pkl --convention multisports
     """
     from sf_detect.evaluation.tube_evaluation import evaluate_tubes
-    from sf_detect.records import read_json_lines
 
-    result = evaluate_tubes(
-        groundtruth, detections, label_map, convention, split, linking, videos, all_frames, read_json_lines
-    )
+    result = evaluate_tubes(groundtruth, detections, label_map, convention, split, linking, videos, all_frames)
     _report(result, json_path, quiet)
 
 
@@ -200,6 +196,5 @@ def persons(
         sf-detect evaluate persons --groundtruth boxes.csv --detections persons.csv --json result.json
     """
     from sf_detect.evaluation.person_files import evaluate_persons
-    from sf_detect.records import read_json_lines
 
-    _report(evaluate_persons(groundtruth, detections, read_json_lines), json_path, quiet)
+    _report(evaluate_persons(groundtruth, detections), json_path, quiet)

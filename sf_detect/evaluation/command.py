@@ -16,9 +16,10 @@ from sf_detect.evaluation.classification import ViewPool, multilabel_map, topk_a
 from sf_detect.evaluation.clip_files import CHARADES_CLASSES, read_charades_csv, read_kinetics_csv, read_view_scores
 from sf_detect.evaluation.mean_ap import MeanAP
 from sf_detect.evaluation.plausibility import with_notes
-from sf_detect.evaluation.records import Records, ava_rows_of_records
+from sf_detect.evaluation.records import ava_rows_of_records
 from sf_detect.evaluation.video_names import matched_files
 from sf_detect.labels import LabelMap, label_set, load_labels
+from sf_detect.records import read_json_lines
 
 _NONE_RIGHT = (
     "no video has its class among the best scores; the class numbers of such a list count from 0, in the order of the "
@@ -33,7 +34,6 @@ def evaluate_ava(
     label_map: str | Path | LabelMap | None = None,
     protocol: str = "activitynet",
     tie_bounds: bool = False,
-    read_records: Records | None = None,
 ) -> AvaResult:
     """Evaluates AVA (and AVA-Kinetics) detections.
 
@@ -44,7 +44,6 @@ def evaluate_ava(
         label_map: "ava60" (default), "ava80", a label file (`.pbtxt`, `.csv`, `.txt`) or a `LabelMap`.
         protocol: "activitynet" or "pyslowfast".
         tie_bounds: Also give the least and greatest result over all orders of equal scores.
-        read_records: Reads `.jsonl`.
 
     Raises:
         UnknownNameError: Another protocol, or neither a label set nor a file.
@@ -52,12 +51,12 @@ def evaluate_ava(
     """
     labels = _labels("ava60" if label_map is None else label_map)
     path = Path(detections)
-    if path.suffix != ".jsonl" or read_records is None:
+    if path.suffix != ".jsonl":
         return evaluate(groundtruth, path, labels, exclude, protocol, tie_bounds)
     with TemporaryDirectory(prefix="sf_detect-") as folder:
         rows, invisible = Path(folder) / f"{path.stem}.csv", list[int]()
         with rows.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(ava_rows_of_records(path, read_records(path), labels, invisible))
+            file.writelines(ava_rows_of_records(path, read_json_lines(path), labels, invisible))
         result = evaluate(groundtruth, rows, labels, exclude, protocol, tie_bounds)
     if not sum(invisible):
         return result

@@ -22,8 +22,9 @@ import numpy as np
 from sf_detect.errors import ConfigError, DataError
 from sf_detect.evaluation.persons import coco_ap, xywh, xyxy
 from sf_detect.evaluation.plausibility import NO_HIT, corner_notes, pixel_notes, with_notes
-from sf_detect.evaluation.records import Records, record_at
+from sf_detect.evaluation.records import record_at
 from sf_detect.evaluation.text_lines import read_lines
+from sf_detect.records import read_json_lines
 
 _BOX = ("x1", "y1", "x2", "y2")
 _RESULT = ("image_id", "category_id", "bbox", "score")
@@ -58,15 +59,12 @@ class PersonResult:
         return "\n".join([*lines, f"{self.images} images, {self.persons} persons, {self.detections} detections"])
 
 
-def evaluate_persons(
-    groundtruth: str | Path, detections: str | Path, read_records: Records | None = None
-) -> PersonResult:
+def evaluate_persons(groundtruth: str | Path, detections: str | Path) -> PersonResult:
     """COCO AP of persons; the kinds of files are those of this module.
 
     Args:
         groundtruth: `.json` of COCO, or a csv.
         detections: `.json` of COCO, a csv or `.jsonl`.
-        read_records: Reads `.jsonl`.
 
     Raises:
         DataError: A malformed file, with its line.
@@ -76,7 +74,7 @@ def evaluate_persons(
     truth_path, path = Path(groundtruth), Path(detections)
     _check_kinds(truth_path, path)
     truth = _coco_truth(truth_path) if truth_path.suffix == ".json" else _csv_truth(truth_path)
-    rows, seen = _found(path, truth, read_records)
+    rows, seen = _found(path, truth)
     if seen is not None:
         truth = truth.of_images(seen)
     if not truth.images:
@@ -175,16 +173,14 @@ def _csv_truth(path: Path) -> _Truth:
 _Rows = list[dict[str, Any]]
 
 
-def _found(path: Path, truth: _Truth, read_records: Records | None) -> tuple[_Rows, frozenset[int] | None]:
+def _found(path: Path, truth: _Truth) -> tuple[_Rows, frozenset[int] | None]:
     """Detections on known images in the layout of COCO, and the images that were looked at where the file tells."""
     if path.suffix == ".json":
         return _coco_rows(path, truth.category), None
     seen: set[int] = set()
     best: dict[tuple[Any, ...], float] = {}
-    records = path.suffix == ".jsonl" and read_records is not None
-    boxes = (
-        _record_boxes(path, read_records(path), truth, seen) if records and read_records else _csv_boxes(path, truth)
-    )
+    records = path.suffix == ".jsonl"
+    boxes = _record_boxes(path, read_json_lines(path), truth, seen) if records else _csv_boxes(path, truth)
     for image, box, score in boxes:
         key = (image, *box)
         best[key] = max(score, best.get(key, score))

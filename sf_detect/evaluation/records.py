@@ -1,11 +1,8 @@
-"""JSON Lines of `sf-detect run` as input of the evaluators.
-
-They are read by `sf_detect.records.read_json_lines`, which the caller hands over: a caller may read otherwise.
-"""
+"""JSON Lines of `sf-detect run` as input of the evaluators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,9 +13,6 @@ from sf_detect import boxes as box_math
 from sf_detect.errors import DataError, UnknownNameError
 from sf_detect.labels import LabelMap, label_set
 from sf_detect.records import labels_of
-
-Records = Callable[[Path], Iterable[Mapping[str, Any]]]
-"""Reads JSON Lines: `sf_detect.records.read_json_lines`."""
 
 
 @contextmanager
@@ -39,7 +33,7 @@ def ava_rows_of_records(
 
     Args:
         path: Named in messages.
-        records: As `Records` gives them.
+        records: As `sf_detect.records.read_json_lines` gives them.
         labels: The classes. Beside the 60 of AVA's benchmark the other 20 of AVA are known, though not scored.
         invisible: Gets the number of rows of every line that are left out.
 

@@ -13,12 +13,12 @@ from sf_detect.evaluation.conventions import Convention, convention
 from sf_detect.evaluation.linking import link_greedy, link_viterbi
 from sf_detect.evaluation.mean_ap import FrameBoxes, MeanAP, frame_map, video_map, video_map_over
 from sf_detect.evaluation.plausibility import NO_HIT, corner_notes, pixel_notes, with_notes
-from sf_detect.evaluation.records import Records
 from sf_detect.evaluation.tube_files import FrameTable, frames_of_records, read_frame_csv, read_video_list
 from sf_detect.evaluation.tube_pickles import TubeAnnotations, read_annotation_pickle, read_detection_pickle
 from sf_detect.evaluation.tubes import Tube, tube_nms
 from sf_detect.evaluation.video_names import matched_folders
 from sf_detect.labels import LabelMap, load_labels
+from sf_detect.records import read_json_lines
 
 LINKERS = ("greedy", "viterbi", "tracks")
 """How `evaluate_tubes` makes tubes of boxes: `link_greedy`, `link_viterbi`, or by the column `track`."""
@@ -79,7 +79,6 @@ def evaluate_tubes(
     linking: str | None = None,
     videos: str | Path | None = None,
     all_frames: bool = False,
-    read_records: Records | None = None,
 ) -> TubeResult:
     """Frame-mAP and video-mAP of boxes on frames (J-HMDB, UCF101-24, MultiSports).
 
@@ -96,7 +95,6 @@ def evaluate_tubes(
         videos: List of the videos to evaluate, see `read_video_list`.
         all_frames: JSON Lines hold keyframes: only those are scored, and no video-mAP is computed, unless this is set,
             which counts the other frames as missed.
-        read_records: Reads `.jsonl`.
 
     Raises:
         UnknownNameError: Another convention, linking, label set or split.
@@ -109,7 +107,7 @@ def evaluate_tubes(
         raise UnknownNameError("linking", linking, LINKERS)
     labels = label_map if isinstance(label_map, LabelMap) else load_labels(label_map)
     truth = _truth(Path(groundtruth), labels, split, videos)
-    found = _found(Path(detections), truth, split, read_records)
+    found = _found(Path(detections), truth, split)
     wanted = {tube.video for tube in truth.tubes} if truth.chosen else None
     if isinstance(found, list):
         names = matched_folders(Path(detections), (tube.video for tube in found), truth.all_videos)
@@ -153,10 +151,10 @@ def _truth(path: Path, labels: LabelMap, split: int | None, videos: str | Path |
     return _Truth(labels, tubes, videos is not None or split is not None, all_videos, annotations)
 
 
-def _found(path: Path, truth: _Truth, split: int | None, read_records: Records | None) -> FrameTable | list[Tube]:
-    if path.suffix == ".jsonl" and read_records is not None:
+def _found(path: Path, truth: _Truth, split: int | None) -> FrameTable | list[Tube]:
+    if path.suffix == ".jsonl":
         first = 0 if truth.annotations is None else truth.annotations.first_frame
-        return frames_of_records(path, read_records(path), truth.labels, first)
+        return frames_of_records(path, read_json_lines(path), truth.labels, first)
     if path.suffix != ".pkl":
         return read_frame_csv(path, truth.labels)
     found = read_detection_pickle(path)

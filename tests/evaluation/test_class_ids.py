@@ -8,7 +8,7 @@ import pytest
 from sf_detect.evaluation.command import evaluate_ava
 from sf_detect.labels import LABEL_SETS, LabelMap, load_labels
 from sf_detect.sinks.ava_csv import AvaCsvSink
-from sf_detect.sinks.json_lines import JsonLinesSink, read_json_lines
+from sf_detect.sinks.json_lines import JsonLinesSink
 from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult
 
 BOXES = np.array([[10, 10, 60, 90], [100, 20, 150, 80]], np.float32)
@@ -39,7 +39,7 @@ def _perfect_run(labels: LabelMap, folder: Path) -> None:
 
 def _scores(folder: Path, label_map: str | Path) -> tuple[float, float]:
     by_csv = evaluate_ava(folder / "g.csv", folder / "d.csv", None, label_map, "pyslowfast")
-    by_lines = evaluate_ava(folder / "g.csv", folder / "d.jsonl", None, label_map, "pyslowfast", False, read_json_lines)
+    by_lines = evaluate_ava(folder / "g.csv", folder / "d.jsonl", None, label_map, "pyslowfast")
     return by_csv.mean_ap, by_lines.mean_ap
 
 

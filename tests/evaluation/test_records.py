@@ -10,7 +10,6 @@ from sf_detect.errors import DataError
 from sf_detect.evaluation.command import evaluate_ava
 from sf_detect.evaluation.records import ava_rows_of_records
 from sf_detect.labels import LabelMap, label_set
-from sf_detect.records import read_json_lines
 
 LABELS = LabelMap(("run", "walk"), (3, 7))
 PERSON = {"box": [-20, 24, 100, 72], "score": 0.9, "track_id": 1, "actions": [{"label": "walk", "score": 0.25}]}
@@ -59,18 +58,16 @@ def test_evaluation(tmp_path):
     (tmp_path / "g.csv").write_text("a,2.5,0,0.25,0.5,0.75,7\n")
     (tmp_path / "labels.csv").write_text("id,name\n3,run\n7,walk\n")
     (tmp_path / "d.jsonl").write_text(json.dumps({**RECORD, "persons": [PERSON]}) + "\n")
-    result = evaluate_ava(
-        tmp_path / "g.csv", tmp_path / "d.jsonl", None, tmp_path / "labels.csv", read_records=read_json_lines
-    )
+    result = evaluate_ava(tmp_path / "g.csv", tmp_path / "d.jsonl", None, tmp_path / "labels.csv")
     assert result.to_json() == {"mAP": 1.0, "per_class": {"run": None, "walk": 1.0}}
     with pytest.raises(DataError, match="unknown label 'walk'"):
-        evaluate_ava(tmp_path / "g.csv", tmp_path / "d.jsonl", None, "ucf24", read_records=read_json_lines)
+        evaluate_ava(tmp_path / "g.csv", tmp_path / "d.jsonl", None, "ucf24")
 
 
 @pytest.mark.parametrize("box", [[100, 72, 20, 24], [210, 0, 220, 96]])
 def test_boxes_that_are_left_out_give_a_note(tmp_path, box):
     (tmp_path / "g.csv").write_text("a,2.5,0,0.25,0.5,0.75,7\n")
     (tmp_path / "d.jsonl").write_text(json.dumps({**RECORD, "persons": [{**PERSON, "box": box}]}) + "\n")
-    result = evaluate_ava(tmp_path / "g.csv", tmp_path / "d.jsonl", None, LABELS, read_records=read_json_lines)
+    result = evaluate_ava(tmp_path / "g.csv", tmp_path / "d.jsonl", None, LABELS)
     assert result.notes[0].startswith(f"1 detections of {tmp_path / 'd.jsonl'} have a box without area in the frame")
     assert result.notes[1] == "the file of detections has no rows"

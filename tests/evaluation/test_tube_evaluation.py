@@ -10,7 +10,6 @@ import pytest
 from sf_detect.errors import ConfigError, DataError, UnknownNameError
 from sf_detect.evaluation.tube_evaluation import evaluate_tubes
 from sf_detect.labels import LabelMap, label_set
-from sf_detect.records import read_json_lines
 
 LABELS = LabelMap.of(["walk", "run"])
 SHARED = Path(__file__).parents[3] / "shared/data/jhmdb"
@@ -84,7 +83,7 @@ def _jsonl(path: Path, frames: range, video: str = "a", label: str = "walk") -> 
 def test_json_lines_are_scored_on_their_keyframes(tmp_path: Path) -> None:
     truth = _csv(tmp_path / "gt.csv", {"a": (0, 1)})
     found = _jsonl(tmp_path / "d.jsonl", range(0, 20, 5))
-    result = evaluate_tubes(truth, found, LABELS, read_records=read_json_lines)
+    result = evaluate_tubes(truth, found, LABELS)
     assert result.to_json() == {
         "truth_frames": 20,
         "scored_frames": 4,
@@ -94,7 +93,7 @@ def test_json_lines_are_scored_on_their_keyframes(tmp_path: Path) -> None:
     assert result.table().endswith(
         "scored on 4 of 20 frames with ground truth: those that have a line in the detections"
     )
-    everywhere = evaluate_tubes(truth, found, LABELS, all_frames=True, read_records=read_json_lines)
+    everywhere = evaluate_tubes(truth, found, LABELS, all_frames=True)
     assert everywhere.to_json()["frame_mAP"] == pytest.approx(0.2)
     assert "video_mAP" in everywhere.to_json()
 
@@ -105,7 +104,7 @@ def test_json_lines_with_pickled_ground_truth_of_folders(tmp_path: Path) -> None
     data = {"labels": ["walk", "run"], "gttubes": {"Walk/a": {0: [tube]}}, "test_videos": [["Walk/a"]]}
     (tmp_path / "gt.pkl").write_bytes(pickle.dumps(data))
     found = _jsonl(tmp_path / "d.jsonl", range(20))
-    result = evaluate_tubes(tmp_path / "gt.pkl", found, all_frames=True, read_records=read_json_lines)
+    result = evaluate_tubes(tmp_path / "gt.pkl", found, all_frames=True)
     assert result.to_json()["frame_mAP"] == pytest.approx(1)
     assert result.to_json()["video_mAP"] == pytest.approx({"0.2": 1, "0.5": 1, "0.75": 1, "0.5:0.95": 1})
 
@@ -113,11 +112,11 @@ def test_json_lines_with_pickled_ground_truth_of_folders(tmp_path: Path) -> None
 def test_malformed_json_lines(tmp_path: Path) -> None:
     truth = _csv(tmp_path / "gt.csv", {"a": (0, 1)})
     with pytest.raises(DataError, match=r"d\.jsonl:1: .*unknown label 'rum'\. Did you mean 'run'"):
-        evaluate_tubes(truth, _jsonl(tmp_path / "d.jsonl", range(2), label="rum"), LABELS, read_records=read_json_lines)
+        evaluate_tubes(truth, _jsonl(tmp_path / "d.jsonl", range(2), label="rum"), LABELS)
     found = _jsonl(tmp_path / "d.jsonl", range(2))
     found.write_text(found.read_text().replace("[1, 0, 31, 40]", "[1, 0, 31]"))
     with pytest.raises(DataError, match=r"d\.jsonl:2: not a record of `sf-detect run`"):
-        evaluate_tubes(truth, found, LABELS, read_records=read_json_lines)
+        evaluate_tubes(truth, found, LABELS)
 
 
 def test_lists_of_videos(tmp_path: Path) -> None:
