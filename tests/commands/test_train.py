@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from sf_detect import cli
+from sf_detect.output_lock import OutputLock
 from sf_detect.training import recipes
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -26,9 +27,10 @@ def sf_detect(monkeypatch):
 
 
 @pytest.fixture
-def calls(monkeypatch):
+def calls(monkeypatch, tmp_path):
     """What the jobs of the default model's recipe were called with, in place of doing them."""
     seen = []
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(recipes.tiny, "prepare", lambda recipe, say: seen.append(("prepare", recipe)))
     monkeypatch.setattr(recipes.tiny, "train", lambda recipe, say: seen.append(("train", recipe)) or "w.safetensors")
     monkeypatch.setattr(recipes.tiny, "Work", lambda recipe: SimpleNamespace(data=None, folder=None))
@@ -91,3 +93,19 @@ def test_runs_as_a_module():
     done = subprocess.run([sys.executable, "-m", "sf_detect", "train", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     assert "torchrun" in done.stdout
+
+
+def test_a_second_training_in_the_same_folder_is_refused(sf_detect, calls, tmp_path, capsys):
+    first = OutputLock(tmp_path / "mine")
+    assert sf_detect("train", TINY, "work=mine") == 2
+    assert "work=mine belongs to a training that is still running" in capsys.readouterr().err
+    assert calls == []
+    first.release()
+    assert sf_detect("train", TINY, "work=mine", "loss.distillation=0") == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written(sf_detect, calls, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert sf_detect("train", TINY, "work=file/mine") == 2
+    assert "work=file/mine can't be written" in capsys.readouterr().err

@@ -129,3 +129,19 @@ def test_bf16_and_fp16_train_and_an_unknown_precision_does_not():
         assert seen[0] == {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     with pytest.raises(UnknownNameError, match="bf16"):
         Trainer(model, model, optimiser, Schedule(10, 0), loss, precision="fp8")
+
+
+def test_an_interruption_while_saving_leaves_the_old_checkpoint_whole(tmp_path, monkeypatch):
+    run = trainer()
+    run.save(tmp_path / "run.pt", 1)
+    save = torch.save
+
+    def interrupted(state, file):
+        save({"epoch": 2}, file)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run.save(tmp_path / "run.pt", 2)
+    assert trainer().resume(tmp_path / "run.pt") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
