@@ -45,10 +45,12 @@ class Annotator:
     def __init__(self, config: RunConfig | None = None, model: ActionModel | None = None) -> None:
         self.config = config or RunConfig()
         check_times(self.config)
-        self._model = model if model is not None else build.build_action_model(self.config)
+        self._problems: list[str] = []
+        warn = self._problems.append
+        self._model = model if model is not None else build.build_action_model(self.config, warn)
         self.spec = build.model_spec(self._model)
         self._thresholds = build.decision_thresholds(self.config, self.spec)
-        self._persons = build.build_persons(self.config, self._model)
+        self._persons = build.build_persons(self.config, self._model, warn)
 
     def annotate(
         self,
@@ -108,7 +110,8 @@ class Annotator:
                 if on_warning is not None:
                     on_warning(problem)
 
-        warn(self.spec.warning)
+        for problem in (*self._problems, self.spec.warning):
+            warn(problem)
         if self._model is not None and self.config.pipeline.inference == "streaming":
             warn(self._model.open_stream().warning)
         with ThreadPoolExecutor(1) as executor:

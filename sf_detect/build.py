@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sf_detect.config import ModelConfig, RunConfig
+from sf_detect.engines.engine import Warn, print_warning
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
 from sf_detect.interfaces import ActionModel, PersonDetector, TimedDetector, VideoSource
 from sf_detect.model_spec import NO_MODEL, ModelSpec
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from sf_detect.events import EventRules
     from sf_detect.models.classifier import ClipClassifier
-    from sf_detect.models.predictor import ActionPredictor
+    from sf_detect.models.predictor import EnginePredictor
     from sf_detect.models.preprocessing import Preprocessing
     from sf_detect.models.video_views import Views
     from sf_detect.rendering import Renderer
@@ -58,6 +59,8 @@ def check_device(device: str) -> None:
     Raises:
         ConfigError: With what is available.
     """
+    if device == "cpu":  # there is no need to wait for torch
+        return
     import torch
 
     try:
@@ -116,34 +119,30 @@ def _weights_file(entry: ZooEntry, weights: str | os.PathLike[str] | None) -> Pa
     return fetch_model(entry)
 
 
-def build_action_model(config: RunConfig | None = None) -> ActionModel | None:
+def build_action_model(config: RunConfig | None = None, warn: Warn = print_warning) -> ActionModel | None:
     """The action model that `config.model` names; None where that is "none": boxes and tracks only."""
     config = config or RunConfig()
-    return None if config.model.name == NO_MODEL.name else build_predictor(config)
+    return None if config.model.name == NO_MODEL.name else build_predictor(config, warn)
 
 
-def build_predictor(config: RunConfig | None = None) -> ActionPredictor:
+def build_predictor(config: RunConfig | None = None, warn: Warn = print_warning) -> EnginePredictor:
     """The action model with its preprocessing, labels and thresholds.
 
+    Args:
+        config: Settings; None takes the defaults.
+        warn: Receives what a user should know, such as a backend that is not used.
+
     Raises:
-        ConfigError: The model classifies clips and can't score persons.
+        ConfigError: The model classifies clips and can't score persons, or the backend does not compute it.
     """
-    from sf_detect.models.predictor import ActionPredictor
-    from sf_detect.video.clip_buffer import resize_short_side
-
-    return ActionPredictor(**_predictor_parts(config or RunConfig()), resize=resize_short_side)
-
-
-def load_predictor(name: str, weights: str | os.PathLike[str] | None = None) -> ActionPredictor:
-    """As `build_predictor`, of a model named as for `load_model`, on the CPU."""
-    return build_predictor(RunConfig(model=ModelConfig(name, None if weights is None else os.fspath(weights))))
-
-
-def _predictor_parts(config: RunConfig) -> dict[str, Any]:
+    from sf_detect.backends import action_engines
     from sf_detect.labels import label_set
+    from sf_detect.models.predictor import EnginePredictor, model_spec
+    from sf_detect.video.clip_buffer import resize_short_side
     from sf_detect.weights.trained import read_box_regression, read_thresholds, read_trained
     from sf_detect.weights.zoo import entry
 
+    config = config or RunConfig()
     weights = config.model.weights
     own = None if weights is None else read_trained(weights)  # which knows better than `model.name`
     chosen = entry(config.model.name) if own is None else own.entry
@@ -155,20 +154,41 @@ def _predictor_parts(config: RunConfig) -> dict[str, Any]:
     labels = label_set(chosen.labels) if own is None else own.labels
     check_device(config.device)
     file = weights or chosen.shipped
+    preprocessing = build_preprocessing(chosen)
+    causal = (own.options if own is not None else {}).get("causal", config.model.causal)
     padding = {} if config.model.causal is None else {"causal": config.model.causal}
-    network = load_model(chosen.name, weights, config.device, **padding) if own is None else own.load(config.device)
-    return {
-        "network": _for_inference(network, config.device),
-        "clip_spec": chosen.clip_spec,
-        "labels": labels.names,
-        "preprocessing": build_preprocessing(chosen),
-        "activation": chosen.activation,
-        "device": config.device,
-        "name": chosen.name if own is None else Path(own.path).stem,
-        "thresholds": None if file is None else read_thresholds(file, len(labels)),
-        "box_regression": None if file is None else read_box_regression(file),
-        "label_ids": labels.ids,
-    }
+
+    def load() -> nn.Module:
+        return load_model(chosen.name, weights, config.device, **padding) if own is None else own.load(config.device)
+
+    engines, backend = action_engines(
+        chosen,
+        lambda: _weights_file(chosen, weights),
+        load,
+        preprocessing,
+        causal=True if causal is None else bool(causal),
+        device=config.device,
+        backend=config.backend,
+        streaming=config.pipeline.inference == "streaming",
+        warn=warn,
+    )
+    spec = model_spec(
+        labels.names,
+        chosen.clip_spec,
+        preprocessing,
+        name=chosen.name if own is None else Path(own.path).stem,
+        thresholds=None if file is None else read_thresholds(file, len(labels)),
+        box_regression=None if file is None else read_box_regression(file),
+        label_ids=labels.ids,
+        backend=backend,
+    )
+    return EnginePredictor(engines, spec, preprocessing, chosen.activation, resize_short_side)
+
+
+def load_predictor(name: str, weights: str | os.PathLike[str] | None = None) -> EnginePredictor:
+    """As `build_predictor`, of a model named as for `load_model`, on the CPU, computed by torch."""
+    model = ModelConfig(name, None if weights is None else os.fspath(weights))
+    return build_predictor(RunConfig(model=model, backend="torch"))
 
 
 def _for_inference(network: nn.Module, device: str) -> nn.Module:
@@ -239,6 +259,7 @@ def build_classifier(
     """
     from sf_detect.labels import load_labels
     from sf_detect.models.classifier import ClipClassifier
+    from sf_detect.models.predictor import EnginePredictor
     from sf_detect.weights.trained import read_trained
     from sf_detect.weights.zoo import entry
 
@@ -271,15 +292,20 @@ def build_classifier(
     )
 
 
-def build_detector(config: RunConfig | None = None) -> PersonDetector | TimedDetector:
+def build_detector(config: RunConfig | None = None, warn: Warn = print_warning) -> PersonDetector | TimedDetector:
     """The person detector that `config.detector` names.
 
+    Args:
+        config: Settings; None takes the defaults.
+        warn: Receives what a user should know, such as a backend that is not used.
+
     Raises:
-        UnknownNameError: No such detector.
+        UnknownNameError: No such detector or backend.
         ConfigError: The device is not there, or a value is out of range.
         WeightsError: Its weights can't be fetched or do not fit.
     """
     from sf_detect import detection
+    from sf_detect.engines import engine_options
 
     config = config or RunConfig()
     chosen = config.detector
@@ -295,6 +321,7 @@ def build_detector(config: RunConfig | None = None) -> PersonDetector | TimedDet
         classes=tuple(chosen.classes),
         tolerance=chosen.tolerance,
         weights=chosen.weights,
+        engine=engine_options(config.backend, warn=warn),
     )
 
 
@@ -323,7 +350,7 @@ def build_actions(config: RunConfig, model: ActionModel | None, executor: Execut
     return ClipActions(model, partial(ClipBuffer, spec.clip_spec, spec.short_side), chosen.smoothing, executor)
 
 
-def build_persons(config: RunConfig, model: ActionModel | None) -> PersonStage:
+def build_persons(config: RunConfig, model: ActionModel | None, warn: Warn = print_warning) -> PersonStage:
     """Detector and tracker, and the box regression that the model's weights bring for that detector."""
     from sf_detect import detection
     from sf_detect.tracking import ByteTrack
@@ -334,7 +361,7 @@ def build_persons(config: RunConfig, model: ActionModel | None) -> PersonStage:
     moved = model_spec(model).box_regression if config.pipeline.box_regression else None
     if moved is not None and not moved.fits(config.detector.name):
         moved = None
-    detector = build_detector(config)
+    detector = build_detector(config, warn)
     if not isinstance(detector, TimedDetector):
         detector = LimitedDetector(detector)
     return PersonStage(detector, partial(ByteTrack, new_track_score=track_score), moved)

@@ -139,6 +139,8 @@ class RunConfig:
 
     Attributes:
         device: "cpu", "cuda" or "cuda:N".
+        backend: What computes the default networks on a CPU: "torch", "onnxruntime", "openvino", or "auto", the fastest
+            that is installed and gives torch's results. Other networks are torch's.
         seed: Seeds torch and NumPy; inference is deterministic anyway.
         start: Begin at this time of the source, in seconds; times in all outputs stay those of the source.
         end: Stop at this time of the source, in seconds.
@@ -148,6 +150,7 @@ class RunConfig:
     """
 
     device: str = "cpu"
+    backend: str = "auto"
     seed: int = 0
     start: float | None = None
     end: float | None = None

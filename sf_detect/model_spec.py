@@ -24,6 +24,7 @@ class ModelSpec:
         thresholds: C decision thresholds: scores from which an action counts; empty takes `DEFAULT_THRESHOLD`.
         box_regression: How the boxes of the detector that it names are moved before they are scored.
         warning: What a user must know of clip scores; None where there is nothing.
+        backend: What computes it: "torch", "onnxruntime" or "openvino"; empty where nothing does.
 
     Raises:
         ValueError: There are not as many ids or thresholds as labels.
@@ -37,6 +38,7 @@ class ModelSpec:
     thresholds: tuple[float, ...] = ()
     box_regression: BoxRegression | None = None
     warning: str | None = None
+    backend: str = ""
 
     def __post_init__(self) -> None:
         count = len(self.labels)

@@ -236,11 +236,11 @@ def _seed(seed: int) -> None:
     import random
 
     import numpy as np
-    import torch
 
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    if (torch := sys.modules.get("torch")) is not None:  # whose import takes longer than all else
+        torch.manual_seed(seed)
 
 
 def _print_warning(warning: str) -> None:

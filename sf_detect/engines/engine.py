@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +16,11 @@ Arrays = Mapping[str, npt.NDArray]
 """Tensors by name."""
 Warn = Callable[[str], None]
 """Receives one sentence that a user should read."""
+
+
+def print_warning(text: str) -> None:
+    """The default `Warn`: a line on standard error."""
+    print(f"sf-detect: {text}", file=sys.stderr)
 
 
 @runtime_checkable

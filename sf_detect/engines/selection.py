@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.engines.engine import Arrays, Engine, Warn
+from sf_detect.engines.engine import Arrays, Engine, Warn, print_warning
 from sf_detect.engines.onnx_graph import OPSET, OnnxModel
 from sf_detect.engines.onnxruntime_engine import OnnxRuntimeEngine
 from sf_detect.engines.openvino_engine import OpenVINOEngine
@@ -69,11 +68,6 @@ class Network:
         code = hashlib.sha256(b"".join(Path(source).read_bytes() for source in self.sources if Path(source).is_file()))
         made_by = {"sf_detect": __version__, "code": code.hexdigest(), "opset": str(OPSET)}
         return {**self.settings, **made_by, "weights": self.weights}
-
-
-def print_warning(text: str) -> None:
-    """The default `Warn`: a line on standard error."""
-    print(f"sf-detect: {text}", file=sys.stderr)
 
 
 @dataclass(frozen=True)

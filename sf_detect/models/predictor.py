@@ -69,9 +69,9 @@ class EnginePredictor(PredictorOutputs):
     Args:
         engines: The network.
         spec: All that others need to know of the model.
+        preprocessing: What the network expects of its input.
         activation: See `classification_head.activate`.
         resize: `(image, short_side) -> image`, the resizing that the streaming form uses; None: it has none.
-        slow_index: Which clip frames the Slow pathway takes; None for a single-pathway network.
 
     Raises:
         UnknownNameError: No such activation.
@@ -81,12 +81,13 @@ class EnginePredictor(PredictorOutputs):
         self,
         engines: ActionEngines,
         spec: ModelSpec,
+        preprocessing: Preprocessing,
         activation: str,
         resize: Resize | None = None,
-        slow_index: Sequence[int] | None = None,
     ) -> None:
         super().__init__(spec, activation)
-        self._engines, self._resize, self._slow_index = engines, resize, slow_index
+        self.preprocessing = preprocessing
+        self._engines, self._resize = engines, resize
 
     def open_stream(self) -> ActionStream:
         """The streaming form, with a state of its own.
@@ -101,7 +102,9 @@ class EnginePredictor(PredictorOutputs):
                 f"{self.spec.name or 'the model'} was built without a way to resize single frames, which streaming "
                 "needs; build it with build_predictor, or pass resize."
             )
-        return EngineStream(self._engines.open_stream(), self.spec, self._activation, self._resize, self._slow_index)
+        return EngineStream(
+            self._engines.open_stream(), self.spec, self._activation, self._resize, self.preprocessing.slow_index
+        )
 
     def __call__(self, clips: Sequence[Clip]) -> list[ActionDetections]:
         """Score the persons of each clip; clips of one size run as one batch, clips without persons cost nothing."""
@@ -164,8 +167,7 @@ class ActionPredictor(EnginePredictor):
         super().__init__(
             TorchActionEngines(network, preprocessing, clip_spec.num_frames, device),
             model_spec(labels, clip_spec, preprocessing, **about),
+            preprocessing,
             activation,
             resize,
-            preprocessing.slow_index,
         )
-        self.preprocessing = preprocessing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,11 @@ class ZooEntry:
     whole_video: bool = False
     view_scores: str = "mean"
     max_bytes: int | None = None
+
+    @property
+    def convertible(self) -> bool:
+        """Whether other backends than torch compute the network, see `models.slowfast_tiny_engine`."""
+        return isinstance(self.builder, partial) and self.builder.args[:1] == ("slowfast_tiny",)
 
     @property
     def slow_index(self) -> tuple[int, ...] | None:
