@@ -259,7 +259,6 @@ def build_classifier(
     """
     from sf_detect.labels import load_labels
     from sf_detect.models.classifier import ClipClassifier
-    from sf_detect.models.predictor import EnginePredictor
     from sf_detect.weights.trained import read_trained
     from sf_detect.weights.zoo import entry
 

@@ -36,7 +36,7 @@ def measure(video: Path, folder: Path) -> None:
     """Print each stage's share. Stages overlap in threads, so shares of wall time can add up to more than 1."""
     from sf_detect.annotator import annotate_video
     from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
-    from sf_detect.models.predictor import ActionPredictor
+    from sf_detect.models.predictor import EnginePredictor
     from sf_detect.rendering import Renderer
     from sf_detect.tracking import ByteTrack
     from sf_detect.video import FileSource, VideoWriter
@@ -47,7 +47,7 @@ def measure(video: Path, folder: Path) -> None:
         (SSDLitePersonDetector, "__call__", "detect"),
         (ByteTrack, "update", "track"),
         (ClipBuffer, "push", "resize for clips"),
-        (ActionPredictor, "__call__", "act"),
+        (EnginePredictor, "__call__", "act"),
         (Renderer, "__call__", "draw"),
         (VideoWriter, "write", "encode"),
     ):

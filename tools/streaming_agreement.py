@@ -23,7 +23,7 @@ from sf_detect import build
 from sf_detect.assets import DEMO_VIDEO
 from sf_detect.config import ModelConfig, RunConfig
 from sf_detect.interfaces import ActionStream
-from sf_detect.models.predictor import ActionPredictor
+from sf_detect.models.predictor import EnginePredictor
 from sf_detect.structures import Detections
 from sf_detect.video.clip_buffer import ClipBuffer
 
@@ -43,7 +43,7 @@ def videos_of(path: Path) -> list[Path]:
 
 
 def moments(
-    clips: ActionPredictor, streaming: ActionStream, video: Path, stride: float
+    clips: EnginePredictor, streaming: ActionStream, video: Path, stride: float
 ) -> Iterator[tuple[Scores, list[Scores]]]:
     """Scores (C,) of the whole frame, `stride` seconds apart: by streaming, and by a clip of each alignment."""
     spec = replace(clips.spec.clip_spec, keyframe="last")

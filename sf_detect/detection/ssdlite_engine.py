@@ -67,7 +67,7 @@ def network(path: Path, digest: str) -> Network:
         torch=lambda: torch_engine(load_ssdlite(path)),
         example=example,
         sources=[str(module.__file__) for module in (graphs, ssdlite_onnx, ssdlite_layers)],
-        expected=expected_outputs("ssdlite_person", digest),
+        expected=expected_outputs("ssdlite_person", digest, {}),
     )
 
 

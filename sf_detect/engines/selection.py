@@ -18,7 +18,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from sf_detect.engines.engine import Arrays, Engine, Warn, print_warning
 from sf_detect.engines.onnx_graph import OPSET, OnnxModel
@@ -35,6 +34,7 @@ BACKENDS = ("auto", "torch", *CONVERTED)
 TOLERANCE = 1e-4
 """Most by which an output of a converted network may differ from torch's."""
 _SAMPLES = 64  # values of an output that are compared
+_SMALL = 0.01  # below it, sigmoids are exact in their absolute value only
 _TIMED_RUNS = 3
 _WORTH_IT = 0.8  # share of the time from which a backend is taken that starts more slowly
 
@@ -239,11 +239,18 @@ def sample(outputs: Arrays) -> dict[str, list[float]]:
 
 
 def difference(found: Mapping[str, Sequence[float]], expected: Mapping[str, Sequence[float]]) -> float:
-    """The largest difference between two samples; infinite where a value is not a number, or there are other values."""
+    """The largest difference between two samples; of outputs that are small everywhere, as a share of the largest.
+
+    Infinite where a value is not a number, or there are other values.
+    """
     if {k: len(v) for k, v in found.items()} != {k: len(v) for k, v in expected.items()}:
         return float("inf")
-    gaps: npt.NDArray = np.concatenate([np.subtract(found[name], expected[name]) for name in expected])
-    return float(np.nan_to_num(np.abs(gaps), nan=np.inf).max(initial=0))
+    largest = 0.0
+    for name, values in expected.items():
+        scale = min(1.0, max(_SMALL, float(np.max(np.abs(values), initial=0))))
+        gaps = np.abs(np.subtract(found[name], values)) / scale
+        largest = max(largest, float(np.nan_to_num(gaps, nan=np.inf, posinf=np.inf).max(initial=0)))
+    return largest
 
 
 def _machine_facts(network: Network, backend: str) -> dict[str, str]:

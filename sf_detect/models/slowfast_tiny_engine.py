@@ -26,6 +26,7 @@ from sf_detect.weights.zoo_entry import ZooEntry
 if TYPE_CHECKING:
     from sf_detect.models.slowfast_tiny import SlowFastTiny
 
+FORMS = ("clip", "step", "head")
 _EXAMPLE_SIZE = (160, 213)
 
 
@@ -94,43 +95,41 @@ class TinyNetwork:
 
     def open_clip(self, options: EngineOptions) -> Engine:
         """`frames` (1, T, h, w, 3) uint8 RGB and `boxes` (N, 5) to `logits` (N, C); see `open_engine` for errors."""
-        convert = partial(onnx.clip_model, num_frames=self.num_frames, slow_index=self.slow_index, causal=self.causal)
-        return self._open("clip", convert, self._torch_clip, options, True)
+        return open_engine(self.form("clip"), options)
 
     def open_step(self, options: EngineOptions) -> Engine:
         """One slow step with its state, see `slowfast_tiny_onnx.step_model`; see `open_engine` for errors."""
-        return self._open("step", onnx.step_model, self._torch_step, options, True)
+        return open_engine(self.form("step"), options)
 
     def open_head(self, options: EngineOptions) -> Engine:
         """Maps of the window's steps and `boxes` (N, 5) to `logits` (N, C); see `open_engine` for errors."""
-        return self._open("head", partial(onnx.head_model, window=self.window), self._torch_head, options, False)
+        return open_engine(self.form("head"), options)
 
-    def _open(
-        self,
-        form: str,
-        convert: Callable[..., OnnxModel],
-        torch: Callable[[], Engine],
-        options: EngineOptions,
-        pixels: bool,
-    ) -> Engine:
-        name = f"{self.name}_{form}"
-        given = dict(zip(("scale", "offset"), self._pixel_range(), strict=True)) if pixels else {}
-
-        def make() -> OnnxModel:
-            return convert(self.state(), **given)
-
+    def form(self, form: str) -> Network:
+        """One of `FORMS`, ready to be converted."""
+        torch = {"clip": self._torch_clip, "step": self._torch_step, "head": self._torch_head}[form]
         stated = {key: getattr(self, key) for key in ("num_frames", "slow_index", "mean", "std", "causal")}
-        network = Network(
+        settings = {key: str(value) for key, value in stated.items()}
+        name = f"{self.name}_{form}"
+        return Network(
             name,
             self.digest,
-            {key: str(value) for key, value in stated.items()},
-            convert=make,
+            settings,
+            convert=partial(self._convert, form),
             torch=torch,
             example=partial(self._example, form),
             sources=[str(module.__file__) for module in (graphs, onnx)],
-            expected=expected_outputs(name, self.digest),
+            expected=expected_outputs(name, self.digest, settings),
         )
-        return open_engine(network, options)
+
+    def _convert(self, form: str) -> OnnxModel:
+        state = self.state()
+        if form == "head":
+            return onnx.head_model(state, self.window)
+        scale, offset = self._pixel_range()
+        if form == "step":
+            return onnx.step_model(state, scale, offset)
+        return onnx.clip_model(state, self.num_frames, self.slow_index, scale, offset, self.causal)
 
     def _pixel_range(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Scale and offset of `pixel * scale - offset`, rounded as `Preprocessing.pack` does."""

