@@ -138,6 +138,7 @@ class Annotator:
             warn("no frame of the source lies between the start and the end that were asked for; nothing was found.")
         for problem in (*getattr(opened, "warnings", ()), *getattr(sinks.get("video"), "problems", ())):
             warn(problem)
+        summary.backend = self.spec.backend
         summary.warnings += warnings
         return summary
 

@@ -52,6 +52,7 @@ class RunSummary:
         best_guess: The action with the highest score, whether or not it reached its threshold; None where nobody was
             scored.
         interrupted: True if stopped before the end.
+        backend: What computed the actions, see `ModelSpec.backend`.
         warnings: What a user should know about the outputs.
     """
 
@@ -65,6 +66,7 @@ class RunSummary:
     top_actions: Counter[str] = field(default_factory=Counter)
     best_guess: BestGuess | None = None
     interrupted: bool = False
+    backend: str = ""
     warnings: list[str] = field(default_factory=list)
 
     @property

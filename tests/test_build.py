@@ -96,3 +96,20 @@ def test_the_zoo_and_the_shipped_file_agree():
     assert (tuple(stated["mean"]), tuple(stated["std"])) == (zoo.mean, zoo.std)
     assert tuple(json.loads(metadata["labels"])) == label_set(zoo.labels).names
     assert zoo.shipped.stat().st_size <= 12_000_000
+
+
+def test_an_unknown_backend():
+    for make in (build.build_predictor, build.build_detector):
+        with pytest.raises(UnknownNameError, match=r"unknown backend 'tensorrt'.*Known: auto, onnxruntime"):
+            make(RunConfig(backend="tensorrt"))
+
+
+def test_a_backend_that_does_not_compute_the_network():
+    config = RunConfig(backend="openvino", model=ModelConfig("ava_slow_4x16_r50"))
+    with pytest.raises(ConfigError, match=r"openvino does not compute ava_slow_4x16_r50 on cpu.*--backend auto"):
+        build.build_predictor(config)
+
+
+def test_the_backend_is_stated():
+    assert build.build_predictor(RunConfig(backend="torch")).spec.backend == "torch"
+    assert build.build_predictor(RunConfig(backend="onnxruntime")).spec.backend == "onnxruntime"

@@ -28,7 +28,7 @@ class FakePredictor(FakeActionModel):
 @pytest.fixture
 def fakes(monkeypatch, tmp_path):
     """Runs `sf-detect` in an empty folder with fakes for the networks; returns the exit code."""
-    monkeypatch.setattr(build, "build_predictor", lambda config=None: FakePredictor())
+    monkeypatch.setattr(build, "build_predictor", lambda *_: FakePredictor())
     monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
     monkeypatch.chdir(tmp_path)
 
@@ -226,7 +226,7 @@ def test_default_output(source, name):
 
 
 def test_a_defect_is_told_without_a_traceback(sf_detect, tmp_path, monkeypatch, capsys):
-    def broken(config=None):
+    def broken(*_):
         raise KeyError("lost")
 
     monkeypatch.setattr(build, "build_predictor", broken)

@@ -24,7 +24,7 @@ ALLOWED = {
     "weights": {"models"},  # the zoo table binds builders
     "training": {"data", "models", "evaluation", "weights", "detection", "tracking", "video"},  # video: optical flow
 }
-COMPOSITION = {"build", "cli", "commands", "annotator", "outputs", "batch"}
+COMPOSITION = {"build", "backends", "cli", "commands", "annotator", "outputs", "batch"}
 HEAVY = {
     "torch": {"detection", "models", "engines", "data", "training", "weights", *COMPOSITION},
     "torchvision": {"detection", "models", "data", "training"},

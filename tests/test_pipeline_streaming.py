@@ -181,7 +181,7 @@ def test_what_is_not_exact_is_said_in_the_summary(tmp_path, monkeypatch):
     model = FakeStream()
     model.warning = "fake: streaming is an approximation for this model"
     monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
-    monkeypatch.setattr(build, "build_predictor", lambda config: model)
+    monkeypatch.setattr(build, "build_predictor", lambda *_: model)
     config = RunConfig(pipeline=PipelineConfig(inference="streaming"))
     summary = annotate_video(video, out_jsonl=tmp_path / "out.jsonl", config=config)
     assert summary.warnings == [model.warning]

@@ -77,6 +77,10 @@ def run(
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="What computes the default networks: auto, torch, onnxruntime or openvino [auto]."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.", metavar="F.yaml")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="Override a setting, repeatable.", metavar="KEY=VALUE")
@@ -115,6 +119,7 @@ def run(
         "detector.score_threshold": detector_threshold,
         "detector.tile": tile,
         "device": device,
+        "backend": backend,
         "seed": seed,
         "fps": fps,
         "start": start,
@@ -254,6 +259,7 @@ def _print_summary(summary: RunSummary, outputs: _Outputs, settings: RunConfig) 
     say(
         f"{summary.frames} frames ({summary.seconds:.1f} s of video) in {summary.wall_seconds:.1f} s, "
         f"{summary.fps:.0f} frames/s; {summary.keyframes} keyframes, {len(summary.tracks)} person(s)"
+        + (f"; actions by {summary.backend}" if summary.backend else "")
     )
     for label, count in summary.top_actions.most_common(5):
         say(f"  {label.replace('_', ' '):<20} {count} keyframe(s)")

@@ -30,7 +30,7 @@ from fakes import FakeDetector
 from test_cli import FakePredictor
 from sf_detect import build, cli
 from sf_detect.video import sources
-build.build_predictor = lambda config=None: FakePredictor()
+build.build_predictor = lambda *_: FakePredictor()
 build.build_detector = lambda config=None: FakeDetector()
 sources._READ_TIMEOUT_S = sources._OPEN_TIMEOUT_S = 600.0
 sources.StreamSource.__init__.__defaults__ = (600.0, 600.0)
@@ -124,7 +124,7 @@ def test_a_source_that_stalls_while_it_is_opened(tmp_path, arguments):
 def test_a_hang_up_that_nohup_ignores_stays_ignored(tmp_path):
     write_video(tmp_path / "in.mp4", num_frames=20)
     code = "import os, signal; os.kill(os.getpid(), signal.SIGHUP)"
-    more = f"build.build_predictor = lambda config=None: [exec({code!r}), FakePredictor()][1]"
+    more = f"build.build_predictor = lambda *_: [exec({code!r}), FakePredictor()][1]"
 
     def ignore() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -1,0 +1,63 @@
+"""The default networks, from names to scores, in a process that never imports torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from sf_detect.weights.cache import CACHE_VARIABLE
+from tests.detection.test_ssdlite import published_weights
+
+pytestmark = pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs ONNX Runtime, which the install brings")
+
+CODE = """
+import sys
+import numpy as np
+from sf_detect import build
+from sf_detect.config import PipelineConfig, RunConfig
+from sf_detect.structures import Clip, Detections, Frame
+
+persons = Detections(np.array([[10, 10, 60, 90]], np.float32), np.ones(1, np.float32))
+config = RunConfig(backend="onnxruntime", pipeline=PipelineConfig(inference="streaming"))
+model = build.build_predictor(config)
+frames = np.random.default_rng(0).integers(0, 256, (12, 160, 200, 3), np.uint8)
+(clip,) = model([Clip(frames, np.arange(12) / 12.5, 0.5, persons, (160, 200))])
+stream = model.open_stream()
+for i, image in enumerate(frames):
+    stream.push(Frame(image, i, i / 12.5))
+streamed = stream.score(persons, 1.0, (160, 200))
+np.testing.assert_allclose(streamed.scores, clip.scores, atol=1e-4)
+print(clip.scores.shape, model.spec.backend, sorted({"torch", "torchvision"} & set(sys.modules)))
+"""
+
+
+def run(*arguments: str, cache: Path) -> str:
+    environment = {**os.environ, CACHE_VARIABLE: str(cache)}
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_action_model(tmp_path: Path) -> None:
+    for _ in range(2):  # converting, and with what was kept
+        assert run("-c", CODE, cache=tmp_path) == "(1, 21) onnxruntime []\n"
+
+
+def test_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sf_detect.assets import DEMO_VIDEO
+
+    shutil.copy(published_weights(monkeypatch), tmp_path)
+    code = (
+        "import sys; from sf_detect import annotate_video; from sf_detect.config import RunConfig; "
+        f"summary = annotate_video({str(DEMO_VIDEO)!r}, out_jsonl={str(tmp_path / 'out.jsonl')!r}, "
+        "config=RunConfig(backend='onnxruntime', max_seconds=0.6)); "
+        "print(summary.keyframes, summary.backend, sorted({'torch', 'torchvision'} & set(sys.modules)))"
+    )
+    assert run("-c", code, cache=tmp_path) == "2 onnxruntime []\n"
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
