@@ -19,7 +19,7 @@ EVENTS_HEADER = "video,track_id,label,start,end,score\n"
 
 @pytest.fixture(autouse=True)
 def detector(monkeypatch):
-    monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
+    monkeypatch.setattr(build, "build_detector", lambda *_: FakeDetector())
 
 
 def records(path):

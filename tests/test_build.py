@@ -74,7 +74,7 @@ def test_devices_that_are_not_there(device, message):
 def test_the_pipeline_takes_a_model_of_ones_own(monkeypatch):
     from fakes import FakeActionModel, FakeSource
 
-    monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
+    monkeypatch.setattr(build, "build_detector", lambda *_: FakeDetector())
     pipeline = build.build_pipeline(predictor=FakeActionModel())
     assert len(list(pipeline.run(FakeSource(num_frames=20)))) == 20
 

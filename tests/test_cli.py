@@ -29,7 +29,7 @@ class FakePredictor(FakeActionModel):
 def fakes(monkeypatch, tmp_path):
     """Runs `sf-detect` in an empty folder with fakes for the networks; returns the exit code."""
     monkeypatch.setattr(build, "build_predictor", lambda *_: FakePredictor())
-    monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
+    monkeypatch.setattr(build, "build_detector", lambda *_: FakeDetector())
     monkeypatch.chdir(tmp_path)
 
 

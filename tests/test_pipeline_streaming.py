@@ -165,7 +165,7 @@ def test_an_unknown_kind_of_inference_suggests():
 
 def test_a_run_with_streaming_inference(tmp_path, monkeypatch):
     video = write_video(tmp_path / "in.mp4", num_frames=12)
-    monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
+    monkeypatch.setattr(build, "build_detector", lambda *_: FakeDetector())
     config = RunConfig(pipeline=PipelineConfig(inference="streaming", stride=0.2))
     keyframes = []
     summary = annotate_video(
@@ -180,7 +180,7 @@ def test_what_is_not_exact_is_said_in_the_summary(tmp_path, monkeypatch):
     video = write_video(tmp_path / "in.mp4", num_frames=4)
     model = FakeStream()
     model.warning = "fake: streaming is an approximation for this model"
-    monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
+    monkeypatch.setattr(build, "build_detector", lambda *_: FakeDetector())
     monkeypatch.setattr(build, "build_predictor", lambda *_: model)
     config = RunConfig(pipeline=PipelineConfig(inference="streaming"))
     summary = annotate_video(video, out_jsonl=tmp_path / "out.jsonl", config=config)

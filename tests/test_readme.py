@@ -18,7 +18,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_python_examples_run_as_written(number, tmp_path, monkeypatch, capsys):
     # Only the detector is a fake: its weights are fetched on first use, and tests have no network.
-    monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
+    monkeypatch.setattr(build, "build_detector", lambda *_: FakeDetector())
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "video.mp4", num_frames=20)
     exec(compile(EXAMPLES[number], f"README example {number}", "exec"), {})
@@ -27,8 +27,8 @@ def test_python_examples_run_as_written(number, tmp_path, monkeypatch, capsys):
 
 def test_the_loop_prints_what_counts_only(tmp_path, monkeypatch, capsys):
     # The fake model gives everybody 0.5 for "wave", 0.1 and 0.2 for "stand"; its thresholds are 0.25.
-    monkeypatch.setattr(build, "build_predictor", lambda config=None: FakeActionModel())
-    monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
+    monkeypatch.setattr(build, "build_predictor", lambda *_: FakeActionModel())
+    monkeypatch.setattr(build, "build_detector", lambda *_: FakeDetector())
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "video.mp4", num_frames=20)
     exec(compile(EXAMPLES[1], "README's loop", "exec"), {})

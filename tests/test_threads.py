@@ -166,7 +166,7 @@ def test_wrappers_are_what_they_wrap(one):
 @pytest.mark.parametrize("inference", ["clip", "streaming"])
 def test_a_pipeline_computes_with_its_share_and_leaves_the_loop_its_own(one, monkeypatch, inference):
     detector, model = Witness(), Witness()
-    monkeypatch.setattr(build, "build_detector", lambda config=None: detector)
+    monkeypatch.setattr(build, "build_detector", lambda *_: detector)
     if inference == "streaming":
         model.score = lambda persons, pts, size: model.seen.append(numbers()) or scores(persons, pts)
     config = RunConfig()
@@ -202,7 +202,7 @@ def test_annotating_changes_no_setting_of_the_process(monkeypatch, tmp_path):
     import sf_detect
     from synthetic_video import write_video
 
-    monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
+    monkeypatch.setattr(build, "build_detector", lambda *_: FakeDetector())
     write_video(tmp_path / "in.mp4", num_frames=5)
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     sf_detect.annotate_video(tmp_path / "in.mp4", out_jsonl=tmp_path / "out.jsonl")

@@ -31,7 +31,7 @@ from test_cli import FakePredictor
 from sf_detect import build, cli
 from sf_detect.video import sources
 build.build_predictor = lambda *_: FakePredictor()
-build.build_detector = lambda config=None: FakeDetector()
+build.build_detector = lambda *_: FakeDetector()
 sources._READ_TIMEOUT_S = sources._OPEN_TIMEOUT_S = 600.0
 sources.StreamSource.__init__.__defaults__ = (600.0, 600.0)
 {more}

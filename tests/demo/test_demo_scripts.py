@@ -15,7 +15,7 @@ DEMO = Path(__file__).resolve().parents[2] / "demo"
 
 @pytest.mark.parametrize("script", sorted(DEMO.glob("*.py")), ids=lambda path: path.stem)
 def test_script_runs(script, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(build, "build_detector", lambda config=None: FakeDetector())
+    monkeypatch.setattr(build, "build_detector", lambda *_: FakeDetector())
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "in.mp4", num_frames=10)
     monkeypatch.setattr(sys, "argv", [str(script), "in.mp4", *(["out.mp4"] if "blur" in script.name else [])])

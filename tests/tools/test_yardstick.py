@@ -290,7 +290,7 @@ def call(folder, monkeypatch, capsys):
         someone = {**person(walk=0.6, jump=0.4), "score": 0.9, "track_id": 1}
         out_jsonl.write_text(json.dumps({**record, "persons": [someone]}) + "\n")
 
-    monkeypatch.setattr(sf_detect, "build_predictor", lambda config: Predictor)
+    monkeypatch.setattr(sf_detect, "build_predictor", lambda *_: Predictor)
     monkeypatch.setattr(sf_detect, "annotate_video", annotate)
     return run
 
