@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -52,6 +52,7 @@ class _Video:
     name: str
     length: float
     actions: tuple[tuple[int, float, float], ...]  # class, start, end in seconds
+    person: str = ""  # who filmed it, at home; "" where the file does not say
 
 
 def read_charades(options: CharadesOptions) -> ActionDataset:
@@ -77,7 +78,8 @@ def read_charades(options: CharadesOptions) -> ActionDataset:
         else:
             samples += list(_samples(video, place, options))
     labels = _labels(Path(options.classes)) if options.classes else label_set("charades157")
-    return assemble(f"Charades {options.split}", "classification", samples, labels, True, missing, path, folders)
+    dataset = assemble(f"Charades {options.split}", "classification", samples, labels, True, missing, path, folders)
+    return replace(dataset, sources={video.name: f"person {video.person}" for video in videos if video.person})
 
 
 def _labels(path: Path) -> LabelMap:
@@ -98,7 +100,8 @@ def _published(path: Path) -> list[_Video]:
     videos = []
     for line, row, length in zip(table.lines, table.rows, lengths, strict=True):
         actions = tuple(_actions(path, line, row[places["actions"]]))
-        videos.append(_Video(row[places["id"]], length, actions))
+        person = row[places["subject"]] if "subject" in places else ""
+        videos.append(_Video(row[places["id"]], length, actions, person))
     return videos
 
 

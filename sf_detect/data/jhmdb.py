@@ -147,9 +147,10 @@ def read_jhmdb(options: JHMDBOptions) -> ActionDataset:
     missing = [clip.video_id for clip in clips if not clip.path.is_file()]
     name = f"J-HMDB split {options.number} {options.split}"
     labels = LabelMap.of(data.labels)
-    return assemble(
+    dataset = assemble(
         name, "detection", samples, labels, False, missing, data.root / "videos.csv", [data.root / "videos"]
     )
+    return replace(dataset, sources={clip.video_id: f"{clip.action}/{clip.source}" for clip in clips})
 
 
 def _samples(clip: JHMDBClip, options: JHMDBOptions) -> Iterator[ClipSample]:

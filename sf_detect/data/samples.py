@@ -7,7 +7,7 @@ pixels when the clip is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -77,6 +77,8 @@ class ActionDataset:
         class_ids: What result files call each class: they count from 1 in every set, AVA's with gaps.
         multi_label: Whether a person or clip can have several actions (sigmoid) or has exactly one (softmax).
         missing: Videos that the annotation names and that are not there; their samples are left out.
+        sources: The recording (film, person, upload) that each video was cut from, by video; a video that is not here
+            is a recording of its own.
     """
 
     name: str
@@ -86,6 +88,7 @@ class ActionDataset:
     class_ids: tuple[int, ...]
     multi_label: bool
     missing: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:

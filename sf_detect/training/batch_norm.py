@@ -28,12 +28,14 @@ class SplitBatchNorm(_BatchNorm):
             return super().forward(input)
         momentum, parts = self.momentum, input.chunk(self.parts)
         outputs = []
-        for number, part in enumerate(parts):
-            if momentum is not None:  # such that together they weigh as one batch, each of them alike
-                share = momentum / len(parts)
-                self.momentum = share / (1 - (len(parts) - 1 - number) * share)
-            outputs.append(super().forward(part))
-        self.momentum = momentum
+        try:
+            for number, part in enumerate(parts):
+                if momentum is not None:  # such that together they weigh as one batch, each of them alike
+                    share = momentum / len(parts)
+                    self.momentum = share / (1 - (len(parts) - 1 - number) * share)
+                outputs.append(super().forward(part))
+        finally:
+            self.momentum = momentum
         return torch.cat(outputs)
 
 

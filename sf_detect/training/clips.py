@@ -1,10 +1,9 @@
-"""The jobs of a recipe of kind `clips`: train any network on any dataset, and test it."""
+"""Training by a recipe of kind `clips`: any network on any dataset."""
 
 from __future__ import annotations
 
 import copy
 import json
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -16,13 +15,14 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from sf_detect.atomic_file import write_text
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.training.batch_norm import recompute_statistics, split_batch_norm
 from sf_detect.training.clip_dataset import ClipBatch, EpochBatches, Place, TrainingClips, start_worker
+from sf_detect.training.clips_data import RecipeData
 from sf_detect.training.clips_evaluation import Measured
-from sf_detect.training.clips_parts import Parts
+from sf_detect.training.clips_parts import CHOSEN_ON, Parts
 from sf_detect.training.clips_recipe import ClipsRecipe
+from sf_detect.training.clips_testing import test
 from sf_detect.training.distributed import Processes, parallel, process_group, synchronise_batch_norm
 from sf_detect.training.initialisation import initialise
 from sf_detect.training.loop import Trainer
@@ -31,7 +31,8 @@ from sf_detect.training.multigrid import Multigrid, SamplingGrid, plan_multigrid
 from sf_detect.training.optimisation import Freezing, build_optimiser, parameter_groups
 from sf_detect.training.report import Report, Say, in_words
 from sf_detect.training.schedules import Schedule, StepSchedule
-from sf_detect.weights.checkpoint import load_into
+
+__all__ = ["SCHEDULES", "Training", "test", "train"]
 
 SCHEDULES = ("cosine", "steps")
 
@@ -53,12 +54,18 @@ class Training:
     def __init__(self, recipe: ClipsRecipe, say: Say, processes: Processes, device: torch.device) -> None:
         self.recipe, self.processes, self.device = recipe, processes, device
         torch.manual_seed(recipe.seed)
-        self.parts = Parts(recipe, recipe.data)
+        data = RecipeData(recipe)
+        self.parts = Parts(recipe, data.training())
         if not len(self.parts.dataset):
             raise ConfigError(f"{self.parts.dataset.name} has no samples to train on; check the paths in `data`")
         self.parts.folder.mkdir(parents=True, exist_ok=True)
         self.clips = TrainingClips(self.parts.dataset, self.parts.views("1x1"), recipe.seed)
-        self.evaluator = self.parts.evaluator(recipe.evaluation.views, processes) if recipe.evaluation.every else None
+        self.validation = data.validation() if recipe.evaluation.every else None
+        self.evaluator = (
+            None
+            if self.validation is None
+            else self.parts.evaluator(self.validation, recipe.evaluation.views, processes)
+        )
         batches = max(1, len(self.clips) // (recipe.batch * processes.world))
         self.base_steps = batches // recipe.accumulate
         if not self.base_steps:
@@ -226,6 +233,11 @@ class Training:
             self.report.say(f"multigrid, {steps} steps in all, {self.recipe.epochs * self.base_steps} without it:")
             for line in self.plan.describe(self.base_steps, self.global_batch):
                 self.report.say(line)
+        if self.validation is not None and self.validation.is_test and self.epoch < self.recipe.epochs:
+            self.report.say(
+                f"the best epoch is chosen on {self.validation.dataset.name}, the test side: its figure will be the "
+                f"best of up to {self.recipe.epochs} tries. held_out=0.1 test.split=test chooses on training videos"
+            )
         try:
             while self.epoch < self.recipe.epochs:
                 self._train_epoch()
@@ -268,10 +280,11 @@ class Training:
         if self.evaluator is not None and (self.epoch % every == 0 or self.epoch == self.recipe.epochs):
             measured = self.evaluator(network, "detections", self.report.progress)
             self._tell(measured)
-            if self.best is None or measured.score > self.best:
+            if self.best is None or measured.score >= self.best:  # of equal ones the later, which has learnt for longer
                 self.best = float(measured.score)
+                chosen = {**facts, **measured.figures, CHOSEN_ON: self.evaluator.dataset.name}
                 if self.processes.leads:
-                    self.parts.write(network, self.parts.folder / "best.safetensors", {**facts, **measured.figures})
+                    self.parts.write(network, self.parts.folder / "best.safetensors", chosen)
         if self.processes.leads:
             self.parts.write(network, self.parts.folder / "last.safetensors", facts)
         self._save()
@@ -289,8 +302,10 @@ class Training:
         return network
 
     def _tell(self, measured: Measured) -> None:
-        self.report.log(self.trainer.step, measured.figures, epoch=self.epoch, evaluation=True)
-        self.report.say(f"  {in_words(measured.figures)}")
+        on_test = self.validation is not None and self.validation.is_test
+        about = {"epoch": self.epoch, "evaluation": True, "chosen_on_test_side": on_test}
+        self.report.log(self.trainer.step, measured.figures, **about)
+        self.report.say(f"  {in_words(measured.figures)}{' (chosen on the test side)' if on_test else ''}")
         if measured.problems:
             self.report.say(f"  {len(measured.problems)} clips can't be decoded, such as {measured.problems[0]}")
 
@@ -309,61 +324,3 @@ def train(recipe: ClipsRecipe, say: Say) -> Path:
     """Trains, or continues, and returns the file of the best weights (the last ones where nothing is evaluated)."""
     with process_group(recipe.device) as (processes, device):
         return Training(recipe, say, processes, device).run()
-
-
-def test(recipe: ClipsRecipe, weights: Path | None, say: Say) -> Measured:
-    """Measures weights on the validation data, all views; writes test.json (and test_detections.csv) into `work`.
-
-    Args:
-        recipe: The recipe.
-        weights: A checkpoint; None takes the best one in `work`, else the last one.
-        say: Receives the result.
-
-    Raises:
-        ConfigError: There are no validation data, or no weights.
-    """
-    if not recipe.validation:
-        raise ConfigError("nothing to test on; set `validation`, such as validation.split=val")
-    with process_group(recipe.device) as (processes, device):
-        parts = Parts(recipe, {**recipe.data, **recipe.validation})
-        file = weights or _trained(parts.folder)
-        load_into(parts.network, file)
-        parts.folder.mkdir(parents=True, exist_ok=True)
-        evaluator = parts.evaluator(recipe.evaluation.test_views, processes)
-        assert evaluator is not None
-        report = Report(parts.folder, say, None, silent=not processes.leads)
-        try:
-            measured = evaluator(parts.network.to(device), "test_detections", report.progress)
-        finally:
-            report.close()
-        if processes.leads:
-            _write_result(parts, file, measured, say)
-        return measured
-
-
-def _trained(folder: Path) -> Path:
-    for name in ("best.safetensors", "last.safetensors"):
-        if (folder / name).is_file():
-            return folder / name
-    raise ConfigError(f"no weights in {folder}; train first (`sf-detect train`), or give a file with --weights")
-
-
-def _write_result(parts: Parts, file: Path, measured: Measured, say: Say) -> None:
-    dataset = parts.dataset
-    result = {
-        "weights": str(file),
-        "dataset": dataset.name,
-        "samples": len(dataset),
-        "missing_videos": list(dataset.missing),
-        "undecoded": list(measured.problems),
-        "figures": {name: value if math.isfinite(value) else None for name, value in measured.figures.items()},
-        **measured.details,
-    }
-    path = parts.folder / "test.json"
-    write_text(path, json.dumps(result, indent=1) + "\n")
-    if measured.table:
-        say(measured.table)
-    say(f"{dataset.name}, {len(dataset)} samples: {in_words(measured.figures)}")
-    if measured.problems or dataset.missing:
-        say(f"{len(measured.problems)} clips can't be decoded, {len(dataset.missing)} videos are missing; see {path}")
-    say(f"wrote {path}")

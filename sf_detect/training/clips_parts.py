@@ -8,10 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from sf_detect.data.clip_augmentation import Augmentation
-from sf_detect.data.datasets import build_dataset
 from sf_detect.data.samples import ActionDataset
 from sf_detect.errors import ConfigError
 from sf_detect.models.preprocessing import Preprocessing
@@ -19,6 +19,7 @@ from sf_detect.models.slow_index import slow_index
 from sf_detect.models.video_views import Views
 from sf_detect.structures import ClipSpec
 from sf_detect.training.clip_dataset import ClipViews
+from sf_detect.training.clips_data import EvaluationData
 from sf_detect.training.clips_evaluation import Evaluator
 from sf_detect.training.clips_recipe import ClipsRecipe
 from sf_detect.training.distributed import Processes
@@ -30,20 +31,21 @@ from sf_detect.weights.zoo import build_network, entry
 
 _MAX_SIDE = 4096
 
+CHOSEN_ON = "chosen_on"
+"""Key in the metadata of weights: the data on which their epoch was found to be the best."""
+
 
 class Parts:
-    """What training and testing share: the recipe's network, data and preprocessing.
+    """What training and testing share: the recipe's network, the classes of a dataset, preprocessing.
 
     Raises:
         ConfigError, UnknownNameError: A setting that is not accepted.
-        DataError: Data that can't be read.
     """
 
-    def __init__(self, recipe: ClipsRecipe, options: dict[str, Any]) -> None:
-        self.recipe, self.folder = recipe, Path(recipe.work)
+    def __init__(self, recipe: ClipsRecipe, dataset: ActionDataset) -> None:
+        self.recipe, self.folder, self.dataset = recipe, Path(recipe.work), dataset
         _check_sides(recipe)
         self.entry = entry(recipe.network.name)
-        self.dataset = read_dataset(options)
         if self.entry.task != self.dataset.task:
             raise ConfigError(
                 f"{self.entry.name} is for {self.entry.task}, {self.dataset.name} for {self.dataset.task}; choose a "
@@ -104,21 +106,19 @@ class Parts:
             self.entry.short_video == "loop",
         )
 
-    def evaluator(self, test_views: str, processes: Processes) -> Evaluator | None:
-        """Measures on the validation data; None where there are none."""
-        recipe = self.recipe
-        if not recipe.validation:
-            return None
-        options = {**recipe.data, **recipe.validation}
-        dataset = truth = read_dataset(options)
+    def evaluator(self, data: EvaluationData, test_views: str, processes: Processes) -> Evaluator:
+        """Measures on the data.
+
+        Raises:
+            ConfigError: It has other classes.
+        """
+        dataset = data.dataset
         if dataset.class_names != self.dataset.class_names:
             raise ConfigError(f"{dataset.name} has other classes than {self.dataset.name}; evaluate on the same ones")
-        if any(sample.scores is not None for sample in dataset.samples):
-            truth = read_dataset({**options, "proposals": None})
-        e = recipe.evaluation
+        recipe, e = self.recipe, self.recipe.evaluation
         return Evaluator(
-            dataset,
-            truth,
+            data.dataset,
+            data.truth,
             self.views(test_views),
             self.preprocessing(),
             self.activation,
@@ -164,25 +164,6 @@ class Parts:
         write_safetensors(network.state_dict(), path, metadata)
 
 
-def read_dataset(options: dict[str, Any]) -> ActionDataset:
-    """The dataset of a recipe's `data`.
-
-    Raises:
-        ConfigError: No name, a wrong option, or clips without an action, as published test lists are.
-        DataError: Data that can't be read.
-    """
-    if "name" not in options:
-        raise ConfigError("data.name is missing; name a dataset, such as data.name=ava")
-    dataset = build_dataset(str(options["name"]), {k: v for k, v in options.items() if k != "name"})
-    bare = sum(not sample.labels for sample in dataset.samples) if dataset.task == "classification" else 0
-    if bare:
-        raise ConfigError(
-            f"{bare} of {len(dataset)} clips of {dataset.name} have no action, so there is nothing to learn or to "
-            "measure; choose another split, such as val"
-        )
-    return dataset
-
-
 def _pair(values: list[float], name: str) -> tuple[float, float]:
     if len(values) != 2:
         raise ConfigError(f"views.{name} holds the smallest and the largest value, got {values}")
@@ -208,3 +189,12 @@ def _check_sides(recipe: ClipsRecipe) -> None:
     for name, value in (("crop", views.crop), ("short_side", views.short_side), ("test_crop", views.test_crop)):
         if value is not None and not 1 <= value <= _MAX_SIDE:
             raise ConfigError(f"views.{name} is a number of pixels from 1 to {_MAX_SIDE}, got {value}")
+
+
+def read_chosen_on(path: Path) -> str | None:
+    """The data on which the epoch of weights was chosen; None where the file does not say."""
+    try:
+        with safe_open(path, "pt") as file:
+            return (file.metadata() or {}).get(CHOSEN_ON)
+    except (SafetensorError, OSError):
+        return None  # of another format

@@ -178,7 +178,13 @@ class ClipsRecipe:
     Attributes:
         work: Folder for checkpoints, weights, the log and results. A run continues from the checkpoint it finds there.
         data: Training data: `name` of a dataset and its options, see `sf_detect.data.datasets`.
-        validation: What differs in the data that is evaluated on, such as `split: val`; empty evaluates nothing.
+        held_out: Share of the training videos, whole recordings, that is not trained on and on which the best epoch is
+            chosen, for datasets that publish a training and a test side only; 0 holds none out.
+        validation: What differs in the data that the best epoch is chosen on, such as `split: val`; with `held_out`,
+            such as other keyframes. Empty, and without `held_out`, nothing is chosen: the last epoch's weights are the
+            result.
+        test: What further differs in the data that `sf-detect test` measures, such as `split: test`; empty measures on
+            those of `validation`.
         seed: Of everything random.
         epochs: Passes over the training data.
         batch: Clips of each process at a time.
@@ -198,7 +204,9 @@ class ClipsRecipe:
 
     work: str = "work/clips"
     data: dict[str, Any] = field(default_factory=dict)
+    held_out: float = 0.0
     validation: dict[str, Any] = field(default_factory=dict)
+    test: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     epochs: int = 20
     batch: int = 8

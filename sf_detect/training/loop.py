@@ -110,12 +110,33 @@ class Trainer:
     def train_step(self, parts: Sequence[Any], shares: Sequence[float] = (1.0,)) -> dict[str, float]:
         """One step on the sum of the parts' losses, each times its share (gradient accumulation).
 
+        A step whose gradient overflows in fp16 is left out: the scale of the loss is lowered, everything else stays.
+
         Returns:
             The loss, averaged over the processes, and the other figures' means over the parts.
 
         Raises:
-            TrainingError: The loss or the gradient is not finite; weights and checkpoint are as before the step.
+            TrainingError: The loss or the gradient is not finite; weights, the statistics of batch normalisation and
+                the checkpoint are as before the step.
         """
+        before = [buffer.clone() for buffer in self.model.buffers()]  # forward passes move running statistics
+        taken = False
+        try:
+            figures = self._backward(parts, shares)
+            taken = self._update()
+        finally:
+            if not taken:
+                self._restore(before)
+        self.step += 1
+        return figures
+
+    @torch.no_grad()
+    def _restore(self, buffers: Sequence[Tensor]) -> None:
+        for buffer, value in zip(self.model.buffers(), buffers, strict=True):
+            buffer.copy_(value)
+
+    def _backward(self, parts: Sequence[Any], shares: Sequence[float]) -> dict[str, float]:
+        """Leaves the gradient of a step; returns its figures. Raises TrainingError where the loss is not finite."""
         self.set_rates()
         self.optimiser.zero_grad(set_to_none=True)
         total, figures = torch.zeros((), device=self.device), dict[str, float]()
@@ -129,7 +150,6 @@ class Trainer:
                 figures[name] = figures.get(name, 0.0) + value / len(parts)
         mean = self.processes.mean(total).item()
         self._require_finite("loss", mean)
-        self._update()
         return {"loss": mean, **figures}
 
     def set_rates(self) -> None:
@@ -137,16 +157,20 @@ class Trainer:
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * self.schedule(self.step)
 
-    def _update(self) -> None:
+    def _update(self) -> bool:
+        """Moves the weights along the gradient; False where it overflowed and they stay."""
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         self.scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(parameters, math.inf if self.clip_norm is None else self.clip_norm)
-        if not self.scaler.is_enabled():  # the scaler passes over steps that overflow, and lowers its scale
+        finite = math.isfinite(norm.item())
+        if not self.scaler.is_enabled():
             self._require_finite("gradient's norm", norm.item())
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-        self.average.update(self.averaged)
-        self.step += 1
+        if finite:
+            self.scaler.step(self.optimiser)
+        self.scaler.update()  # lowers the scale after a gradient that overflowed
+        if finite:
+            self.average.update(self.averaged)
+        return finite
 
     def _require_finite(self, what: str, value: float) -> None:
         if not math.isfinite(value):

@@ -15,7 +15,8 @@ class Schedule:
         steps: Of the whole run.
         warmup: Steps of the warm-up.
         floor: Factor at the end.
-        start: Factor from which the warm-up rises; None makes its first step one of `warmup` equal ones.
+        start: Factor from which the warm-up rises; None makes its first step one of `warmup` equal ones, so that the
+            last whole step, and fractional ones behind it, have the peak.
     """
 
     steps: int
@@ -63,5 +64,5 @@ class StepSchedule:
 def _warmed(step: float, warmup: int, start: float | None, goal: float) -> float:
     """The factor of a warm-up step on the way to `goal`."""
     if start is None:
-        return goal * (step + 1) / warmup
+        return goal * min(1.0, (step + 1) / warmup)  # the last step's share of fractional ones is the peak
     return start + (goal - start) * step / warmup

@@ -92,3 +92,11 @@ def test_every_kind_can_be_split(kind):
     norm.parts = 2
     shape = (4, 2) if kind is nn.BatchNorm1d else (4, 2, 3, 3)
     assert norm(torch.randn(shape)).shape == shape
+
+
+def test_a_split_that_fails_leaves_the_momentum():
+    (norm,) = split_batch_norm(nn.BatchNorm1d(2))
+    norm.parts = 3
+    with pytest.raises(ValueError, match="more than 1 value"):
+        norm(torch.randn(3, 2))
+    assert norm.momentum == 0.1

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny_actions import tiny, write_custom, write_list
 
@@ -15,6 +17,7 @@ from sf_detect import cli
 from sf_detect.config import load_config
 from sf_detect.errors import ConfigError, DataError, MissingExtraError, TrainingError, WeightsError
 from sf_detect.training import clips
+from sf_detect.training.clips_evaluation import Evaluator, Measured
 from sf_detect.training.clips_recipe import ClipsRecipe
 from sf_detect.training.report import Report
 
@@ -71,8 +74,6 @@ def test_learns_tests_and_describes_its_weights(recipe):
 
 
 def test_weights_say_what_they_need(recipe):
-    from safetensors import safe_open
-
     weights, _ = run(recipe(epochs=1))
     with safe_open(weights, "pt") as file:
         facts = file.metadata()
@@ -327,7 +328,7 @@ def test_there_is_something_to_test(recipe):
         clips.test(recipe(), None, print)
     chosen = recipe()
     chosen.validation = {}
-    with pytest.raises(ConfigError, match="set `validation`"):
+    with pytest.raises(ConfigError, match="set `validation` or `test`"):
         clips.test(chosen, None, print)
 
 
@@ -337,6 +338,56 @@ def test_without_validation_the_last_weights_are_the_result(recipe):
     weights, said = run(chosen)
     assert weights.name == "last.safetensors"
     assert len(said) == 1
+
+
+def test_of_equal_epochs_the_later_is_kept(recipe, monkeypatch):
+    scores = iter([0.5, 0.7, 0.7, 0.6])
+    monkeypatch.setattr(Evaluator, "__call__", lambda *_: Measured("frame_mAP", {"frame_mAP": next(scores)}))
+    weights, _ = run(recipe(epochs=4))
+    with safe_open(weights, "pt") as file:
+        assert file.metadata()["epoch"] == "3"
+
+
+def test_videos_are_held_out_and_the_test_side_is_tested(recipe):
+    chosen = recipe(epochs=1, held_out=0.3)
+    chosen.validation, chosen.test = {}, {"split": "val"}
+    weights, said = run(chosen)
+    assert weights.name == "best.safetensors"
+    rows = {line.split(",")[0] for line in (weights.parent / "detections.csv").read_text().splitlines()}
+    assert len(rows) == 2  # a video of each class
+    assert not any("test side" in line for line in said)
+    measured = clips.test(chosen, None, said.append)
+    result = json.loads((weights.parent / "test.json").read_text())
+    assert (result["dataset"], result["chosen_on"]) == ("data val", "data train, held out")
+    assert not result["chosen_on_same_data"]
+    assert len((weights.parent / "test_detections.csv").read_text().splitlines()) == 32
+    assert not any("chosen on the same data" in line for line in said)
+    assert measured.figures.keys() == {"frame_mAP", "accuracy"}
+    chosen.held_out = 0
+    shutil.rmtree(chosen.work)
+    assert run(chosen)[0].name == "last.safetensors"  # nothing to choose on
+
+
+def test_weights_that_were_chosen_on_the_test_side_say_so(recipe, data):
+    chosen = recipe(epochs=1)
+    (data / "test.csv").write_text((data / "val.csv").read_text())
+    chosen.validation = {"split": "test"}
+    weights, said = run(chosen)
+    assert "the best epoch is chosen on data test, the test side" in said[0]
+    assert said[-1].endswith("(chosen on the test side)")
+    assert log(chosen, "chosen_on_test_side") == [True]
+    clips.test(chosen, None, said.append)
+    assert json.loads((weights.parent / "test.json").read_text())["chosen_on_same_data"]
+    assert any("was chosen on the same data, data test: the figures are the best of several tries" in t for t in said)
+
+
+def test_held_out_videos_are_looked_for_in_the_training_side(recipe, data):
+    (data / "other.csv").write_text("v9,0.3,0.1,0.1,0.7,0.9,stand,1\n")
+    (data / "videos" / "v9.mp4").write_bytes((data / "videos" / "v0.mp4").read_bytes())
+    chosen = recipe(held_out=0.3)
+    chosen.validation = {"split": "other"}
+    with pytest.raises(ConfigError, match="none of the 2 videos that are held out is in data other"):
+        run(chosen)
 
 
 def test_tensorboard_is_an_extra(recipe, monkeypatch):

@@ -65,7 +65,8 @@ def test_loads(name):
 @pytest.mark.parametrize("name", GENERIC)
 def test_data_options_exist_and_starting_weights_are_known(name):
     recipe = load_recipe(CONFIGS / name)[1]
-    for options in (recipe.data, {**recipe.data, **recipe.validation}):
+    validation = {**recipe.data, **recipe.validation}
+    for options in (recipe.data, validation, {**validation, **recipe.test}):
         given = {key: value for key, value in options.items() if key != "name"}
         dataset_options(options["name"], DATASETS[options["name"]].options, given)
     weights = recipe.initialise.weights
@@ -73,6 +74,15 @@ def test_data_options_exist_and_starting_weights_are_known(name):
     if weights is not None and weights.startswith("work/"):
         assert (CONFIGS / f"{Path(weights).parent.relative_to('work')}.yaml").exists()
     assert recipe.work == f"work/{name.removesuffix('.yaml')}"
+
+
+@pytest.mark.parametrize("name", GENERIC)
+def test_the_best_epoch_is_not_chosen_on_a_test_side(name):
+    recipe = load_recipe(CONFIGS / name)[1]
+    chosen_on = {**recipe.data, **recipe.validation}
+    assert chosen_on.get("split") != "test"
+    assert recipe.held_out or chosen_on["split"] != recipe.data["split"]
+    assert not recipe.held_out or recipe.test["split"] == "test"
 
 
 @pytest.mark.parametrize("name", GENERIC)

@@ -145,3 +145,87 @@ def test_an_interruption_while_saving_leaves_the_old_checkpoint_whole(tmp_path, 
         run.save(tmp_path / "run.pt", 2)
     assert trainer().resume(tmp_path / "run.pt") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+
+
+def normalising(precision="fp32", **options):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def loss(batch):
+        return model(batch).float().square().mean(), {}
+
+    return Trainer(model, model, optimiser, Schedule(10, 0), loss, precision=precision, **options)
+
+
+def state(run):
+    parts = {"model": run.model, "average": run.average.model}
+    return {f"{name}.{key}": value.clone() for name, part in parts.items() for key, value in part.state_dict().items()}
+
+
+def same(before, after):
+    return all(torch.equal(value, after[key]) for key, value in before.items())
+
+
+GOOD, BAD = torch.randn(5, 3, generator=torch.Generator().manual_seed(1)), torch.full((5, 3), math.inf)
+
+
+@pytest.mark.parametrize("parts", [[BAD], [GOOD, BAD], [BAD, GOOD]])
+def test_a_step_whose_loss_is_not_finite_moves_nothing(parts):
+    run = normalising()
+    run.train_step([GOOD])
+    before = state(run)
+    with pytest.raises(TrainingError, match="loss is"):
+        run.train_step(parts, [1 / len(parts)] * len(parts))
+    assert same(before, state(run))
+    assert (run.step, run.average.steps) == (1, 1)
+    run.train_step([GOOD])
+    assert not same(before, state(run))
+
+
+def test_a_step_whose_gradient_is_not_finite_moves_nothing():
+    run = normalising()
+    before = state(run)
+    run.loss = lambda batch: ((run.model(batch) * 0).abs().sqrt().sum() * 0, {})
+    with pytest.raises(TrainingError, match="gradient's norm is nan"):
+        run.train_step([GOOD])
+    assert same(before, state(run))
+
+
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_a_step_that_the_scaler_leaves_out_moves_nothing(clip_norm):
+    run = normalising("fp16", clip_norm=clip_norm)
+    run.scaler = torch.amp.GradScaler("cpu", init_scale=16.0)
+    run.train_step([GOOD])
+    usual, before, scale = run.loss, state(run), run.scaler.get_scale()
+    run.loss = lambda batch: (usual(batch)[0] * 1e35, {})  # times the scale it overflows, the loss itself does not
+    run.train_step([GOOD, GOOD], [0.5, 0.5])
+    assert same(before, state(run))
+    assert (run.step, run.average.steps) == (2, 1)  # the schedule goes on
+    assert run.scaler.get_scale() < scale
+    run.loss = usual
+    run.train_step([GOOD])
+    assert not same(before, state(run))
+
+
+def test_a_gradient_whose_norm_alone_overflows_is_left_out():
+    run = normalising("fp16", clip_norm=None)
+    run.scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+    usual, before = run.loss, state(run)
+    run.loss = lambda batch: (usual(batch)[0] * 1e37, {})
+    run.train_step([GOOD])
+    assert same(before, state(run))
+
+
+def test_what_fails_inside_a_step_moves_nothing():
+    run = normalising()
+    before = state(run)
+
+    def loss(batch):
+        run.model(batch)
+        raise KeyboardInterrupt
+
+    run.loss = loss
+    with pytest.raises(KeyboardInterrupt):
+        run.train_step([GOOD])
+    assert same(before, state(run))

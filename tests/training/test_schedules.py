@@ -19,3 +19,15 @@ def test_steps_fall_after_a_warm_up():
 
 def test_a_warm_up_without_a_start_rises_in_equal_steps():
     assert [StepSchedule([], warmup=4)(step) for step in range(5)] == [0.25, 0.5, 0.75, 1, 1]
+
+
+@pytest.mark.parametrize("start", [None, 0.1])
+@pytest.mark.parametrize("warmup", [1, 4, 7])
+def test_a_warm_up_does_not_pass_the_peak_between_steps(warmup, start):
+    """Multigrid asks for fractional steps."""
+    for schedule in (Schedule(40, warmup, 0.0, start), StepSchedule([30], warmup=warmup, start=start)):
+        factors = [schedule(step / 8) for step in range(8 * 30)]
+        assert max(factors) <= 1
+        rising = factors[: 8 * warmup]
+        assert rising == sorted(rising)
+    assert Schedule(40, warmup)(warmup - 0.5) == 1
