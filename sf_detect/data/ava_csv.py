@@ -9,13 +9,14 @@ keyframe on which nobody is labelled and are passed over.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.data.tables import Table, read_csv
+from sf_detect.ava_csv import Block, Layout, parse, read_texts
+from sf_detect.data.tables import EDGE_TOLERANCE, read_csv
 from sf_detect.errors import DataError, UnknownNameError
 from sf_detect.labels import LabelMap
 
@@ -69,8 +70,8 @@ def read_boxes(
     """Persons by keyframe, in the order of their first rows.
 
     Args:
-        path: The csv. A first row whose second cell is no number is a header.
-        labels: The classes; the action cell holds an id or a name, or nothing.
+        path: The csv, plain or gzip. A first row whose second cell is no number is a header.
+        labels: The classes; the action cell holds an id, which counts from 1, or a name, or nothing.
         advice: What to do where the file is missing.
         threshold: Given for proposals, whose last cell is a score: rows below it are left out.
         droppable: Ids that are passed over where `labels` lacks them (all of AVA's, for a subset of its classes).
@@ -78,74 +79,124 @@ def read_boxes(
     Raises:
         DataError: Missing file, malformed row, or an unknown action.
     """
-    table = read_csv(path, advice)
-    if len(table) and len(table.rows[0]) > 2 and not _is_number(table.rows[0][1]):
-        table = Table(path, table.lines[1:], table.rows[1:])
-    width = 6 if threshold is not None else 7
-    cells = np.array([len(row) for row in table.rows], np.int64)
-    table.require(
-        (cells == 2) | (cells >= width),
-        lambda row: f"expected video,time,x1,y1,x2,y2,action[,person] or video,time, got {len(row)} cells",
+    if not path.exists():
+        raise DataError(path, None, f"does not exist; {advice}")
+    proposals = threshold is not None
+    layout = Layout(
+        (2, 8) if proposals else (2, 7, 8),
+        _proposal_width if proposals else _row_width,
+        more=not proposals,
+        persons=not proposals,
+        header=True,
+        blank=True,
     )
-    table.numbers(1, "time")  # rows of two cells, too
-    table = table.select(cells >= width)
-    if threshold is None:
-        return _grouped(table, table.boxes(2), _classes(table, labels, droppable), None)
-    table.require(
-        np.array([len(row) == 8 for row in table.rows], bool),
-        lambda row: "a proposal has 8 cells, the last one its score",
-    )
-    scores = table.numbers(7, "score").astype(np.float32)
-    keep = scores >= np.float32(threshold)
-    table = table.select(keep)
-    return _grouped(table, table.boxes(2), _classes(table, labels, droppable), scores[keep])
+    keyframes: dict[tuple[str, int], _Rows] = {}
+    known = _known(labels, droppable)
+    for text, line in read_texts(path, layout):
+        _add(keyframes, path, parse(path, text, line, layout), known, labels, threshold)
+    return [rows.keyframe(key[0], proposals) for key, rows in keyframes.items()]
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _row_width(cells: int) -> str:
+    return f"expected video,time,x1,y1,x2,y2,action[,person] or video,time, got {cells} cells"
 
 
-def _classes(table: Table, labels: LabelMap, droppable: Collection[int]) -> list[int | None]:
-    """Class of each row; None for an empty action and for one to leave out."""
+def _proposal_width(cells: int) -> str:
+    return f"a proposal has 8 cells, video,time,x1,y1,x2,y2,action,score, or 2, got {cells}"
+
+
+@dataclass
+class _Rows:
+    """Persons of one keyframe, each by the box."""
+
+    time: float
+    boxes: dict[tuple[float, ...], set[int]] = field(default_factory=dict)
+    scores: list[float] = field(default_factory=list)
+
+    def keyframe(self, video: str, proposals: bool) -> Keyframe:
+        boxes = np.array(list(self.boxes), np.float64).clip(0, 1).astype(np.float32)
+        classes = tuple(tuple(sorted(found)) for found in self.boxes.values())
+        return Keyframe(
+            video, self.time, Persons(boxes, classes, np.array(self.scores, np.float32) if proposals else None)
+        )
+
+
+def _known(labels: LabelMap, droppable: Collection[int]) -> dict[str, int | None]:
+    """Class of every text that an action cell may hold; None for no action and for one to leave out."""
     known: dict[str, int | None] = {"": None, "-1": None, **{str(label_id): None for label_id in droppable}}
     known |= {name: place for place, name in enumerate(labels.names)}
-    known |= {str(label_id): place for place, label_id in enumerate(labels.ids)}
-    for line, row in zip(table.lines, table.rows, strict=True):
-        if row[6] in known:
+    return known | {str(label_id): place for place, label_id in enumerate(labels.ids)}
+
+
+def _add(
+    keyframes: dict[tuple[str, int], _Rows],
+    path: Path,
+    block: Block,
+    known: dict[str, int | None],
+    labels: LabelMap,
+    threshold: float | None,
+) -> None:
+    """Sorts the rows of a block into their keyframes."""
+    keys = [_key(path, block, place) for place in range(len(block.prefixes))]
+    kept = np.ones(len(block.rows), bool)
+    if threshold is not None:
+        kept = block.scores.astype(np.float32) >= np.float32(threshold)
+    _check_boxes(path, block, np.unique(block.run_of_row[kept]))
+    texts = [text.strip() for text in block.labels]
+    prefixes, boxes = block.prefix_of_run.tolist(), block.boxes.tolist()
+    columns = zip(
+        block.rows.tolist(), block.run_of_row.tolist(), block.label_of_row.tolist(), block.scores, strict=True
+    )
+    for (row, run, label, score), keep in zip(columns, kept.tolist(), strict=True):
+        if not keep:
             continue
-        hint = " Ids count from 1: add 1 to every id of the file." if row[6] == "0" else ""
-        known_names = (*labels.names, *map(str, labels.ids))
-        raise DataError(table.path, line, f"{UnknownNameError('action', row[6], known_names)}{hint}")
-    return [known[row[6]] for row in table.rows]
+        if texts[label] not in known:
+            raise DataError(path, block.first_line + row, _unknown(texts[label], labels))
+        video, time = keys[prefixes[run]]
+        rows = keyframes.setdefault(keyframe_key(video, time), _Rows(time))
+        box = tuple(boxes[run])
+        if box not in rows.boxes:
+            rows.boxes[box] = set()
+            rows.scores.append(float(score))
+        place = known[texts[label]]
+        if place is not None:
+            rows.boxes[box].add(place)
 
 
-def _grouped(
-    table: Table,
-    boxes: npt.NDArray[np.float32],
-    classes: list[int | None],
-    scores: npt.NDArray[np.float32] | None,
-) -> list[Keyframe]:
-    times = table.numbers(1, "time")
-    keyframes: dict[tuple[str, int], dict[tuple[str, ...], int]] = {}
-    found: dict[int, set[int]] = {}
-    for row, (cells, time) in enumerate(zip(table.rows, times.tolist(), strict=True)):
-        persons = keyframes.setdefault(keyframe_key(cells[0], time), {})
-        first = persons.setdefault(cells[2:6], row)
-        actions = found.setdefault(first, set())
-        label = classes[row]
-        if label is not None:
-            actions.add(label)
-    result = []
-    for (video, _), persons in keyframes.items():
-        index = np.array(list(persons.values()))
-        labels = tuple(tuple(sorted(found[i])) for i in index.tolist())
-        kept = Persons(boxes[index], labels, None if scores is None else scores[index])
-        result.append(Keyframe(video, float(times[index[0]]), kept))
-    return result
+def _key(path: Path, block: Block, place: int) -> tuple[str, float]:
+    """Video and time of a prefix."""
+    video, _, text = block.prefixes[place].decode().rpartition(",")
+    try:
+        time = float(text)
+    except ValueError:
+        time = float("nan")
+    if not np.isfinite(time):
+        run = int(np.flatnonzero(block.prefix_of_run == place)[0])
+        raise DataError(path, block.first_line + int(block.first_row[run]), f"time is a number, got {text!r}")
+    return video.strip(), time
+
+
+def _check_boxes(path: Path, block: Block, runs: npt.NDArray[np.intp]) -> None:
+    boxes = block.boxes[runs]
+    outside = ((boxes < -EDGE_TOLERANCE) | (boxes > 1 + EDGE_TOLERANCE)).any(axis=1)
+    turned = (boxes[:, :2] > boxes[:, 2:]).any(axis=1)
+    for bad, problem in (
+        (
+            outside,
+            "lies outside the frame; expected shares of width and height between 0 and 1, so divide pixels by the "
+            "frame's width and height",
+        ),
+        (turned, "is not x1 <= x2 and y1 <= y2"),
+    ):
+        if bad.any():
+            run = runs[int(np.flatnonzero(bad)[0])]
+            box = ",".join(f"{value:g}" for value in block.boxes[run])
+            raise DataError(path, block.first_line + int(block.first_row[run]), f"box {box} {problem}")
+
+
+def _unknown(text: str, labels: LabelMap) -> str:
+    hint = " Ids count from 1: add 1 to every id of the file." if text == "0" else ""
+    return f"{UnknownNameError('action', text, (*labels.names, *map(str, labels.ids)))}{hint}"
 
 
 def read_excluded(path: Path) -> set[tuple[str, int]]:

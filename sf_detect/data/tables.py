@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sf_detect.errors import DataError
 
 # Detectors' boxes may hang over the edge by a rounding error or a little more; they are cut there.
-_EDGE_TOLERANCE = 0.05
+EDGE_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class Table:
             DataError: Not numbers, in pixels, or with sides in the wrong order.
         """
         values = np.stack([self.numbers(place + i, name) for i, name in enumerate(("x1", "y1", "x2", "y2"))], 1)
-        inside = ((values >= -_EDGE_TOLERANCE) & (values <= 1 + _EDGE_TOLERANCE)).all(1)
+        inside = ((values >= -EDGE_TOLERANCE) & (values <= 1 + EDGE_TOLERANCE)).all(1)
         self.require(
             inside,
             lambda row: (

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,13 +12,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect.ava_csv import Block, Layout, careful_block, fast_block, read_texts
 from sf_detect.errors import DataError
-from sf_detect.evaluation.ava_blocks import PAD, Block, careful_block, fast_block
 
-BLOCK_BYTES = 1 << 21
-"""Text handled at a time: calls cost less than the work they do, and arrays stay in a processor's caches."""
-
-_LONGEST_LINE = 1 << 22
+_GREATEST_ID = 2**31 - 1
 
 
 @dataclass
@@ -156,77 +151,67 @@ def read_ava_rows(
         table: Gets every keyframe of the file, also of rows with 2 columns, which say "scored, though empty".
         widths: Accepted numbers of columns.
         selection: Which rows to hold; all by default.
-        person_ids: Column 8 is a person's id (ground truth), see `careful_block`; else a score.
+        person_ids: Column 8 is a person's id (ground truth), see `Layout.persons`; else a score.
 
     Raises:
         DataError: Not readable, or a malformed row; with its line.
     """
     path = Path(path)
+    layout = Layout(widths, persons=person_ids, label_problem=_label_problem)
     held: list[Future[AvaRows]] = []
     counting: list[int] = []
-    line = 1
+    lines = 0
     workers = min(4, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers, "ava-csv") as pool:  # NumPy lets go of the interpreter
-        for text, parsed in _ahead(pool, workers, _blocks(path), lambda text: fast_block(text, widths)):
-            block = parsed or careful_block(path, text, line, widths, person_ids)
-            numbers = _resolved(path, block, table, line)
+    with ThreadPoolExecutor(workers, "ava-csv") as pool:  # pyarrow and NumPy let go of the interpreter
+        for text, line, parsed in _ahead(pool, workers, read_texts(path, layout), layout):
+            block = parsed if parsed is not None and _label_ids(parsed) is not None else None
+            block = block or careful_block(path, text, line, layout)
+            numbers = _resolved(path, block, table)
             counts = None if selection is None else selection.keyframes(numbers)
-            held.append(pool.submit(_held, block, numbers, counts, selection, line, counting))
-            line += block.lines
+            held.append(pool.submit(_held, block, numbers, counts, selection, counting))
+            lines += block.lines
         rows = [part.result() for part in held]
-    return ReadRows(AvaRows.joined(rows), line - 1, sum(counting))
+    return ReadRows(AvaRows.joined(rows), lines, sum(counting))
+
+
+def _label_problem(text: str) -> str | None:
+    try:
+        label_id = int(text)
+    except ValueError:
+        return f"the label id is an integer such as 12, got {text!r}"
+    return f"a label id is at most {_GREATEST_ID}, got {text!r}" if abs(label_id) > _GREATEST_ID else None
+
+
+def _label_ids(block: Block) -> npt.NDArray[np.int64] | None:
+    """(N,) label ids; None where one of them has a problem."""
+    if any(_label_problem(text) is not None for text in block.labels):
+        return None
+    return np.array([int(text) for text in block.labels], np.int64).take(block.label_of_row)
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, depth: int, texts: Iterator[bytes], parse: Callable[[bytes], Block | None]
-) -> Iterator[tuple[bytes, Block | None]]:
-    """Every text with its parsed form, while threads work on the next ones."""
-    waiting: deque[tuple[bytes, Future[Block | None]]] = deque()
-    for text in texts:
-        waiting.append((text, pool.submit(parse, text)))
+    pool: ThreadPoolExecutor, depth: int, texts: Iterator[tuple[bytes, int]], layout: Layout
+) -> Iterator[tuple[bytes, int, Block | None]]:
+    """Every text and its first line with its parsed form, while threads work on the next ones."""
+    waiting: deque[tuple[bytes, int, Future[Block | None]]] = deque()
+    for text, line in texts:
+        waiting.append((text, line, pool.submit(fast_block, text, line, layout)))
         if len(waiting) > depth:
-            text, result = waiting.popleft()
-            yield text, result.result()
+            text, line, result = waiting.popleft()
+            yield text, line, result.result()
     while waiting:
-        text, result = waiting.popleft()
-        yield text, result.result()
+        text, line, result = waiting.popleft()
+        yield text, line, result.result()
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
-    """Whole lines, about `BLOCK_BYTES` at a time, each ending with a newline, between two `PAD`."""
-    try:
-        with path.open("rb") as raw:
-            file = gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == b"\x1f\x8b" else raw
-            rest, first = b"", True
-            while data := file.read(BLOCK_BYTES):
-                if first:
-                    data, first = data.removeprefix(b"\xef\xbb\xbf"), False
-                cut = data.rfind(b"\n") + 1
-                if cut > 0:
-                    yield _plain_line_ends(b"".join((PAD, rest, memoryview(data)[:cut], PAD)))
-                    rest = data[cut:]
-                elif len(rest) > _LONGEST_LINE:
-                    raise DataError(path, None, f"no line end within {_LONGEST_LINE} bytes; expected a csv file")
-                else:
-                    rest += data
-            if rest:
-                yield _plain_line_ends(b"".join((PAD, rest, b"\n", PAD)))
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(path, None, f"cannot be read: {error}. Expected a csv file, plain or gzip") from error
-
-
-def _plain_line_ends(text: bytes) -> bytes:
-    return text.replace(b"\r\n", b"\n") if b"\r" in text else text
-
-
-def _resolved(path: Path, block: Block, table: KeyframeTable, first_line: int) -> npt.NDArray[np.int32]:
+def _resolved(path: Path, block: Block, table: KeyframeTable) -> npt.NDArray[np.int32]:
     """Numbers of the block's keyframes."""
     numbers: list[int] = []
     try:
         numbers.extend(map(table.resolve, block.prefixes))
     except ValueError as error:
         run = int(np.flatnonzero(block.prefix_of_run == len(numbers))[0])
-        raise DataError(path, first_line + int(block.first_row[run]), str(error)) from error
+        raise DataError(path, block.first_line + int(block.first_row[run]), str(error)) from error
     return np.array(numbers, np.int32)
 
 
@@ -235,15 +220,16 @@ def _held(
     numbers: npt.NDArray[np.int32],
     counts: npt.NDArray[np.bool_] | None,
     selection: Selection | None,
-    first_line: int,
     counting: list[int],
 ) -> AvaRows:
     """The rows of the block that are held; how many count goes to `counting`."""
     keyframes = numbers.take(block.prefix_of_run).take(block.run_of_row)
-    classes: npt.NDArray[np.integer] = block.classes
+    ids = _label_ids(block)
+    assert ids is not None
+    classes: npt.NDArray[np.integer] = ids
     wanted = np.ones(len(keyframes), bool)
     if selection is not None and counts is not None:
-        classes = selection.columns(block.classes)
+        classes = selection.columns(ids)
         wanted = classes >= 0
         if not counts.all():
             wanted &= counts.take(block.prefix_of_run).take(block.run_of_row)
@@ -258,7 +244,7 @@ def _held(
         keyframes.take(at),
         block.run_of_row.take(at).astype(np.int32),
         block.boxes,
-        block.first_row + first_line,
+        block.first_row + block.first_line,
         classes.take(at),
         block.scores.take(at),
     )

@@ -116,7 +116,7 @@ def test_older_version_and_named_files(root):
     [
         ("film1,0902,0.1,0.2,0.5,0.9", "expected video,time,x1,y1,x2,y2,action.*got 6 cells"),
         ("film1,soon,0.1,0.2,0.5,0.9,12,0", "time is a number, got 'soon'"),
-        ("film1,0902,0.1,0.2,nan,0.9,12,0", "x2 is a number, got 'nan'"),
+        ("film1,0902,0.1,0.2,nan,0.9,12,0", "x2 is a finite number, got 'nan'"),
         ("film1,0902,10,20,50,90,12,0", "lies outside the frame; expected shares"),
         ("film1,0902,0.1,0.2,0.5,0.9,81,0", "unknown action '81'"),
         ("film1,0902,0.5,0.2,0.1,0.9,12,0", "is not x1 <= x2"),

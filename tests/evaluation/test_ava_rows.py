@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sf_detect import ava_csv
 from sf_detect.errors import DataError
-from sf_detect.evaluation import ava_blocks, ava_rows
 from sf_detect.evaluation.ava import official_time, pyslowfast_time
 from sf_detect.evaluation.ava_rows import AvaRows, KeyframeTable, Selection, read_ava_rows
 
@@ -59,65 +59,6 @@ def test_empty_file(tmp_path: Path) -> None:
     assert rows.boxes.shape == (0, 4)
 
 
-def _text(random: np.random.Generator, uniform: bool) -> str:
-    """Rows of all widths with numbers of all forms, or of persons whose rows differ in class and score."""
-    lines = []
-    for _ in range(3000 if not uniform else 300):
-        video, second = f"v{'x' * random.integers(0, 20)}", random.integers(0, 5)
-        box = [f"{v:.{random.integers(1, 9)}f}" for v in random.random(4) * 500]
-        for _ in range(random.integers(5, 30) if uniform else 1):
-            cells = [video, f"{second:04d}", *box, str(random.integers(1, 81)), repr(random.random())]
-            lines.append(",".join(cells[: 8 if uniform else random.choice([2, 7, 8])]))
-    return "\n".join(lines) + "\n"
-
-
-@pytest.mark.parametrize("uniform", [False, True])
-def test_careful_and_fast_reader_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uniform: bool) -> None:
-    text = _text(np.random.default_rng(0), uniform)
-    monkeypatch.setattr(ava_rows, "BLOCK_BYTES", 5000)
-    fast, fast_table, _ = _read(tmp_path / "a.csv", text)
-    if uniform:
-        padded = ava_blocks.PAD + text.encode() + ava_blocks.PAD
-        assert ava_blocks._repeating(padded) is not None
-    monkeypatch.setattr(ava_rows, "fast_block", lambda *_: None)
-    careful, careful_table, _ = _read(tmp_path / "a.csv", text)
-    assert fast_table.ids == careful_table.ids
-    for column in ("keyframes", "boxes", "classes", "scores"):
-        np.testing.assert_array_equal(getattr(fast, column), getattr(careful, column))
-
-
-def test_readers_agree_on_damaged_text(tmp_path: Path) -> None:
-    """The fast reader gives what the careful one gives, or nothing; never a row that the careful one refuses."""
-    random = np.random.default_rng(0)
-    accepted = 0
-    for _ in range(400):
-        lines = []
-        for _ in range(random.integers(1, 3)):
-            box = [f"{v:.{random.choice([1, 3, 6])}f}" for v in random.random(4)]
-            decimals = random.choice([3, 9, 17])
-            for _ in range(random.integers(1, 12)):
-                lines.append(
-                    ",".join(["v", "0902", *box, f"{random.integers(1, 1200)}", f"{random.random():.{decimals}f}"])
-                )
-        text = bytearray(("\n".join(lines) + "\n").encode())
-        for _ in range(random.integers(0, 3)):
-            text[random.integers(len(text) - 1)] = random.choice(list(b"0129.,,-+e x\n_:/;"))
-        padded = ava_blocks.PAD + bytes(text) + ava_blocks.PAD
-        fast = ava_blocks.fast_block(padded, (2, 7, 8))
-        if fast is not None:
-            careful = ava_blocks.careful_block(tmp_path, padded, 1, (2, 7, 8))
-            assert fast.lines == careful.lines
-            assert _rows(fast) == _rows(careful)
-            accepted += 1
-    assert 150 < accepted < 350
-
-
-def _rows(block: ava_blocks.Block) -> list[tuple[object, ...]]:
-    prefixes = [block.prefixes[block.prefix_of_run[run]] for run in block.run_of_row]
-    columns = (block.boxes[block.run_of_row].tolist(), block.classes.tolist(), block.scores.tolist())
-    return list(zip(prefixes, *columns, strict=True))
-
-
 def test_selection(tmp_path: Path) -> None:
     selection = Selection(
         lambda keyframe: keyframe > 0,
@@ -154,7 +95,7 @@ def test_selection(tmp_path: Path) -> None:
     ],
 )
 def test_malformed_row(tmp_path: Path, bad: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ava_rows, "BLOCK_BYTES", 100)  # the bad row is not in the first block
+    monkeypatch.setattr(ava_csv, "BLOCK_BYTES", 100)  # the bad row is not in the first block
     with pytest.raises(DataError) as error:
         _read(tmp_path / "a.csv", ROW * 10 + bad + ROW)
     assert str(error.value).startswith(f"{tmp_path / 'a.csv'}:11: ")
@@ -176,8 +117,8 @@ def test_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read_ava_rows(tmp_path / "missing.csv", KeyframeTable(official_time))
     with pytest.raises(DataError, match="cannot be read"):
         _read(tmp_path / "a.csv", gzip.compress(ROW.encode() * 100)[:-20])
-    monkeypatch.setattr(ava_rows, "BLOCK_BYTES", 100)
-    monkeypatch.setattr(ava_rows, "_LONGEST_LINE", 1000)
+    monkeypatch.setattr(ava_csv, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(ava_csv, "_LONGEST_LINE", 1000)
     with pytest.raises(DataError, match="no line end within 1000 bytes"):
         _read(tmp_path / "a.csv", b"0" * 5000)
 
