@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sf_detect.models.action_engines import ActionEngines
     from sf_detect.models.preprocessing import Preprocessing
-    from sf_detect.weights.zoo_entry import ZooEntry
+    from sf_detect.zoo.entry import ZooEntry
 
 
 def action_engines(

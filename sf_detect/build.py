@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sf_detect.models.preprocessing import Preprocessing
     from sf_detect.models.video_views import Views
     from sf_detect.rendering import Renderer
-    from sf_detect.weights.zoo import ZooEntry
+    from sf_detect.zoo.table import ZooEntry
 
 DEFAULT_MODEL = "slowfast_tiny_jhmdb"
 DEFAULT_CLASSIFIER = "k400_inception_i3d"
@@ -99,8 +99,8 @@ def load_model(
         WeightsError: The file can't be read, fetched or does not fit, or there is none.
         ConfigError: The device is not there, or the network has no such option.
     """
-    from sf_detect.weights.fetching import fetch_model
-    from sf_detect.weights.zoo import entry, load_network
+    from sf_detect.zoo.fetching import fetch_model
+    from sf_detect.zoo.table import entry, load_network
 
     check_device(device)
     chosen = entry(name)
@@ -109,7 +109,7 @@ def load_model(
 
 
 def _weights_file(entry: ZooEntry, weights: str | os.PathLike[str] | None) -> Path:
-    from sf_detect.weights.fetching import fetch_model
+    from sf_detect.zoo.fetching import fetch_model
 
     if weights is not None:
         path = Path(weights)
@@ -139,8 +139,8 @@ def build_predictor(config: RunConfig | None = None, warn: Warn = print_warning)
     from sf_detect.labels import label_set
     from sf_detect.models.predictor import EnginePredictor, model_spec
     from sf_detect.video.clip_buffer import resize_short_side
-    from sf_detect.weights.trained import read_box_regression, read_thresholds, read_trained
-    from sf_detect.weights.zoo import entry
+    from sf_detect.zoo.trained import read_box_regression, read_thresholds, read_trained
+    from sf_detect.zoo.table import entry
 
     config = config or RunConfig()
     weights = config.model.weights
@@ -225,8 +225,8 @@ def classifier_views(name: str, views: str, weights: str | os.PathLike[str] | No
         ConfigError: Other text, or the figure was not measured on clips and crops.
     """
     from sf_detect.models.video_views import Views
-    from sf_detect.weights.trained import read_trained
-    from sf_detect.weights.zoo import entry
+    from sf_detect.zoo.table import entry
+    from sf_detect.zoo.trained import read_trained
 
     if views != "published":
         return Views.parse(views)
@@ -259,8 +259,8 @@ def build_classifier(
     """
     from sf_detect.labels import load_labels
     from sf_detect.models.classifier import ClipClassifier
-    from sf_detect.weights.trained import read_trained
-    from sf_detect.weights.zoo import entry
+    from sf_detect.zoo.table import entry
+    from sf_detect.zoo.trained import read_trained
 
     own = None if weights is None else read_trained(weights)
     chosen = entry(name) if own is None else own.entry

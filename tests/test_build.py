@@ -83,7 +83,7 @@ def test_the_zoo_and_the_shipped_file_agree():
     from safetensors import safe_open
 
     from sf_detect.labels import label_set
-    from sf_detect.weights.zoo import entry
+    from sf_detect.zoo.table import entry
 
     zoo = entry(build.DEFAULT_MODEL)
     with safe_open(zoo.shipped, "pt") as file:

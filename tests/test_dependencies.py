@@ -13,21 +13,21 @@ LEAVES |= {"redaction", "file_names", "output_lock", "atomic_file", "interruptib
 LEAVES |= {"records", "matching", "thresholds"}
 LEAVES |= {"pickles", "zip_files"}
 ROOMS = {"video", "detection", "models", "rendering", "sinks", "data", "evaluation", "training", "tracking"}
-ROOMS |= {"engines", "events"}
+ROOMS |= {"engines", "events", "weights", "zoo"}
 # Sibling rooms that may be imported, and why.
 ALLOWED = {
     "data": {"video", "models", "weights"},  # datasets decode video; annotations in pickles are as untrusted as weights
     "sinks": {"rendering", "video", "events"},  # the video sink draws and encodes, the events sink applies the rules
     "engines": {"weights"},  # converted networks lie in the cache of weights
     "detection": {"weights", "engines"},  # detectors fetch their own weights; engines compute them
-    "models": {"weights", "engines"},
-    "weights": {"models"},  # the zoo table binds builders
-    "training": {"data", "models", "evaluation", "weights", "detection", "tracking", "video"},  # video: optical flow
+    "models": {"engines", "weights", "zoo"},
+    "zoo": {"models", "weights"},  # entries bind networks to files
+    "training": {"data", "models", "evaluation", "weights", "zoo", "detection", "tracking", "video"},  # optical flow
 }
 COMPOSITION = {"build", "backends", "cli", "commands", "annotator", "outputs", "batch"}
 HEAVY = {
-    "torch": {"detection", "models", "engines", "data", "training", "weights", *COMPOSITION},
-    "torchvision": {"detection", "models", "data", "training"},
+    "torch": {"detection", "models", "engines", "data", "training", "weights", "zoo", *COMPOSITION},
+    "torchvision": {"detection", "models", "zoo", "data", "training"},
     "cv2": {"video", "rendering", "detection", "models", "data", "training"},
     "av": {"video", "rendering", "data"},
 }

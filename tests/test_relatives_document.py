@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torchvision
 
-from sf_detect.models import inflation
-from sf_detect.weights.zoo import ZOO
+from sf_detect.zoo import image_networks
+from sf_detect.zoo.table import ZOO
 
 DOCUMENT = (Path(__file__).resolve().parents[1] / "docs" / "relatives.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
@@ -19,7 +19,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_examples_run_as_written(number, monkeypatch, capsys):
     # The image network's weights would be downloaded; random ones have the same names.
-    monkeypatch.setattr(inflation, "image_weights", lambda name: torchvision.models.get_model(name).state_dict())
+    monkeypatch.setattr(image_networks, "image_weights", lambda name: torchvision.models.get_model(name).state_dict())
     exec(compile(EXAMPLES[number], f"example {number}", "exec"), {})
     assert capsys.readouterr().out
 

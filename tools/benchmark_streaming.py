@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sf_detect.models.streaming import StreamingModel, step_frames
-from sf_detect.weights.zoo import ZooEntry, entry
+from sf_detect.zoo.table import ZooEntry, entry
 
 DEFAULT = [("slowfast_tiny_jhmdb", (160, 213)), ("ava_slowfast_8x8_r50", (256, 344))]
 

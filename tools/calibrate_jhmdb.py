@@ -26,7 +26,7 @@ from sf_detect.training.jhmdb_tiny import bystander_scores, scores
 from sf_detect.training.recipe import Recipe
 from sf_detect.training.views import FrameStore, Window
 from sf_detect.weights.quantised import rewrite_metadata
-from sf_detect.weights.zoo import entry
+from sf_detect.zoo.table import entry
 
 FALSE_LABELS = 0.05
 """Share of bystanders who may get a label; they sometimes do what the actor does."""

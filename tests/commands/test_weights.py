@@ -15,7 +15,8 @@ from sf_detect import build, cli
 from sf_detect.errors import WeightsDownloadError, WeightsError
 from sf_detect.models.slowfast import SlowFast
 from sf_detect.structures import ClipSpec
-from sf_detect.weights import cache, download, zoo
+from sf_detect.weights import cache, download
+from sf_detect.zoo import table as zoo
 
 
 def small_entry(name: str, classes: int, **rest: object) -> zoo.ZooEntry:

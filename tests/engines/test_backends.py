@@ -21,7 +21,7 @@ from sf_detect.engines.torch_engine import TorchEngine
 from sf_detect.errors import EngineError
 from sf_detect.models.slowfast_tiny import slowfast_tiny
 from sf_detect.models.slowfast_tiny_engine import TinyNetwork
-from sf_detect.weights.zoo import entry, load_network
+from sf_detect.zoo.table import entry, load_network
 from tests.detection.test_ssdlite import random_constants
 
 TOLERANCE = 1e-4

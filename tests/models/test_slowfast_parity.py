@@ -17,7 +17,7 @@ import torch
 from sf_detect.models.classification_head import activate, clip_scores
 from sf_detect.weights.checkpoint import check_fit
 from sf_detect.weights.naming import from_caffe2
-from sf_detect.weights.zoo import entry, load_network
+from sf_detect.zoo.table import entry, load_network
 
 QUICK = ["ava_slow_4x16_r50", "k400_slowfast_nl_4x16_r50", "k400_x3d_s"]
 THOROUGH = [

@@ -10,7 +10,7 @@ from sf_detect.commands.train import load_recipe
 from sf_detect.data.datasets import DATASETS, dataset_options
 from sf_detect.training import clips
 from sf_detect.training.clips_recipe import ClipsRecipe
-from sf_detect.weights import zoo
+from sf_detect.zoo import table as zoo
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 ALL = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob("*/*.yaml"))

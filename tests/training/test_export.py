@@ -7,7 +7,7 @@ from safetensors import safe_open
 from sf_detect.errors import WeightsError
 from sf_detect.models.slowfast_tiny import slowfast_tiny
 from sf_detect.training.export import INPUT, export, load_shipped
-from sf_detect.weights import zoo
+from sf_detect.zoo import table as zoo
 
 
 @torch.inference_mode()

@@ -21,7 +21,7 @@ from sf_detect.evaluation.clip_files import read_view_scores
 from sf_detect.evaluation.tube_pickles import read_annotation_pickle, read_detection_pickle
 from sf_detect.weights.checkpoint import load_into, read_checkpoint
 from sf_detect.weights.frozen_graph import read_constants
-from sf_detect.weights.trained import read_box_regression, read_thresholds, read_trained
+from sf_detect.zoo.trained import read_box_regression, read_thresholds, read_trained
 
 
 def load(path: Path) -> None:

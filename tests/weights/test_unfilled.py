@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sf_detect.weights.unfilled import unfilled
-from sf_detect.weights.zoo import ZOO
+from sf_detect.zoo.table import ZOO
 
 
 @pytest.mark.parametrize("name", ["slowfast_tiny_jhmdb", "i3d_jhmdb", "ava_slowfast_8x8_r101_nl", "k400_x3d_s"])

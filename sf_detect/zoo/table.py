@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.structures import ClipSpec
-from sf_detect.weights.zoo_entry import OWN_WEIGHTS, ZooEntry
-from sf_detect.weights.zoo_entry import build as _build
-from sf_detect.weights.zoo_relatives import RELATIVES
+from sf_detect.zoo.entry import OWN_WEIGHTS, ZooEntry
+from sf_detect.zoo.entry import build as _build
+from sf_detect.zoo.relatives import RELATIVES
 
 if TYPE_CHECKING:
     import os
@@ -206,7 +206,7 @@ _OTHERS = (
     ),
 )
 
-_SHIPPED = Path(__file__).parent / "shipped"
+_SHIPPED = Path(__file__).parents[1] / "weights" / "shipped"
 _OWN = (
     ZooEntry(
         "slowfast_tiny_jhmdb",

@@ -10,9 +10,9 @@ from sf_detect.box_regression import BoxRegression
 from sf_detect.errors import ConfigError, WeightsFormatError
 from sf_detect.labels import LabelMap
 from sf_detect.weights.safetensors_file import parse_json, read_metadata
-from sf_detect.weights.stated_input import stated_entry, stated_labels, stated_options
-from sf_detect.weights.zoo import build_network, entry
-from sf_detect.weights.zoo_entry import ZooEntry
+from sf_detect.zoo.entry import ZooEntry
+from sf_detect.zoo.stated_input import stated_entry, stated_labels, stated_options
+from sf_detect.zoo.table import build_network, entry
 
 if TYPE_CHECKING:
     from torch import nn

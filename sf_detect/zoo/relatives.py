@@ -8,7 +8,7 @@ from typing import Any
 
 from sf_detect.structures import ClipSpec
 from sf_detect.weights.sdist import SdistMember
-from sf_detect.weights.zoo_entry import OWN_WEIGHTS, ZooEntry, build
+from sf_detect.zoo.entry import OWN_WEIGHTS, ZooEntry, build
 
 _QUO_VADIS = "arXiv:1705.07750, table 2"
 _HALF = (0.5, 0.5, 0.5)

@@ -7,9 +7,9 @@ import torch
 
 from sf_detect import build
 from sf_detect.weights.checkpoint import load_into, read_checkpoint
-from sf_detect.weights.zoo import ZOO
-from sf_detect.weights.zoo_entry import ZooEntry
-from sf_detect.weights.zoo_relatives import RELATIVES
+from sf_detect.zoo.entry import ZooEntry
+from sf_detect.zoo.relatives import RELATIVES
+from sf_detect.zoo.table import ZOO
 
 ENTRIES = {entry.name: entry for entry in RELATIVES}
 

@@ -7,7 +7,7 @@ import torch
 
 from sf_detect.errors import WeightsFormatError
 from sf_detect.weights.checkpoint import read_checkpoint
-from sf_detect.weights.conversion import convert_checkpoint
+from sf_detect.zoo.conversion import convert_checkpoint
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}
 

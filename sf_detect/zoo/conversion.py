@@ -9,7 +9,7 @@ import torch
 
 from sf_detect.weights.checkpoint import Checkpoint, check_fit, read_checkpoint, write_safetensors
 from sf_detect.weights.unfilled import unfilled
-from sf_detect.weights.zoo import entry
+from sf_detect.zoo.table import entry
 
 
 def convert_checkpoint(

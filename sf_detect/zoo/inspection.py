@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sf_detect.errors import WeightsMismatchError
-from sf_detect.weights import zoo
 from sf_detect.weights.cache import sha256_of
 from sf_detect.weights.checkpoint import Checkpoint, check_fit, read_checkpoint
 from sf_detect.weights.unfilled import unfilled
+from sf_detect.zoo import table as zoo
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from sf_detect.labels import label_set
 from sf_detect.models.classification_head import ACTIVATIONS
 from sf_detect.models.classifier import JOINING
 from sf_detect.models.video_views import Views
-from sf_detect.weights import zoo
 from sf_detect.weights.detector_table import DETECTORS, TORCHVISION, detector_entry
-from sf_detect.weights.zoo import ZOO, entry, load_network
+from sf_detect.zoo import table as zoo
+from sf_detect.zoo.table import ZOO, entry, load_network
 
 PARITY_NAMES = [
     "ava_slowfast_8x8_r50",
@@ -183,7 +183,7 @@ def test_without_weights_the_network_is_random(small_zoo):
 
 
 def test_listing_the_zoo_needs_no_torch():
-    code = "import sys; from sf_detect.weights.zoo import ZOO; assert ZOO; sys.exit('torch' in sys.modules)"
+    code = "import sys; from sf_detect.zoo.table import ZOO; assert ZOO; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

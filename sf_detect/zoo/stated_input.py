@@ -10,7 +10,7 @@ from typing import Any
 
 from sf_detect.labels import LabelMap
 from sf_detect.structures import ClipSpec
-from sf_detect.weights.zoo_entry import ZooEntry
+from sf_detect.zoo.entry import ZooEntry
 
 _MAX_SIDE, _MAX_VALUES = 4096, 1 << 27
 _MAX_OPTION, _MAX_DEPTH, _MAX_OPTION_VALUES = 4096, 64, 256

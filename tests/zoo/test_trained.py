@@ -9,8 +9,8 @@ from sf_detect.box_regression import FEATURES, BoxRegression
 from sf_detect.config import ModelConfig, RunConfig
 from sf_detect.errors import ConfigError, WeightsFormatError
 from sf_detect.weights.checkpoint import write_safetensors
-from sf_detect.weights.trained import read_box_regression, read_thresholds, read_trained
-from sf_detect.weights.zoo import ZOO, build_network, entry
+from sf_detect.zoo.table import ZOO, build_network, entry
+from sf_detect.zoo.trained import read_box_regression, read_thresholds, read_trained
 
 NAME = "slowfast_tiny_jhmdb"
 
