@@ -12,7 +12,7 @@ import torch
 
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsMismatchError
 from sf_detect.labels import label_set
-from sf_detect.models.classification_head import ACTIVATIONS
+from sf_detect.models.activation import ACTIVATIONS
 from sf_detect.models.classifier import JOINING
 from sf_detect.models.video_views import Views
 from sf_detect.weights.detector_table import DETECTORS, TORCHVISION, detector_entry
