@@ -139,8 +139,8 @@ def build_predictor(config: RunConfig | None = None, warn: Warn = print_warning)
     from sf_detect.labels import label_set
     from sf_detect.models.predictor import EnginePredictor, model_spec
     from sf_detect.video.clip_buffer import resize_short_side
-    from sf_detect.zoo.trained import read_box_regression, read_thresholds, read_trained
     from sf_detect.zoo.table import entry
+    from sf_detect.zoo.trained import read_box_regression, read_thresholds, read_trained
 
     config = config or RunConfig()
     weights = config.model.weights
