@@ -35,7 +35,7 @@ def test_unknown_model_suggests():
 
 
 def test_published_weights_are_fetched_from_their_address(monkeypatch):
-    from sf_detect.weights import fetching
+    from sf_detect.zoo import fetching
 
     def offline(urls, name, *_):
         raise WeightsDownloadError(f"{urls[0]} as {name}")
