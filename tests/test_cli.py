@@ -67,6 +67,33 @@ def test_run_writes_all_outputs(sf_detect, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("fakes")
+def test_a_video_whose_size_changes_keeps_one_size_in_the_output(sf_detect, tmp_path, capsys):
+    parts = [write_video(tmp_path / f"{i}.ts", 20, size=size) for i, size in enumerate([(64, 48), (48, 96), (64, 48)])]
+    (tmp_path / "in.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert sf_detect("run", "in.ts", "--out-video", "o.mp4", "--out-jsonl", "o.jsonl") == 0
+    with av.open("o.mp4") as container:
+        pictures = [picture.to_ndarray(format="rgb24") for picture in container.decode(video=0)]
+    assert {picture.shape for picture in pictures} == {(48, 64, 3)}
+    assert len(pictures) == 60
+    assert pictures[30][:, :18].max() < 20  # 24x48 in the middle of 64x48
+    assert pictures[30][:, 46:].max() < 20
+    lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    found = {(line["width"], line["height"]): [p["track_id"] for p in line["persons"]] for line in lines}
+    assert set(found) == {(64, 48), (48, 96)}
+    assert found[(48, 96)] == [3, 4]
+    assert "the size of the pictures changes 2 times, first at 0.63 s to 48x96" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_jump_of_hours_loses_nothing(sf_detect, tmp_path, capsys):
+    write_video(tmp_path / "in.mkv", pts=[i / 30 + 30_000 * (i >= 20) for i in range(40)])
+    assert sf_detect("run", "in.mkv", "--out-video", "o.mp4", "-q") == 0
+    with av.open("o.mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) == 40
+    assert "the time stamps jump once, first at 0.63 s by +30000.0 s" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("fakes")
 def test_warnings_of_the_model_come_before_the_first_result(sf_detect, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(FakePredictor, "warning", "fake: an approximation")
     said: list[str] = []

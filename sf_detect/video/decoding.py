@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -24,6 +25,7 @@ from sf_detect.video.timing import MAX_GAP_S, MAX_LIVE_GAP_S, DecodingSlots, Pts
 _MAX_READ_FAILURES = 20
 _END_TOLERANCE_S = 0.5
 _DEFAULT_FPS = Fraction(25)
+_SEAM_PACKETS = 2
 # Threads inside the colour conversion cost more than they give at these sizes; older PyAV has no such option.
 ONE_THREAD: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 18 else {}
 
@@ -65,6 +67,7 @@ class DecodePass:
         start = None if self.live or self._slots else stream_info.start_time(self.stream)
         self._clock = PtsClock(start, self._interval, MAX_LIVE_GAP_S if self.live else MAX_GAP_S)
         self._choose = StampChooser()
+        self._seams: set[int] = set()  # stamps of packets after which another recording was joined on
         self._pictures = self._decode()
         first = next(self._pictures, None)
         if first is None:
@@ -195,7 +198,7 @@ class DecodePass:
 
     def _decode(self) -> Generator[av.VideoFrame, None, None]:
         """Pictures that decode. A picture the decoder patched up is counted as an error and still comes."""
-        for packet in self._packets():
+        for packet in self._packets() if self.live else self._without_seams(self._packets()):
             if self._slots is not None and packet is not None and packet.size and packet.dts is not None:
                 packet.pts = packet.dts  # comes out with the picture, and tells from which packet it is
                 self._slots.sent(packet.dts)
@@ -206,9 +209,24 @@ class DecodePass:
             except av.error.FFmpegError as error:
                 self._count(error)
                 continue
-            corrupt = packet is not None and packet.is_corrupt
-            self.errors += corrupt or any(picture.is_corrupt for picture in pictures)
+            corrupt = packet is not None and packet.is_corrupt and packet.pts not in self._seams
+            self.errors += corrupt or any(picture.is_corrupt and picture.pts not in self._seams for picture in pictures)
             yield from pictures
+
+    def _without_seams(self, packets: Iterator[av.Packet | None]) -> Iterator[av.Packet | None]:
+        """`packets`, after noting which were only called corrupt because another recording was joined on there.
+
+        MPEG-TS counts its packets, and calls one of the last before a break of the count corrupt. Where pictures start
+        anew right behind it, nothing is missing from the pictures themselves.
+        """
+        held: deque[av.Packet | None] = deque()
+        for packet in packets:
+            if packet is not None and packet.is_keyframe:
+                self._seams.update(last.pts for last in held if last and last.is_corrupt and last.pts is not None)
+            held.append(packet)
+            if len(held) > _SEAM_PACKETS:
+                yield held.popleft()
+        yield from held
 
     def _packets(self) -> Iterator[av.Packet | None]:
         """Packets; then None, which flushes the decoder, where reading ended with an error.

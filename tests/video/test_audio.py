@@ -169,6 +169,7 @@ def test_time_stamps_of_the_sound_that_jump_with_those_of_the_pictures(tmp_path:
     with FileSource(joined) as frames, VideoWriter(tmp_path / "out.mp4", frames.info, audio_from=joined) as writer:
         for frame in frames:
             writer.write(frame.image, frame.pts)
+        assert frames.decode_errors == 0
     with av.open(str(tmp_path / "out.mp4")) as container:
         loud = [
             float(frame.pts * frame.time_base)

@@ -292,7 +292,17 @@ def test_a_size_that_changes_changes_the_frames(tmp_path: Path) -> None:
     assert [frame.index for frame in frames if frame.starts_anew] == [10, 20]
     assert [frame.pts for frame in frames] == pytest.approx([index / 25 for index in range(30)], abs=2e-3)
     assert len(source.warnings) == 1
+    assert source.decode_errors == 0
     assert "the size of the pictures changes 2 times, first at 0.40 s to 96x96. Boxes are in" in source.warnings[0]
+
+
+def test_lost_packets_of_a_stream_are_counted(tmp_path: Path) -> None:
+    """Every second of 188 bytes in the middle of the file is gone, which only the packets' count tells."""
+    path = write_video(tmp_path / "a.ts", 100, options={"g": "20", "crf": "5"}, size=(128, 96))
+    packets = [path.read_bytes()[at : at + 188] for at in range(0, path.stat().st_size, 188)]
+    middle = range(len(packets) * 4 // 10, len(packets) * 6 // 10)
+    path.write_bytes(b"".join(packet for at, packet in enumerate(packets) if at not in middle or at % 2))
+    assert read(path)[2].decode_errors > 0
 
 
 def test_pixels_that_change_their_shape_keep_that_of_the_first(tmp_path: Path) -> None:

@@ -76,6 +76,34 @@ def test_times_that_do_not_increase_are_pushed_apart(tmp_path: Path) -> None:
     assert times == pytest.approx([0.0, 0.5, 0.5, 0.5, 1.0], abs=1e-3)
 
 
+@pytest.mark.parametrize("fps", [None, Fraction(30), Fraction(89_999)])
+@pytest.mark.parametrize("jump", [25_000.0, 1e6, 1e9])
+def test_a_gap_that_mp4_cannot_express_is_closed_and_told(tmp_path: Path, fps: Fraction | None, jump: float) -> None:
+    info = VideoInfo(64, 48, fps)
+    writer = write(tmp_path / "a.mp4", [0.0, 0.1, jump, jump + 0.5, 2 * jump], info)
+    step = float(1 / (fps or 30))
+    assert read(tmp_path / "a.mp4")[0] == list(range(5))
+    assert read(tmp_path / "a.mp4")[1] == pytest.approx([0.0, 0.1, 0.1 + step, 0.6 + step, 0.6 + 2 * step], abs=1e-3)
+    assert writer.time_problem is not None
+    assert f"times jump to {2 * jump:.0f} s. MP4 cannot show a picture for so long" in writer.time_problem
+
+
+def test_a_start_that_mp4_cannot_express_becomes_zero(tmp_path: Path) -> None:
+    assert write(tmp_path / "a.mp4", [40_000.0, 40_000.5]).time_problem is not None
+    assert read(tmp_path / "a.mp4")[1] == pytest.approx([0.0, 0.5], abs=1e-3)
+
+
+def test_gaps_of_hours_are_kept(tmp_path: Path) -> None:
+    assert write(tmp_path / "a.mp4", [0.0, 7200.0, 14_400.0]).time_problem is None
+    assert read(tmp_path / "a.mp4")[1] == pytest.approx([0.0, 7200.0, 14_400.0], abs=1e-3)
+
+
+def test_pictures_of_one_in_hours(tmp_path: Path) -> None:
+    """A folder of images, one in eight hours: each is shown as long as MP4 can."""
+    write(tmp_path / "a.mp4", [0.0, 30_000.0, 60_000.0], VideoInfo(64, 48, Fraction(1, 30_000), 3, duration=90_000.0))
+    assert read(tmp_path / "a.mp4")[0] == [0, 1, 2]
+
+
 def test_browsers_play_it(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4", [0.0, 0.1])
     data = (tmp_path / "a.mp4").read_bytes()
