@@ -37,6 +37,7 @@ class AudioTrack:
         self._input: Any = None
         self._packets: Iterator[av.Packet] = iter(())
         self._last_dts: int | None = None
+        self._begin: float | None = None
         try:
             self._open(source)
         except Exception as error:  # whatever it is, the pictures must not suffer
@@ -87,12 +88,16 @@ class AudioTrack:
         yield from converter.finish()
 
     def mux_until(self, seconds: float) -> None:
-        """Muxes the audio that is heard before `seconds` on the video's time line (half a packet may hang over)."""
+        """Muxes the audio that is heard before `seconds` on the video's time line (half a packet may hang over).
+
+        The first call is that of the first picture; what is heard before it is left out.
+        """
+        self._begin = seconds if self._begin is None else self._begin
         while self._next is not None:
             middle = float((self._next.pts + (self._next.duration or 0) / 2) * self._next.time_base)
             if middle > seconds:
                 return
-            if middle > 0 and (self._last_dts is None or self._next.dts > self._last_dts):
+            if middle > self._begin and (self._last_dts is None or self._next.dts > self._last_dts):
                 self._last_dts = self._next.dts
                 try:
                     self._output.mux(self._next)

@@ -222,6 +222,18 @@ def test_sound_that_does_not_decode_is_named(tmp_path: Path) -> None:
     assert lengths(tmp_path / "out.mp4")["video"][1] == pytest.approx(2.0, abs=1e-3)
 
 
+def test_a_part_has_the_sound_of_the_part(tmp_path: Path) -> None:
+    source = write_flash_and_beep(tmp_path / "a.mp4")
+    with FileSource(source) as frames, VideoWriter(tmp_path / "out.mp4", frames.info, audio_from=source) as writer:
+        for frame in frames:
+            if frame.pts >= 0.8:
+                writer.write(frame.image, frame.pts)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        starts = [float(stream.start_time * stream.time_base) for stream in container.streams]
+    assert starts == [pytest.approx(0.8, abs=1e-3), pytest.approx(0.8, abs=0.03)]
+    assert moments(tmp_path / "out.mp4") == (pytest.approx(MOMENT, abs=1e-3), pytest.approx(MOMENT, abs=ONE_PICTURE))
+
+
 def test_whatever_goes_wrong_with_the_sound_the_pictures_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_video(tmp_path / "a.mp4", 30, audio=True)
 
