@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from sf_detect.labels import LabelMap
 from sf_detect.records import labels_of
 
 _ALIASES = {"video_id": "video", "action": "label", "class": "label", "track_id": "track"}
+_FILE = re.compile(r"(.+)\.(?:avi|mp4|mkv|mov|webm)(?:\s+\d+)?$", re.IGNORECASE)
 _NEEDED = ("video", "frame", "x1", "y1", "x2", "y2", "label")
 
 
@@ -159,6 +161,8 @@ def frames_of_records(
 def read_video_list(path: str | Path, split: int | None = None) -> frozenset[str]:
     """Reads which videos to evaluate: a name a line, or a csv with the column `video` (or `video_id`).
 
+    A line of a list may be a file with its ending and a class number, as in UCF101's `trainlist01.txt`.
+
     Args:
         path: The file.
         split: Of a csv: take the videos that have "test" in the column `split1`, `split2`, ...
@@ -172,7 +176,7 @@ def read_video_list(path: str | Path, split: int | None = None) -> frozenset[str
     if path.suffix != ".csv":
         if split is not None:
             raise ConfigError(f"a split needs a csv with the columns video and split{split}, got {path}")
-        return frozenset(line.strip() for line in lines if line.strip())
+        return frozenset(_FILE.sub(r"\1", line.strip()) for line in lines if line.strip())
     rows = list(csv.DictReader(lines))
     header = [] if not lines else next(csv.reader(lines[:1]))
     name = "video" if "video" in header else "video_id"

@@ -125,6 +125,8 @@ def test_lists_of_videos(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("a\n\n")
     (tmp_path / "list.csv").write_text("video_id,split1,split2\na,test,train\nb,train,test\nc,test,test\n")
     assert evaluate_tubes(truth, found, LABELS, videos=tmp_path / "list.txt").frame.mean_ap == pytest.approx(1)
+    (tmp_path / "files.txt").write_text("a.avi 7\n")  # as UCF101's lists
+    assert evaluate_tubes(truth, found, LABELS, videos=tmp_path / "files.txt").frame.mean_ap == pytest.approx(1)
     assert evaluate_tubes(truth, found, LABELS, videos=tmp_path / "list.csv", split=1).frame.mean_ap == pytest.approx(1)
     assert evaluate_tubes(truth, found, LABELS, videos=tmp_path / "list.csv", split=2).frame.mean_ap == 0
     assert evaluate_tubes(truth, found, LABELS, videos=tmp_path / "list.csv").frame.mean_ap == pytest.approx(0.5)
