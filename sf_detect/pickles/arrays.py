@@ -241,6 +241,8 @@ def array_of(value: object, limit: int = 10_000_000) -> npt.NDArray[Any]:
     """
     if isinstance(value, (np.ndarray, np.generic, bool, int, float)):
         return np.asarray(value)
+    if isinstance(value, Unread):
+        raise ValueError(f"{value.text}, which is not read")
     if _size(value, 0, {}) > limit:
         raise ValueError(f"lists of more than {limit} numbers")
     return np.asarray(value)

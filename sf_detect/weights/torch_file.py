@@ -119,13 +119,14 @@ def _read_archive(path: Path) -> Any:
 def _read_storage(archive: zipfile.ZipFile, name: str, dtype: torch.dtype, swap: bool) -> Tensor:
     """(N,) uint8."""
     info = member_named(archive, name)
-    content = np.empty(info.file_size, np.uint8)
+    storage = torch.empty(info.file_size, dtype=torch.uint8)
+    content = storage.numpy()
     with archive.open(info) as file:
         _fill(file, content)
     width = dtype.itemsize // (2 if dtype.is_complex else 1)
     if swap and width > 1 and len(content) % width == 0:
-        content = content.reshape(-1, width)[:, ::-1].reshape(-1).copy()
-    return torch.from_numpy(content)
+        content[:] = content.reshape(-1, width)[:, ::-1].reshape(-1)
+    return storage
 
 
 def _fill(file: IO[bytes], content: npt.NDArray[np.uint8]) -> None:

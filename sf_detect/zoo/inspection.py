@@ -7,11 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from sf_detect.errors import WeightsMismatchError
+from sf_detect.errors import WeightsFormatError, WeightsMismatchError
 from sf_detect.weights.cache import sha256_of
 from sf_detect.weights.checkpoint import Checkpoint, check_fit, read_checkpoint
 from sf_detect.weights.unfilled import unfilled
 from sf_detect.zoo import table as zoo
+from sf_detect.zoo.trained import read_box_regression, read_thresholds, read_trained
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def inspect_checkpoint(path: str | os.PathLike[str]) -> Inspection:
         epoch=checkpoint.epoch,
         metadata=checkpoint.metadata,
         same_clip=[name for name in fits if _clip(name) == checkpoint.metadata.get("clip")],
-        notes=[*checkpoint.notes, *_odd(checkpoint, dtypes)],
+        notes=[*checkpoint.notes, *_odd(checkpoint, dtypes), *_misstated(path)],
     )
 
 
@@ -108,6 +109,17 @@ def _nearest(differences: dict[str, WeightsMismatchError | None]) -> str | None:
         for kind, names in kinds.items()
         if names
     )
+
+
+def _misstated(path: str | os.PathLike[str]) -> list[str]:
+    """Why a file cannot be used, in spite of its weights, for what its metadata says."""
+    notes = []
+    for read in (read_trained, read_thresholds, read_box_regression):
+        try:
+            read(path)
+        except WeightsFormatError as error:
+            notes.append(str(error))
+    return notes
 
 
 def _distance(error: WeightsMismatchError) -> int:

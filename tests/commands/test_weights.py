@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from sf_detect import build, cli
 from sf_detect.errors import WeightsDownloadError, WeightsError
@@ -17,6 +18,8 @@ from sf_detect.models.slowfast import SlowFast
 from sf_detect.structures import ClipSpec
 from sf_detect.weights import cache, download
 from sf_detect.zoo import table as zoo
+from tests.pickles import crafted
+from tests.weights.test_untrusted_files import described
 
 
 def small_entry(name: str, classes: int, **rest: object) -> zoo.ZooEntry:
@@ -295,3 +298,21 @@ def test_a_known_hash_is_passed_on(small_zoo, monkeypatch):
     monkeypatch.setitem(small_zoo, "two", altered)
     with pytest.raises(WeightsError, match=r"expected 0+ \(published\)"):
         build.load_model("two")
+
+
+def test_info_tells_what_metadata_states_wrongly(weights, small_zoo, tmp_path):
+    stated = {**described(short_side=0), "thresholds": "[7]", "note": "\x1b[2Jgone"}
+    save_file({"a": torch.ones(2)}, tmp_path / "w.safetensors", stated)
+    code, out, _ = weights("info", tmp_path / "w.safetensors")
+    assert code == 0
+    assert "short_side is a number from 1 to 4096, got 0" in out
+    assert "states thresholds that can't be used" in out
+    assert "\x1b" not in out  # what a terminal would obey
+
+
+def test_info_of_files_that_do_harm(weights, small_zoo, tmp_path):
+    (tmp_path / "w.pkl").write_bytes(crafted.WRAPPED["blobs"](crafted.OBJECTS["forged object array"]))
+    code, out, err = weights("info", tmp_path / "w.pkl")
+    assert (code, out) == (1, "")
+    assert "'conv1_w'" in err
+    assert "not an array of numbers" in err

@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 import torchvision.models as zoo
@@ -164,3 +165,17 @@ def test_class_filter() -> None:
     assert len(both) == 2
     with pytest.raises(UnknownNameError, match="unknown detector class 'cat'"):
         CocoDetector(TwoClasses(), categories, classes=("cat",))
+
+
+def test_weights_beside_numpy_and_in_safetensors_of_any_name(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    torch.save({"model": state, "best": np.float64(0.5)}, tmp_path / "w.pth")
+    load_coco_network(NAME, tmp_path / "w.pth")
+    save_file(state, tmp_path / "w.bin")
+    load_coco_network(NAME, tmp_path / "w.bin")
+
+
+def test_weights_that_are_no_floating_point_are_refused(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    key = sorted(state)[0]
+    torch.save({**state, key: state[key].bool()}, tmp_path / "w.pth")
+    with pytest.raises(WeightsMismatchError, match=f"1 of another type: {key} bool instead of float32"):
+        load_coco_network(NAME, tmp_path / "w.pth")

@@ -290,3 +290,19 @@ def test_by_name(tiny: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytes
     assert cached_as == f"{name}-model_final_280758.pkl"
     with pytest.raises(UnknownNameError, match="Did you mean 'faster_rcnn_R_50_FPN_3x'"):
         zoo.load_network("faster_rcnn_R_50_FPN_1x")
+
+
+def test_two_names_of_one_parameter_are_refused() -> None:
+    name = "backbone.fpn_lateral2.bias"
+    state = {name: torch.zeros(3), "backbone.fpn.inner_blocks.0.0.bias": torch.ones(3)}
+    with pytest.raises(WeightsFormatError, match=f"both '{name}' and .* stand for the parameter"):
+        from_detectron2(state)
+
+
+def test_arrays_that_hide_their_size_are_refused(tmp_path: Path, tiny: dict[str, np.ndarray]) -> None:
+    key = "roi_heads.box_predictor.bbox_pred.weight"
+    path = write(tmp_path / "w.pkl", {**tiny, key: np.zeros((0, 1 << 40), np.float32)})
+    with pytest.raises(WeightsFormatError, match="impossible shape"):
+        read_detectron2(path)
+    with pytest.raises(WeightsMismatchError, match=f"1 of another type: {key.replace('.', '[.]')}|another shape"):
+        zoo.load_network(NAME, write(tmp_path / "w.pkl", {**tiny, key: np.ones((320, 16), np.int8)}))

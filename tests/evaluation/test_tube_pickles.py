@@ -78,3 +78,53 @@ def test_detections_that_are_no_numbers(tmp_path: Path, column: int, value: floa
     (tmp_path / "d.pkl").write_bytes(pickle.dumps(rows))
     with pytest.raises(DataError, match=message):
         read_detection_pickle(tmp_path / "d.pkl")
+
+
+def _write(path: Path, content: object) -> Path:
+    path.write_bytes(pickle.dumps(content))
+    return path
+
+
+def _act(**changes: object) -> dict[str, object]:
+    return {"labels": ["walk"], "gttubes": {"a": {0: [_tube(1)]}}, "test_videos": [["a"]], **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gttubes": {"a": {0: [np.full((1, 5), np.nan, np.float32)]}}}, "row 0 holds a number that is not finite"),
+        ({"gttubes": {"a": {0: [np.full((1, 5), 1e30)]}}}, "too large"),
+        ({"gttubes": {"a": {float("inf"): [_tube(1)]}}}, "not finite"),
+        ({"gttubes": {"a": {0.5: [_tube(1)]}}}, "a whole number, got 0.5"),
+        ({"gttubes": {"a": {0: [np.array([[1, 2, 3, 4, "x"]], object)]}}}, "where numbers are expected"),
+        ({"gttubes": {"a": {0: [np.ones(5)]}}}, r"an array of shape \(5,\)"),
+        ({"gttubes": {("a",): {0: [_tube(1)]}}}, "tuple where a name is expected"),
+        ({"labels": [["walk"]]}, "list where a name is expected"),
+    ],
+)
+def test_ground_truth_of_impossible_values(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_annotation_pickle(_write(tmp_path / "gt.pkl", _act(**changes)))
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 10**12), (float("nan"), 4), (0.5, 4)])
+def test_frames_of_pyannot_are_those_of_its_boxes(tmp_path: Path, first: float, last: float) -> None:
+    one = {"label": 1, "sf": first, "ef": last, "boxes": np.ones((2, 4), np.int16)}
+    with pytest.raises(DataError, match=r"2 boxes for frames|not finite|a whole number"):
+        read_annotation_pickle(_write(tmp_path / "pyannot.pkl", {"v": {"annotations": [one]}}))
+
+
+def test_lists_and_arrays_of_objects_are_read(tmp_path: Path) -> None:
+    tubes = np.empty(2, object)
+    tubes[:] = [_tube(1), _tube(2)]
+    content = _act(gttubes={b"a": {np.int64(0): tubes}}, labels=np.array(["walk"]))
+    assert len(read_annotation_pickle(_write(tmp_path / "gt.pkl", content)).tubes) == 2
+    detections = {0: [["v", np.float32(0.5), [[1, 0, 0, 10, 10]]]]}
+    assert read_detection_pickle(_write(tmp_path / "d.pkl", detections))[0].boxes.tolist() == [[0, 0, 10, 10]]
+
+
+def test_detections_of_impossible_values(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="row 1 holds a number that is not finite"):
+        read_detection_pickle(_write(tmp_path / "d.pkl", np.array([[0.0] * 8, [np.inf] * 8])))
+    with pytest.raises(DataError, match="is no file"):
+        read_detection_pickle(tmp_path)

@@ -5,6 +5,7 @@ import torch
 from safetensors import safe_open
 
 from sf_detect.errors import WeightsFormatError
+from sf_detect.weights.arrays import read_arrays
 from sf_detect.weights.checkpoint import read_checkpoint, write_safetensors
 from sf_detect.weights.quantised import SCALE, dequantise, quantise, rewrite_metadata
 
@@ -49,3 +50,25 @@ def test_metadata_is_added_and_tensors_stay(tmp_path):
 def test_metadata_of_no_file(tmp_path):
     with pytest.raises(WeightsFormatError, match="not readable as safetensors"):
         rewrite_metadata(tmp_path / "none.safetensors", a="b")
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [torch.ones(4), torch.ones(()), torch.ones(3, 1), torch.full((3,), float("nan")), torch.ones(3, dtype=torch.int64)],
+)
+def test_scales_that_do_not_fit_are_refused(tmp_path, scale):
+    stored = {"weight": torch.ones(3, 2, dtype=torch.int8), "weight" + SCALE: scale}
+    write_safetensors(stored, tmp_path / "net.safetensors", {})
+    with pytest.raises(WeightsFormatError, match=r"scale weight\.int8_scale .*one finite number for each row"):
+        read_checkpoint(tmp_path / "net.safetensors")
+    with pytest.raises(WeightsFormatError, match=r"scale weight\.int8_scale .*finite number for each row"):
+        read_arrays(tmp_path / "net.safetensors")
+
+
+def test_a_scale_of_other_numbers_than_eight_bits_is_refused(tmp_path):
+    stored = {"weight": torch.ones(3, 2), "weight" + SCALE: torch.ones(3)}
+    with pytest.raises(WeightsFormatError, match="expected int8 values"):
+        dequantise(stored)
+    write_safetensors(stored, tmp_path / "net.safetensors", {})
+    with pytest.raises(WeightsFormatError, match="expected floating point or eight bits"):
+        read_arrays(tmp_path / "net.safetensors")
