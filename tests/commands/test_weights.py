@@ -300,7 +300,7 @@ def test_a_known_hash_is_passed_on(small_zoo, monkeypatch):
         build.load_model("two")
 
 
-def test_info_tells_what_metadata_states_wrongly(weights, small_zoo, tmp_path):
+def test_info_tells_what_metadata_states_wrongly(weights, tmp_path):
     stated = {**described(short_side=0), "thresholds": "[7]", "note": "\x1b[2Jgone"}
     save_file({"a": torch.ones(2)}, tmp_path / "w.safetensors", stated)
     code, out, _ = weights("info", tmp_path / "w.safetensors")
