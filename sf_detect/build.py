@@ -135,10 +135,10 @@ def build_predictor(config: RunConfig | None = None, warn: Warn = print_warning)
     Raises:
         ConfigError: The model classifies clips and can't score persons, or the backend does not compute it.
     """
-    from sf_detect.backends import action_engines
     from sf_detect.labels import label_set
     from sf_detect.models.predictor import EnginePredictor, model_spec
     from sf_detect.video.clip_buffer import resize_short_side
+    from sf_detect.zoo.backends import action_engines
     from sf_detect.zoo.table import entry
     from sf_detect.zoo.trained import read_box_regression, read_thresholds, read_trained
 

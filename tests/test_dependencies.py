@@ -20,11 +20,11 @@ ALLOWED = {
     "sinks": {"rendering", "video", "events"},  # the video sink draws and encodes, the events sink applies the rules
     "engines": {"weights"},  # converted networks lie in the cache of weights
     "detection": {"weights", "engines"},  # detectors fetch their own weights; engines compute them
-    "models": {"engines", "weights", "zoo"},
-    "zoo": {"models", "weights"},  # entries bind networks to files
+    "models": {"engines"},
+    "zoo": {"models", "weights", "engines"},  # entries bind networks to files
     "training": {"data", "models", "evaluation", "weights", "zoo", "detection", "tracking", "video"},  # optical flow
 }
-COMPOSITION = {"build", "backends", "cli", "commands", "annotator", "outputs", "batch"}
+COMPOSITION = {"build", "cli", "commands", "annotator", "outputs", "batch"}
 HEAVY = {
     "torch": {"detection", "models", "engines", "data", "training", "weights", "zoo", *COMPOSITION},
     "torchvision": {"detection", "models", "zoo", "data", "training"},

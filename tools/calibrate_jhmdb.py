@@ -21,10 +21,10 @@ from sf_detect.errors import SFDetectError
 from sf_detect.models.classification_head import activate
 from sf_detect.training.calibration import class_thresholds
 from sf_detect.training.export import load_shipped
-from sf_detect.training.jhmdb_persons import find_persons, fit_box_regression, track_persons
-from sf_detect.training.jhmdb_tiny import bystander_scores, scores
-from sf_detect.training.recipe import Recipe
-from sf_detect.training.views import FrameStore, Window
+from sf_detect.training.jhmdb.persons import find_persons, fit_box_regression, track_persons
+from sf_detect.training.jhmdb.slowfast_tiny import Recipe
+from sf_detect.training.jhmdb.student import bystander_scores, scores
+from sf_detect.training.jhmdb.views import FrameStore, Window
 from sf_detect.weights.quantised import rewrite_metadata
 from sf_detect.zoo.table import entry
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from sf_detect.detection import ssdlite_engine
 from sf_detect.engines import Network
 from sf_detect.engines.references import REFERENCES, write_references
-from sf_detect.models.slowfast_tiny_engine import FORMS, TinyNetwork
 from sf_detect.weights.detector_table import detector_entry
 from sf_detect.weights.fetching import fetch_detector
+from sf_detect.zoo.slowfast_tiny_engines import FORMS, TinyNetwork
 from sf_detect.zoo.table import entry, load_network
 
 

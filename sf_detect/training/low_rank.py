@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sf_detect.models.slowfast_tiny import RANKS, FrameConv, LowRankConv, SlowFastTiny, slowfast_tiny
-from sf_detect.training.views import Batch
+from sf_detect.training.jhmdb.views import Batch
 
 
 class OutputMoments:

@@ -10,10 +10,10 @@ from typing import Any
 
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.training import clips
-from sf_detect.training import i3d_jhmdb as i3d
-from sf_detect.training import recipe as tiny
 from sf_detect.training.clips_recipe import ClipsRecipe
-from sf_detect.training.jhmdb_test import measure
+from sf_detect.training.jhmdb import i3d
+from sf_detect.training.jhmdb import slowfast_tiny as tiny
+from sf_detect.training.jhmdb.measuring import measure
 
 Say = Callable[[str], None]
 

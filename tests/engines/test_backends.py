@@ -20,7 +20,7 @@ from sf_detect.engines.openvino_engine import OpenVINOEngine
 from sf_detect.engines.torch_engine import TorchEngine
 from sf_detect.errors import EngineError
 from sf_detect.models.slowfast_tiny import slowfast_tiny
-from sf_detect.models.slowfast_tiny_engine import TinyNetwork
+from sf_detect.zoo.slowfast_tiny_engines import TinyNetwork
 from sf_detect.zoo.table import entry, load_network
 from tests.detection.test_ssdlite import random_constants
 

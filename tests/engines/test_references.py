@@ -8,7 +8,7 @@ import pytest
 
 from sf_detect.engines import references, selection
 from sf_detect.engines.references import REFERENCES, expected_outputs
-from sf_detect.models.slowfast_tiny_engine import FORMS
+from sf_detect.zoo.slowfast_tiny_engines import FORMS
 from tests.detection.test_ssdlite import published_weights
 from tests.engines.test_backends import shipped
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sf_detect.models.slowfast_tiny import FrameConv, LowRankConv, slowfast_tiny
+from sf_detect.training.jhmdb.views import Batch
 from sf_detect.training.low_rank import OutputMoments, factorise, spatial_convs
-from sf_detect.training.views import Batch
 
 
 def views(seed: int = 0) -> Batch:

@@ -16,18 +16,21 @@ from sf_detect.evaluation.mean_ap import FrameBoxes
 from sf_detect.models.inception_i3d import InceptionI3D
 from sf_detect.models.predictor import ActionPredictor, Preprocessing
 from sf_detect.structures import ClipSpec, Detections
-from sf_detect.training import distillation, i3d_jhmdb, jhmdb_test, recipe
-from sf_detect.training.distillation import TeacherMaps, prepare_teacher, relative_error
 from sf_detect.training.export import load_shipped
-from sf_detect.training.jhmdb_persons import find_persons
-from sf_detect.training.linear_head import NONE
+from sf_detect.training.jhmdb import distillation
+from sf_detect.training.jhmdb import i3d as i3d_jhmdb
+from sf_detect.training.jhmdb import measuring as jhmdb_test
+from sf_detect.training.jhmdb import slowfast_tiny as recipe
+from sf_detect.training.jhmdb.distillation import TeacherMaps, prepare_teacher, relative_error
+from sf_detect.training.jhmdb.linear_head import NONE
+from sf_detect.training.jhmdb.persons import find_persons
+from sf_detect.training.jhmdb.views import Augmentation, Batch, FrameStore, TrainingViews, Window, evaluation_view
 from sf_detect.training.recipes import RECIPES
-from sf_detect.training.views import Augmentation, Batch, FrameStore, TrainingViews, Window, evaluation_view
 from sf_detect.video.clip_buffer import resize_short_side
 
 #: The actor of the tiny clips, about, as a detector would find them.
 ACTOR = Detections(np.array([[15, 8, 45, 44]]), np.array([0.9]))
-CONFIG = Path(__file__).parents[2] / "configs" / "jhmdb" / "slowfast_tiny.yaml"
+CONFIG = Path(__file__).parents[3] / "configs" / "jhmdb" / "slowfast_tiny.yaml"
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from torch.nn import functional
 from sf_detect.data.jhmdb import JHMDBClip, grouped_folds
 from sf_detect.models.classification_head import or_none
 from sf_detect.models.i3d_detection import pool_boxes
-from sf_detect.training.distillation import TEACHER_SIZE, TEACHER_STAGES, whole_cells
+from sf_detect.training.jhmdb.distillation import TEACHER_SIZE, TEACHER_STAGES, whole_cells
 
 FOLDS = 6
 

@@ -1,7 +1,7 @@
 import torch
 
 from sf_detect.models.classification_head import activate
-from sf_detect.training.linear_head import NONE, fit_linear
+from sf_detect.training.jhmdb.linear_head import NONE, fit_linear
 
 
 def points(*centres, count=20):

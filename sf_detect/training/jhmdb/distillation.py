@@ -23,7 +23,7 @@ from sf_detect.data.jhmdb import JHMDBClip, read_frames
 from sf_detect.models.inception_folded import fold_inception
 from sf_detect.models.inception_i3d import InceptionI3D, block_channels
 from sf_detect.models.slowfast_tiny import pool_boxes, trend
-from sf_detect.training.views import Batch, open_stored
+from sf_detect.training.jhmdb.views import Batch, open_stored
 
 #: Stage -> frames per cell of time, pixels per cell of space.
 TEACHER_STAGES = {"mixed_4f": (4, 16), "mixed_5c": (8, 32)}

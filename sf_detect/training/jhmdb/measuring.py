@@ -25,8 +25,8 @@ from sf_detect.interfaces import ActionModel, ActionStream
 from sf_detect.labels import LabelMap
 from sf_detect.smoothing import ScoreSmoothing
 from sf_detect.structures import ActionDetections, Clip, Detections, Frame
-from sf_detect.training.jhmdb_persons import USUAL_PERSON, find_persons, track_persons
-from sf_detect.training.views import FrameStore
+from sf_detect.training.jhmdb.persons import USUAL_PERSON, find_persons, track_persons
+from sf_detect.training.jhmdb.views import FrameStore
 
 #: Frames from one window of the action model to the next.
 WINDOW_STEP = 6

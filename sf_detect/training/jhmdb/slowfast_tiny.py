@@ -16,14 +16,20 @@ from sf_detect.errors import ConfigError
 from sf_detect.models.inception_i3d import InceptionI3D
 from sf_detect.models.slowfast_tiny import ALPHA, SlowFastTiny, initialise_from_i3d, slowfast_tiny
 from sf_detect.training.batch_norm import recompute_statistics
-from sf_detect.training.distillation import TEACHER_STAGES, TeacherMaps, prepare_teacher, teacher_file, whole_cells
 from sf_detect.training.export import export
-from sf_detect.training.jhmdb_persons import find_persons, track_persons
-from sf_detect.training.jhmdb_tiny import Student, accuracy, load_student, prefetch, scores
-from sf_detect.training.linear_head import soft_labels
+from sf_detect.training.jhmdb.distillation import (
+    TEACHER_STAGES,
+    TeacherMaps,
+    prepare_teacher,
+    teacher_file,
+    whole_cells,
+)
+from sf_detect.training.jhmdb.linear_head import soft_labels
+from sf_detect.training.jhmdb.persons import find_persons, track_persons
+from sf_detect.training.jhmdb.student import Student, accuracy, load_student, prefetch, scores
+from sf_detect.training.jhmdb.views import Augmentation, FrameStore, TrainingViews, Window
 from sf_detect.training.loop import Schedule, Trainer
 from sf_detect.training.low_rank import factorise
-from sf_detect.training.views import Augmentation, FrameStore, TrainingViews, Window
 from sf_detect.weights.checkpoint import load_into
 from sf_detect.zoo.fetching import fetch_model
 from sf_detect.zoo.table import entry

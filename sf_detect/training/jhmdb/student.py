@@ -18,8 +18,8 @@ from sf_detect.models.classification_head import or_none
 from sf_detect.models.inception_i3d import block_channels
 from sf_detect.models.slowfast_tiny import ALPHA, FAST_WIDTHS, SLOW_BLOCKS, SlowFastTiny
 from sf_detect.structures import Detections
-from sf_detect.training.distillation import DistillationLoss, TeacherMaps
-from sf_detect.training.views import OTHER, Batch, FrameStore, TrainingViews, Window, evaluation_view
+from sf_detect.training.jhmdb.distillation import DistillationLoss, TeacherMaps
+from sf_detect.training.jhmdb.views import OTHER, Batch, FrameStore, TrainingViews, Window, evaluation_view
 from sf_detect.weights.checkpoint import read_torch_content
 
 FROZEN = ("slow_1a", "slow_2b")

@@ -51,7 +51,7 @@ def action_engines(
     """
     options = engine_options(backend, warn=warn)
     if device == "cpu" and entry.convertible and backend != "torch":
-        from sf_detect.models.slowfast_tiny_engine import TinyEngines, TinyNetwork
+        from sf_detect.zoo.slowfast_tiny_engines import TinyEngines, TinyNetwork
 
         converted = TinyEngines(TinyNetwork.of(entry, weights(), load, causal), options)  # type: ignore[arg-type]
         return converted, converted.prepare_stream() if streaming else converted.clip.backend

@@ -20,12 +20,12 @@ from sf_detect.boxes import iou
 from sf_detect.data.jhmdb import JHMDBClip, grouped_folds
 from sf_detect.models.classification_head import activate
 from sf_detect.structures import Detections
-from sf_detect.training import recipe as tiny
 from sf_detect.training.calibration import class_thresholds
-from sf_detect.training.distillation import TEACHER_SIZE, TEACHER_STAGES, teacher_file
-from sf_detect.training.jhmdb_persons import find_persons
-from sf_detect.training.linear_head import FOLDS, NONE, box_features, fit_linear
-from sf_detect.training.views import OTHER, SAME, open_stored
+from sf_detect.training.jhmdb import slowfast_tiny as tiny
+from sf_detect.training.jhmdb.distillation import TEACHER_SIZE, TEACHER_STAGES, teacher_file
+from sf_detect.training.jhmdb.linear_head import FOLDS, NONE, box_features, fit_linear
+from sf_detect.training.jhmdb.persons import find_persons
+from sf_detect.training.jhmdb.views import OTHER, SAME, open_stored
 from sf_detect.weights.checkpoint import write_safetensors
 
 Say = tiny.Say
