@@ -87,9 +87,16 @@ class OnnxGraph:
         return name
 
     def output(self, name: str, tensor: str, dtype: str, shape: Shape) -> None:
-        """An output of the graph, which takes the value of `tensor`."""
-        self._nodes.append(self._onnx.helper.make_node("Identity", [tensor], [name]))
+        """An output of the graph, which takes the value of `tensor`; add what reads the tensor before."""
         self._outputs[name] = TensorSpec(dtype, shape)
+        if tensor in self._inputs or tensor in self._outputs:
+            self._nodes.append(self._onnx.helper.make_node("Identity", [tensor], [name]))
+            return
+        for node in self._nodes:  # under its final name it need not be copied
+            for names in (node.input, node.output):
+                for i, other in enumerate(names):
+                    if other == tensor:
+                        names[i] = name
 
     def constant(self, array: npt.NDArray) -> str:
         """A constant."""

@@ -4,19 +4,20 @@ Two forms: `clip_model` scores the boxes of one clip; `step_model` and `head_mod
 step takes the frames of one slow step and the state of every layer that looks back, and returns the maps of the step
 and the new state. What is known of the network besides its weights is read from their shapes.
 
-Convolutions over time are convolutions over frames that are stacked along the channels (see `stack_delayed`). Widths
-and heights are free: an engine fixes them to those that it meets.
+Widths and heights are free.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.engines.onnx_graph import OnnxGraph, OnnxModel, Shape, TensorSpec, integers, real
+from sf_detect.engines.onnx_graph import OnnxGraph, OnnxModel, TensorSpec, integers, real
+from sf_detect.models.temporal_onnx import ClipTime, OverTime, StreamTime, convolution, spatial_weight
 
 ALPHA = 4
 """Fast frames of a slow step."""
@@ -58,7 +59,7 @@ def clip_model(
     frames = graph.input("frames", "uint8", (1, num_frames, "height", "width", 3))
     boxes = graph.slice(graph.input("boxes", "float32", ("persons", 5)), 1, 5, axis=1)
     x = _padded(graph, graph.normalised(graph.add("Squeeze", frames, integers(0)), *_pixel_range(scale, offset)))
-    trunk = _Trunk(graph, state, _ClipTime(graph, causal))
+    trunk = _Trunk(graph, state, ClipTime(graph, causal, ALPHA))
     maps = trunk.maps(graph.add("Gather", x, integers(*slow_index), axis=0), x, len(slow_index))
     _add_head(graph, state, maps, boxes, len(slow_index), num_frames)
     return graph.model()
@@ -80,7 +81,7 @@ def step_model(state: State, scale: npt.ArrayLike, offset: npt.ArrayLike) -> Onn
     graph = OnnxGraph("slowfast_tiny_step")
     frames = graph.input("frames", "uint8", (ALPHA, "height", "width", 3))
     x = _padded(graph, graph.normalised(frames, *_pixel_range(scale, offset)))
-    time = _StreamTime(graph)
+    time = StreamTime(graph, ALPHA)
     slow, fast, middle = _Trunk(graph, state, time).maps(graph.slice(x, ALPHA - 1, ALPHA), x, 1)
     fast = graph.add("ReduceMean", fast, axes=[0], keepdims=1)
     for name, x in zip(MAPS, (slow, fast, middle), strict=True):
@@ -202,52 +203,10 @@ def _padded(graph: OnnxGraph, x: str) -> str:
     return graph.add("Pad", x, graph.add("Concat", integers(0, 0, 0, 0, 0, 0), missing, axis=0))
 
 
-class _ClipTime:
-    """Frames that a convolution over time sees, of a clip: zeros beyond its ends."""
-
-    def __init__(self, graph: OnnxGraph, causal: bool) -> None:
-        self._graph, self._causal = graph, causal
-
-    def stacked(self, x: str, name: str, weight: npt.NDArray, frames: int, step: int) -> str:
-        """(T, C, H, W) -> (T // step, taps * C, H, W), oldest tap first."""
-        graph, taps = self._graph, weight.shape[1]
-        ahead = 0 if self._causal else taps // 2
-        x = graph.add("Pad", x, integers(taps - step - ahead, 0, 0, 0, ahead, 0, 0, 0))
-        last = frames - step + 1
-        return graph.add("Concat", *(graph.slice(x, t, t + last, step=step) for t in range(taps)), axis=1)
-
-
-class _StreamTime:
-    """Frames that a convolution over time sees, of a stream: those before come as an input."""
-
-    def __init__(self, graph: OnnxGraph) -> None:
-        self._graph = graph
-        self._next: dict[str, tuple[str, Shape]] = {}
-
-    def stacked(self, x: str, name: str, weight: npt.NDArray, frames: int, step: int) -> str:
-        """As `_ClipTime.stacked`."""
-        graph, (taps, channels) = self._graph, weight.shape[1:3]
-        if history := taps - step:
-            shape = (history, channels, f"{name}.height", f"{name}.width")
-            x = graph.add("Concat", graph.input(f"past.{name}", "float32", shape), x, axis=0)
-            self._next[name] = graph.slice(x, frames, frames + history), shape
-        if frames == step:  # one frame comes out: stacking is reading the same memory in another shape
-            x = graph.add("Unsqueeze", graph.slice(x, 0, taps) if step > taps else x, integers(0))
-            size = graph.slice(graph.add("Shape", x), 3, 5)
-            return graph.add("Reshape", x, graph.add("Concat", integers(1, taps * channels), size, axis=0))
-        last = frames - step + 1
-        return graph.add("Concat", *(graph.slice(x, t, t + last, step=step) for t in range(taps)), axis=1)
-
-    def add_outputs(self) -> None:
-        """The state that the next step starts from."""
-        for name, (tensor, shape) in self._next.items():
-            self._graph.output(f"next.{name}", tensor, "float32", shape)
-
-
 class _Trunk:
     """Both pathways, as `SlowFastTiny.features` computes them."""
 
-    def __init__(self, graph: OnnxGraph, state: State, time: _ClipTime | _StreamTime) -> None:
+    def __init__(self, graph: OnnxGraph, state: State, time: OverTime) -> None:
         self._graph, self._state, self._time = graph, state, time
 
     def maps(self, slow: str, fast: str, steps: int) -> list[str]:
@@ -271,8 +230,11 @@ class _Trunk:
 
     def _block(self, name: str, x: str, frames: int) -> str:
         """One Inception module."""
-        entry = self._conv(f"slow.{name}.entry", x, frames)
-        b0, b1, b2 = self._graph.split(entry, _splits(self._state, name), axis=1)
+        # One by one: what one convolution would compute at once would have to be taken apart again.
+        ends = np.cumsum((0, *_splits(self._state, name))).tolist()
+        b0, b1, b2 = (
+            self._conv(f"slow.{name}.entry", x, frames, channels=slice(*pair)) for pair in itertools.pairwise(ends)
+        )
         b1 = self._spatial(f"slow.{name}.branch1", b1, frames)
         b2 = self._spatial(f"slow.{name}.branch2", b2, frames)
         b3 = self._conv(f"slow.{name}.branch3", self._pool(x, 3, 1), frames)
@@ -284,20 +246,22 @@ class _Trunk:
             return self._conv(name, x, frames)
         return self._conv(f"{name}.expand", self._conv(f"{name}.reduce", x, frames, rectify=False), frames)
 
-    def _conv(self, name: str, x: str, frames: int, stride: int = 1, step: int = 1, rectify: bool = True) -> str:
-        weight = self._state[f"{name}.weight"]  # (out, taps, in, k, k)
-        kernel = weight.shape[-1]
+    def _conv(
+        self,
+        name: str,
+        x: str,
+        frames: int,
+        stride: int = 1,
+        step: int = 1,
+        rectify: bool = True,
+        channels: slice = slice(None),
+    ) -> str:
+        """A layer's output, or some of its channels."""
+        weight, bias = self._state[f"{name}.weight"][channels], self._state[f"{name}.bias"][channels]
         if weight.shape[1] > 1:
-            x = self._time.stacked(x, name, weight, frames, step)
-        x = self._graph.add(
-            "Conv",
-            x,
-            weight.reshape(len(weight), -1, kernel, kernel),
-            self._state[f"{name}.bias"],
-            kernel_shape=[kernel, kernel],
-            strides=[stride, stride],
-            auto_pad="SAME_UPPER",  # TensorFlow's rule
-        )
+            x = self._time.convolve(x, name, weight, bias, frames, step)
+        else:
+            x = convolution(self._graph, x, spatial_weight(weight), bias, weight.shape[-1], stride)
         return self._graph.add("Relu", x) if rectify else x
 
     def _pool(self, x: str, kernel: int, stride: int) -> str:

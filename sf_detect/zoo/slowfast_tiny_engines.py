@@ -16,6 +16,7 @@ from sf_detect.engines import onnx_graph as graphs
 from sf_detect.engines.references import expected_outputs
 from sf_detect.errors import ConfigError
 from sf_detect.models import slowfast_tiny_onnx as onnx
+from sf_detect.models import temporal_onnx
 from sf_detect.models.action_engines import StepStream
 from sf_detect.models.preprocessing import Preprocessing
 from sf_detect.models.slowfast_tiny_onnx import ALPHA, State
@@ -118,7 +119,7 @@ class TinyNetwork:
             convert=partial(self._convert, form),
             torch=torch,
             example=partial(self._example, form),
-            sources=[str(module.__file__) for module in (graphs, onnx)],
+            sources=[str(module.__file__) for module in (graphs, onnx, temporal_onnx)],
             expected=expected_outputs(name, self.digest, settings),
         )
 
