@@ -40,6 +40,16 @@ class VideoSource(Protocol):
 
 
 @runtime_checkable
+class SeekableSource(VideoSource, Protocol):
+    """A source that need not be read from its start.
+
+    After `begin_at` an iteration may begin anywhere up to `seconds`; times stay those of the whole source.
+    """
+
+    def begin_at(self, seconds: float) -> None: ...
+
+
+@runtime_checkable
 class PersonDetector(Protocol):
     """Persons in images.
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sf_detect.concurrency import BackgroundSink, Prefetch
-from sf_detect.interfaces import Sink, VideoSource
+from sf_detect.interfaces import SeekableSource, Sink, VideoSource
 from sf_detect.pipeline import Pipeline
 from sf_detect.structures import ActionDetections, Frame, FrameResult, VideoInfo
 
@@ -129,6 +129,8 @@ class Part:
     def of(self, source: Iterable[Frame]) -> Iterator[Frame]:
         """The frames of the part, with the times that they have in the source."""
         begin, count = self.start or 0.0, 0
+        if isinstance(source, SeekableSource):
+            source.begin_at(begin)
         first: float | None = None
         for frame in source:
             if frame.pts < begin:

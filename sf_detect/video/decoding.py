@@ -26,6 +26,7 @@ _MAX_READ_FAILURES = 20
 _END_TOLERANCE_S = 0.5
 _DEFAULT_FPS = Fraction(25)
 _SEAM_PACKETS = 2
+_SHORTEST_SEEK_S = 5.0  # reading so far is as quick
 # Threads inside the colour conversion cost more than they give at these sizes; older PyAV has no such option.
 ONE_THREAD: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 18 else {}
 
@@ -82,6 +83,32 @@ class DecodePass:
         self._orientation = Orientation.from_display_matrix(display_matrix(first))
         self._pixel_aspect = self._coded_aspect()
         self._sizes: list[tuple[float, tuple[int, int]]] = []
+        self._skipped = 0
+
+    def begin_at(self, seconds: float) -> None:
+        """Go to the key picture before `seconds`, where the container has an index; else from the first picture on.
+
+        Frames keep their times. Their indices are those of a constant rate then: what lies before is not counted.
+        """
+        start, fps = self._clock.start, self._fps()
+        if seconds < _SHORTEST_SEEK_S or start is None or not fps or not stream_info.has_index(self.container):
+            return
+        try:
+            self.container.seek(int((start + seconds) * av.time_base))
+        except av.error.FFmpegError:
+            return
+        self._pictures.close()
+        self._choose, self._pictures = StampChooser(), self._decode()
+        found = next(self._pictures, None)
+        stamp = None if found is None else self._seconds(found)
+        if found is None or stamp is None or stamp > start + seconds:  # an index that misleads
+            self.container.seek(0)
+            self._choose, self._pictures = StampChooser(), self._decode()
+            self._first = next(self._pictures, self._first)
+            return
+        self._first = found
+        self._skipped = max(0, round((stamp - start) * fps))
+        self._clock.resume(stamp)
 
     def info(self, name: str, is_live: bool = False) -> VideoInfo:
         """What the container and the first picture say, size as displayed."""
@@ -117,7 +144,7 @@ class DecodePass:
         size = first_size = (self._first.width, self._first.height)
         end: float | None = None
         try:
-            for index, picture in enumerate(itertools.chain([self._first], self._pictures)):
+            for index, picture in enumerate(itertools.chain([self._first], self._pictures), self._skipped):
                 shown = first_size if one_size else self._square_with_first(picture)
                 rgb = convert.reformat(picture, width=shown[0], height=shown[1], format="rgb24", **ONE_THREAD)
                 image: UInt8Array = self._orientation(np.asarray(rgb.to_ndarray(), np.uint8))

@@ -40,6 +40,7 @@ class FileSource(BaseSource):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._pass: DecodePass | None = self._open()
+        self._begin = 0.0
         self.info = self._pass.info(printable_name(self.path.stem))
 
     def _open(self) -> DecodePass:
@@ -52,8 +53,13 @@ class FileSource(BaseSource):
                 raise
             raise SourceOpenError(f"{self.path} cannot be opened as a video: {problem}") from error
 
+    def begin_at(self, seconds: float) -> None:
+        """Iterate from the key picture before `seconds` on, where the format can go there without decoding."""
+        self._begin = seconds
+
     def _frames(self) -> Generator[Frame, None, None]:
         current, self._pass = self._pass or self._open(), None
+        current.begin_at(self._begin)
         yield from _counted(self, current)
 
     def _release(self) -> None:

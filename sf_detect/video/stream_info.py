@@ -118,3 +118,11 @@ def stated_end(
     if "matroska" in container.format.name:  # counts from 0 as well
         return seconds
     return seconds + (container.start_time / av.time_base if container.start_time is not None else start)
+
+
+_INDEXED = {"mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm"}
+
+
+def has_index(container: av.container.InputContainer) -> bool:
+    """Whether the format says where its key pictures are, so that going to one is quick and sure."""
+    return bool(_INDEXED & set(container.format.name.split(",")))

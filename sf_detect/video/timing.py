@@ -55,6 +55,16 @@ class PtsClock:
         self._last = time
         return time
 
+    @property
+    def start(self) -> float | None:
+        """Time of the stream's start in seconds, on the stream's own clock, where it is known."""
+        return self._start
+
+    def resume(self, stamp: float) -> None:
+        """The next frame is the one at `stamp`: what lies between was passed over on purpose."""
+        self._last = max(0.0, stamp - (self._start or 0.0) - self._interval) or None
+        self._was_behind = False
+
     def _relative(self, stamp: float | None) -> float:
         if stamp is None:
             return 0.0 if self._last is None else self._last + self._interval

@@ -95,7 +95,7 @@ class ZooEntry:
 
     @property
     def convertible(self) -> bool:
-        """Whether other backends than torch compute the network, see `models.slowfast_tiny_engine`."""
+        """Whether other backends than torch compute the network, see `zoo.slowfast_tiny_engines`."""
         return isinstance(self.builder, partial) and self.builder.args[:1] == ("slowfast_tiny",)
 
     @property
