@@ -17,7 +17,8 @@ from sf_detect.version import __version__
 if TYPE_CHECKING:
     from sf_detect.annotator import Annotator, annotate_video
     from sf_detect.build import build_detector, build_pipeline, build_predictor, load_model, open_source
-    from sf_detect.config import RunConfig, load_config
+    from sf_detect.config import RunConfig
+    from sf_detect.config_files import load_config
     from sf_detect.errors import SFDetectError
     from sf_detect.labels import label_set
     from sf_detect.records import read_json_lines
@@ -41,7 +42,7 @@ _HOME = {
     "load_model": "build",
     "open_source": "build",
     "RunConfig": "config",
-    "load_config": "config",
+    "load_config": "config_files",
     "SFDetectError": "errors",
     "label_set": "labels",
     "Renderer": "rendering",

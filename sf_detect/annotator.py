@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from sf_detect import build
-from sf_detect.config import RunConfig, check_times
+from sf_detect.config import RunConfig, check_config
 from sf_detect.errors import SFDetectError, SourceError
 from sf_detect.interfaces import ActionModel, VideoSource
 from sf_detect.outputs import Outputs
@@ -44,7 +44,7 @@ class Annotator:
 
     def __init__(self, config: RunConfig | None = None, model: ActionModel | None = None) -> None:
         self.config = config or RunConfig()
-        check_times(self.config)
+        check_config(self.config)
         self._problems: list[str] = []
         warn = self._problems.append
         self._model = model if model is not None else build.build_action_model(self.config, warn)
@@ -238,7 +238,7 @@ def annotate_video(
     config = config or RunConfig()
     outputs = Outputs(out_video, out_jsonl, out_csv, out_events)
     outputs.check(_name_of(source))
-    check_times(config)
+    check_config(config)
     with closing(open_frames(source, config, times)) as opened:  # what can't be opened is told before models load
         return Annotator(config)._process(opened, outputs, _file_of(source), on_start, on_result, on_warning)
 

@@ -1,21 +1,17 @@
-"""Settings of a run: dataclass defaults, then a YAML file, then `key=value` overrides.
+"""Every setting of a run, its default and its check.
 
-The defaults are complete: the installed command needs no file. Clip sampling and preprocessing are absent on purpose,
-they belong to the weights.
+The defaults are complete: the installed command needs no file (`config_files` lays one over them). Clip sampling and
+preprocessing are absent on purpose, they belong to the weights.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any, TypeVar, cast, get_type_hints
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
 
 from sf_detect.errors import ConfigError, UnknownNameError
-from sf_detect.interpolation import refuse_resolvers
-
-C = TypeVar("C")
 
 
 @dataclass
@@ -164,160 +160,73 @@ class RunConfig:
     events: EventsConfig = field(default_factory=EventsConfig)
 
 
-def check_times(config: RunConfig) -> None:
-    """Refuse settings of time that make no sense.
+def check_config(config: RunConfig) -> None:
+    """Refuse settings that make no sense, before anything is loaded.
+
+    Names of models and detectors, labels and devices are looked up where they are built.
 
     Raises:
-        ConfigError: A stride or a limit that is not positive, a part that ends before it starts, smoothing or a
-            duration of events below 0, a hysteresis that is no share.
+        ConfigError: A value out of range; the message names the setting and what is expected.
+        UnknownNameError: A mode that does not exist.
     """
-    for name, value in (
-        ("pipeline.stride", config.pipeline.stride),
-        ("pipeline.detection_interval", config.pipeline.detection_interval),
-        ("max_seconds", config.max_seconds),
-        ("end", config.end),
-        ("fps", config.fps),
-    ):
-        if value is not None and not (value > 0 and math.isfinite(value)):
-            raise ConfigError(f"{name} is {value}; expected a number of seconds (or frames a second) above 0.")
-    for name, value in (
-        ("start", config.start),
-        ("pipeline.smoothing", config.pipeline.smoothing),
-        ("events.min_duration", config.events.min_duration),
-        ("events.max_gap", config.events.max_gap),
-    ):
-        if value is not None and not (value >= 0 and math.isfinite(value)):
-            raise ConfigError(f"{name} is {value}; expected a number of seconds from 0 up.")
+    for (low, above, high, expected), keys in _RANGES.items():
+        for key in keys:
+            value = _value(config, key)
+            values = value if isinstance(value, Mapping) else {"": value}
+            for name, number in values.items():
+                inside = number is None or ((low < number if above else low <= number) and number <= high)
+                if not inside or (number is not None and math.isinf(number)):
+                    raise ConfigError(f"{key}{name and '.' + name} is {number}; expected {expected}.")
+    for key, known in _MODES.items():
+        value = _value(config, key)
+        if value is not None and value not in known:
+            raise UnknownNameError(f"value of {key}", str(value), known)
     if config.end is not None and config.end <= (config.start or 0):
         raise ConfigError(f"end is {config.end}, which is not after start, {config.start or 0}; exchange them.")
-    if not 0 < config.events.hysteresis <= 1:
-        raise ConfigError(
-            f"events.hysteresis is {config.events.hysteresis}; expected a share above 0 and up to 1, such as 0.8."
-        )
-    if config.every < 1:
-        raise ConfigError(f"every is {config.every}; expected 1 or more: every N-th frame is processed.")
+    if not config.detector.classes:
+        raise ConfigError("detector.classes is empty; expected at least one class of the detector, such as person.")
 
 
-def load_config(
-    schema: type[C], path: Path | str | None = None, overrides: Sequence[str] = (), apart: Sequence[str] = ()
-) -> C:
-    """Read settings.
-
-    Args:
-        schema: A dataclass with defaults, such as `RunConfig`.
-        path: YAML file laid over the defaults.
-        overrides: `key.subkey=value` strings laid over both.
-        apart: Top keys of the file that are no settings of the schema and are read with `read_key`.
-
-    Raises:
-        ConfigError: A file that can't be read, a value of the wrong type.
-        UnknownNameError: A key that does not exist; suggests the nearest one.
-    """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    merged = OmegaConf.structured(schema)
-    if path is not None:
-        loaded = _read_yaml(Path(path))
-        for key in apart:
-            loaded.pop(key, None)
-        _name_switches(loaded, schema)
-        merged = _merge(merged, loaded, schema, str(path))
-    for override in overrides:
-        given = _read_override(override)
-        _name_switches(given, schema)
-        merged = _merge(merged, given, schema, f"override {override!r}")
-    try:
-        return cast(C, OmegaConf.to_object(merged))
-    except OmegaConfBaseException as error:  # a reference ${...} that names nothing
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{path or 'overrides'}: {error.full_key or 'value'}: {reason}. Give it a value.") from error
+def _value(config: RunConfig, key: str) -> Any:
+    section: Any = config
+    return reduce(getattr, key.split("."), section)
 
 
-def _read_override(override: str) -> Any:
-    import yaml
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+_INF = math.inf
+_RANGES: dict[tuple[float, bool, float, str], tuple[str, ...]] = {
+    (0, True, _INF, "a number of seconds (or frames a second) above 0"): (
+        "pipeline.stride",
+        "max_seconds",
+        "end",
+        "fps",
+    ),
+    (0, False, _INF, "a number of seconds from 0 up"): (
+        "start",
+        "pipeline.detection_interval",
+        "pipeline.smoothing",
+        "events.min_duration",
+        "events.max_gap",
+        "detector.tolerance",
+    ),
+    (0, True, 1, "a share above 0 and up to 1, such as 0.8"): ("events.hysteresis",),
+    (0, False, 1, "a number from 0 to 1"): (
+        "detector.score_threshold",
+        "detector.nms_iou",
+        "render.threshold",
+        "render.thresholds",
+    ),
+    (0, False, _INF, "0 or more pixels"): ("detector.min_size",),
+    (1, False, _INF, "1 or more"): ("detector.max_persons", "every", "render.box_thickness"),
+    (0, False, _INF, "0 or more"): ("render.top_k",),
+    (0.2, False, 5, "a factor from 0.2 to 5"): ("render.font_scale",),
+    (0, False, 2**64 - 1, "a whole number from 0 up"): ("seed",),
+}
+"""Keys by the range of their numbers: lowest, whether it is excluded, highest, and how to say it."""
 
-    if "=" not in override:
-        raise ConfigError(f"override {override!r} is not of the form key=value, for example pipeline.stride=0.25")
-    try:
-        given = OmegaConf.from_dotlist([override])
-    except (yaml.YAMLError, OmegaConfBaseException, RecursionError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"override {override!r} can't be read: {reason}. Give a value such as 0.25.") from error
-    refuse_resolvers(OmegaConf.to_container(given, resolve=False), f"override {override!r}")
-    return given
-
-
-def read_key(path: Path | str, key: str, default: str) -> str:
-    """The value of a top key of a YAML file, `default` where it has none.
-
-    Raises:
-        ConfigError: The file can't be read.
-    """
-    return str(_read_yaml(Path(path)).get(key, default))
-
-
-def _read_yaml(path: Path) -> Any:
-    import yaml
-    from omegaconf import DictConfig, OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        loaded = OmegaConf.load(path)
-    except OSError as error:
-        raise ConfigError(f"configuration {path} can't be read: {error.strerror}. Check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, RecursionError, ValueError) as error:
-        raise ConfigError(
-            f"configuration {path} is not valid YAML: {error}. Compare it with the files in configs/."
-        ) from error
-    if not isinstance(loaded, DictConfig):
-        raise ConfigError(f"configuration {path} holds a list or a single value; expected `key: value` lines.")
-    refuse_resolvers(OmegaConf.to_container(loaded, resolve=False), str(path))
-    return loaded
-
-
-def _merge(base: Any, extra: Any, schema: type, where: str) -> Any:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
-
-    try:
-        return OmegaConf.merge(base, extra)
-    except ConfigKeyError as error:
-        key = str(error.full_key)
-        raise UnknownNameError(f"key in {where}:", key, _siblings(schema, key)) from error
-    except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"{where}: {error.full_key or 'value'}: {reason}. Give a value of the documented type."
-        ) from error
-
-
-def _name_switches(given: Any, schema: type) -> None:
-    """Turns on and off, which YAML reads as truth values, back into words where words are expected (`tile: off`)."""
-    from omegaconf import DictConfig, OmegaConf
-
-    if not isinstance(given, DictConfig):
-        return
-    hints = get_type_hints(schema)
-    for key in list(given):
-        if OmegaConf.is_interpolation(given, key) or OmegaConf.is_missing(given, key):
-            continue
-        hint, value = hints.get(str(key)), given[key]
-        if is_dataclass(hint):
-            _name_switches(value, cast(type, hint))
-        elif isinstance(value, bool) and hint in (str, str | None):
-            given[key] = "on" if value else "off"
-
-
-def _siblings(schema: type, key: str) -> list[str]:
-    """Full names of the keys that exist beside `key`."""
-    *parents, _ = key.split(".")
-    for parent in parents:
-        hint = get_type_hints(schema).get(parent)
-        if not is_dataclass(hint):
-            break
-        schema = cast(type, hint)
-    prefix = ".".join([*parents, ""]) if parents else ""
-    return [prefix + f.name for f in fields(schema)]
+_MODES: dict[str, tuple[str, ...]] = {
+    "pipeline.inference": ("clip", "streaming"),
+    "detector.tile": ("auto", "mirror", "on", "fine", "off"),
+    "render.anonymise": ("head", "person"),
+    "backend": ("auto", "torch", "onnxruntime", "openvino"),
+}
+"""Keys whose values are words, and the words."""

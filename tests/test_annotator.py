@@ -213,7 +213,7 @@ def test_what_is_no_source_is_told():
         ),
         ({"events": EventsConfig(max_gap=float("inf"))}, "events.max_gap is inf; expected"),
         ({"events": EventsConfig(hysteresis=0.0)}, "events.hysteresis is 0.0; expected a share above 0 and up to 1"),
-        ({"render": RenderConfig(threshold=7.0)}, "the threshold is between 0 and 1, got 7.0"),
+        ({"render": RenderConfig(threshold=7.0)}, "render.threshold is 7.0; expected a number from 0 to 1"),
         ({"render": RenderConfig(thresholds={"wav": 0.5})}, "unknown label 'wav'. Did you mean 'wave'"),
     ],
 )

@@ -183,7 +183,7 @@ def test_quiet_json_lines_on_standard_output(sf_detect, tmp_path, capsys):
         (("run", "in.mp4", "--out-jsonl", "/proc/none/a.jsonl"), 1, "/proc/none"),
         (("run", "in.mp4", "--out-video", "/proc/none/a.mp4"), 1, "/proc/none"),
         (("run", "in.mp4", "--show", "wav"), 2, "Did you mean 'wave'"),
-        (("run", "in.mp4", "--threshold", "7"), 2, "between 0 and 1"),
+        (("run", "in.mp4", "--threshold", "7"), 2, "render.threshold is 7.0; expected a number from 0 to 1"),
         (("run", "in.mp4", "--anonymise", "face"), 2, "head"),
         (("run", "in.mp4", "--stride", "0"), 2, "above 0"),
         (("run", "in.mp4", "--set", "pipeline.strid=1"), 2, "Did you mean 'pipeline.stride'"),

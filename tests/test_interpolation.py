@@ -2,7 +2,8 @@
 
 import pytest
 
-from sf_detect.config import RunConfig, load_config, read_key
+from sf_detect.config import RunConfig
+from sf_detect.config_files import load_config, read_key
 from sf_detect.data.datasets import build_dataset
 from sf_detect.errors import ConfigError, SFDetectError
 from sf_detect.interpolation import refuse_resolvers

@@ -62,14 +62,14 @@ def classify(
 ) -> None:
     """Classify one video."""
     from sf_detect import build
-    from sf_detect.config import RunConfig, check_times
+    from sf_detect.config import RunConfig, check_config
     from sf_detect.outputs import check_outputs
     from sf_detect.processing import ReadAhead
 
     chosen = model or build.DEFAULT_CLASSIFIER
     wanted = build.classifier_views(chosen, views, weights)
     settings = RunConfig(device=device, fps=fps)
-    check_times(settings)
+    check_config(settings)
     if json_path is not None:
         check_outputs(video, {"json": json_path})
     with build.open_source(video, settings) as source:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sf_detect.config import RenderConfig, RunConfig, load_config
+from sf_detect.config import RenderConfig, RunConfig
+from sf_detect.config_files import load_config
 from sf_detect.errors import ConfigError
 from sf_detect.file_names import printable, shortened
 from sf_detect.redaction import MASK, public_url, redacted

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sf_detect.config import load_config, read_key
+from sf_detect.config_files import load_config, read_key
 from sf_detect.errors import ConfigError
 from sf_detect.output_lock import OutputLock
 

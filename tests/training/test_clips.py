@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tiny_actions import tiny, write_custom, write_list
 
 from sf_detect import cli
-from sf_detect.config import load_config
+from sf_detect.config_files import load_config
 from sf_detect.errors import ConfigError, DataError, MissingExtraError, TrainingError, WeightsError
 from sf_detect.training import clips
 from sf_detect.training.clips_evaluation import Evaluator, Measured
