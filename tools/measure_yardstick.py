@@ -113,8 +113,8 @@ def summary(by_clip: Mapping[str, Sequence[Judged]]) -> dict[str, Any]:
     rates = {}
     for rate in measures.RATES:
         part, whole = measures.total(rate, everyone)
-        interval = measures.by_clip_interval(rate, by_clip)
-        rates[rate] = {"part": part, "whole": whole, "share": part / whole if whole else None, "interval": interval}
+        share, interval = part / whole if whole else None, measures.interval(rate, by_clip)
+        rates[rate] = {"part": part, "whole": whole, "share": share, "interval": interval}
     return {
         "clips": len(by_clip),
         "people": len(everyone),

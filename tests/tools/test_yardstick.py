@@ -266,7 +266,9 @@ def test_interval_over_clips():
     many = measures.by_clip_interval(rate, {str(i): good if i % 2 else bad for i in range(100)})
     assert 0.35 < many[0] < 0.45 < 0.55 < many[1] < 0.65
     assert measures.by_clip_interval(rate, {str(i): good if i % 2 else bad for i in range(100)}) == many
-    assert measures.by_clip_interval(rate, {}) is None
+    assert measures.interval(rate, {"a": good, "b": good}) == pytest.approx((0.3424, 1.0), abs=1e-4)
+    assert measures.interval(rate, {"a": good, "b": bad}) == (0.0, 1.0)
+    assert measures.interval(rate, {}) is measures.by_clip_interval(rate, {}) is None
     assert measures.by_clip_interval("shown labels that are true", {"a": bad}) is None
 
 

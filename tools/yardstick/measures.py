@@ -146,6 +146,16 @@ def by_clip_interval(rate: str, by_clip: Mapping[str, Sequence[Judged]], seed: i
     return float(low), float(high)
 
 
+def interval(rate: str, by_clip: Mapping[str, Sequence[Judged]]) -> tuple[float, float] | None:
+    """95 % interval of a rate: what `by_clip_interval` and `wilson` cover together; None where nothing is counted.
+
+    Where no clip has a true label, or all have nothing else, the bootstrap alone has no width.
+    """
+    both = (by_clip_interval(rate, by_clip), wilson(*total(rate, [j for js in by_clip.values() for j in js])))
+    known = [i for i in both if i is not None]
+    return (min(i[0] for i in known), max(i[1] for i in known)) if known else None
+
+
 def wilson(part: int, whole: int, z: float = 1.96) -> tuple[float, float] | None:
     """Wilson's 95 % score interval of a proportion (Wilson, 1927); None where `whole` is 0."""
     if whole == 0:
