@@ -22,10 +22,10 @@ import numpy as np
 
 from sf_detect.detection import ssdlite_engine
 from sf_detect.engines import EngineOptions, Network, engine_options, installed, open_engine
-from sf_detect.models.slowfast_tiny_engine import FORMS, TinyNetwork
 from sf_detect.weights.detector_table import detector_entry
 from sf_detect.weights.fetching import fetch_detector
-from sf_detect.weights.zoo import entry, load_network
+from sf_detect.zoo.slowfast_tiny_engines import FORMS, TinyNetwork
+from sf_detect.zoo.table import entry, load_network
 
 _SIDE = 1024
 

@@ -182,7 +182,7 @@ def _checked(network: Network, backend: str, options: EngineOptions) -> Engine:
     return engine
 
 
-def _built(network: Network, backend: str, options: EngineOptions) -> Engine:
+def _built(network: Network, backend: str, options: EngineOptions, keep: bool = True) -> Engine:
     if find_spec(backend) is None:
         raise MissingExtraError(backend, backend, f"the backend {backend!r}")
     model = _converted(network, options)
@@ -196,7 +196,8 @@ def _built(network: Network, backend: str, options: EngineOptions) -> Engine:
         except EngineError as error:
             options.warn(f"{error}. It is compiled anew.")
     engine = OpenVINOEngine(model, options.threads)
-    options.save(name, facts, engine.compiled())
+    if keep:
+        options.save(name, facts, engine.compiled())
     return engine
 
 
