@@ -72,7 +72,7 @@ class Annotator:
             return self._process(opened, outputs, _file_of(source), on_start, on_result, on_warning)
 
     def results(self, source: Source, times: Sequence[float] | None = None) -> Iterator[FrameResult]:
-        """Results for every frame, in order, for a loop of one's own; a `break` ends it.
+        """Results for every frame, in order, for the caller's loop; a `break` ends it.
 
         Args:
             source: See `annotate_video`.
@@ -223,7 +223,7 @@ def annotate_video(
         out_csv: AVA's detection format.
         out_events: Who did what from when to when: csv with the header video,track_id,label,start,end,score.
         config: Settings; None takes the defaults.
-        times: Seconds, one for each of one's own frames.
+        times: Seconds, one for each frame of `source`.
         on_start: Called once with the source's information, before the first frame.
         on_result: Called with every frame's result, in order.
         on_warning: Called with what a user should know about the outputs, as soon as it is known; it is in the
@@ -239,7 +239,9 @@ def annotate_video(
     outputs = Outputs(out_video, out_jsonl, out_csv, out_events)
     outputs.check(_name_of(source))
     check_config(config)
-    with closing(open_frames(source, config, times)) as opened:  # what can't be opened is told before models load
+    with closing(
+        open_frames(source, config, times)
+    ) as opened:  # a source that can't be opened fails before models load
         return Annotator(config)._process(opened, outputs, _file_of(source), on_start, on_result, on_warning)
 
 

@@ -144,7 +144,7 @@ def build_predictor(config: RunConfig | None = None, warn: Warn = print_warning)
 
     config = config or RunConfig()
     weights = config.model.weights
-    own = None if weights is None else read_trained(weights)  # which knows better than `model.name`
+    own = None if weights is None else read_trained(weights)  # its metadata overrides `model.name`
     chosen = entry(config.model.name) if own is None else own.entry
     if chosen.task != "detection":
         raise ConfigError(
@@ -248,7 +248,7 @@ def build_classifier(
     """A classifier of whole videos with its preprocessing and labels.
 
     Args:
-        name: Of the zoo; not used where `weights` are of one's own training, which bring network, input and labels.
+        name: Of the zoo; not used where `sf-detect train` wrote `weights`: they bring network, input and labels.
         weights: A checkpoint file; None takes the published one.
         device: "cpu", "cuda" or "cuda:N".
         labels: A label set or label file in place of the model's.
@@ -325,7 +325,7 @@ def build_detector(config: RunConfig | None = None, warn: Warn = print_warning) 
 
 
 def model_spec(model: ActionModel | None) -> ModelSpec:
-    """What the model says of itself; None is no model, which scores nothing."""
+    """The model's specification; None is no model, which scores nothing."""
     return NO_MODEL if model is None else model.spec
 
 

@@ -49,7 +49,7 @@ class ModelConfig:
     Attributes:
         name: A name of `sf-detect weights list`.
         weights: A checkpoint file; None takes the shipped or cached one.
-        causal: For weights of one's own that were trained with temporal padding other than the model's: true (in front
+        causal: For custom weights that were trained with temporal padding other than the model's: true (in front
             only) or false (on both sides); null takes the model's.
     """
 
@@ -143,7 +143,7 @@ class RunConfig:
         end: Stop at this time of the source, in seconds.
         max_seconds: Stop after this much video; None processes all of it.
         every: Process every N-th frame only.
-        fps: Frame rate of a folder of images, or of one's own frames.
+        fps: Frame rate of a folder of images, or of the caller's own frames.
     """
 
     device: str = "cpu"

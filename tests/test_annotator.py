@@ -187,7 +187,7 @@ def test_what_is_no_picture_is_told_with_a_way_out(picture, advice):
         ((iter([PICTURE] * 3), [0.0, 1.0]), "2 times but more frames"),
         (([PICTURE] * 2, [1.0, 1.0]), r"frame 1 is at 1.0 s, the one before at 1.0 s"),
         (([PICTURE] * 2, [0.0, float("nan")]), r"frame 1 is at nan s"),
-        (([PICTURE], None, 0), r"rate of one's own frames is 0"),
+        (([PICTURE], None, 0), r"the frame rate is 0"),
     ],
 )
 def test_times_that_make_no_sense(arguments, message):

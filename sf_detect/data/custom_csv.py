@@ -1,4 +1,4 @@
-"""The csv files of one's own data, as far as a program can fill them: who is where; what they do is for people to say.
+"""The csv files of a custom data set, as far as a program can fill them: who is where. People fill in the actions.
 
 video_id,timestamp,x1,y1,x2,y2,action,person
 """

@@ -1,4 +1,4 @@
-"""Frame-mAP and video-mAP of files: J-HMDB, UCF101-24, MultiSports and data of one's own."""
+"""Frame-mAP and video-mAP of files: J-HMDB, UCF101-24, MultiSports and custom data."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class ClipClassifier:
         device: torch.device | str = "cpu",
         name: str = "",
     ) -> None:
-        activate(torch.zeros(1), activation)  # an unknown name is told now, not after the first clip
+        activate(torch.zeros(1), activation)  # an unknown name raises here, not after the first clip
         if view_scores not in JOINING:
             raise UnknownNameError("way to join the scores of views", view_scores, JOINING)
         self.clip_spec, self.labels, self.name = clip_spec, tuple(labels), name

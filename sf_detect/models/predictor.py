@@ -45,7 +45,7 @@ class PredictorOutputs:
     """
 
     def __init__(self, spec: ModelSpec, activation: str) -> None:
-        # An unknown name is told now, not after the first clip.
+        # An unknown name raises here, not after the first clip.
         self.spec, self._activation = spec, check_activation(activation)
 
     @property

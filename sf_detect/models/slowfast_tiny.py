@@ -400,7 +400,7 @@ _BRANCHES = {
 
 
 def initialise_from_i3d(model: SlowFastTiny, teacher: InceptionI3D) -> None:
-    """Starts the Slow pathway from Inception-I3D; laterals start unheard."""
+    """Starts the Slow pathway from Inception-I3D; lateral connections start at zero."""
     state = teacher.state_dict()
     for name in ("1a", "2b", "2c"):
         deflate(state, [f"stages.conv_{name}"], getattr(model, f"slow_{name}"))

@@ -42,10 +42,10 @@ def class_thresholds(
     weight = hot.sum(0) / (hot.sum(0) + PRIOR)
     thresholds = weight * own + (1 - weight) * common
     while len(negatives) and (said := negatives >= thresholds).any(1).mean() > false_labels:
-        guilt = said.sum(0) * (thresholds < HIGHEST)
-        if not guilt.any():
+        excess = said.sum(0) * (thresholds < HIGHEST)
+        if not excess.any():
             break
-        thresholds[guilt.argmax()] += _STEP
+        thresholds[excess.argmax()] += _STEP
     return thresholds.clip(_GRID[0], HIGHEST)
 
 

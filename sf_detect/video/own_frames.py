@@ -24,7 +24,7 @@ class FrameMaker:
 
     def __init__(self, fps: Fraction | float | None = None) -> None:
         if fps is not None and not (np.isfinite(float(fps)) and fps > 0):
-            raise SourceError(f"the rate of one's own frames is {fps}; expected a number of pictures a second above 0.")
+            raise SourceError(f"the frame rate is {fps}; expected a number of pictures a second above 0.")
         self.fps = DEFAULT_FPS if fps is None else Fraction(fps).limit_denominator(100_000)
         self._index, self._last = 0, -np.inf
 

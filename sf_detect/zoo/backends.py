@@ -33,7 +33,7 @@ def action_engines(
     """An action model's network as engines, opened, and the backend that computes them.
 
     Args:
-        entry: Of the zoo, or of one's own training.
+        entry: Of the zoo, or of trained weights.
         weights: The file of its weights.
         load: Loads the network in torch, on the device.
         preprocessing: What it expects of its input.

@@ -1,4 +1,4 @@
-"""Weights of one's own: a file that `sf-detect train` wrote says what network, input and labels it needs."""
+"""Trained weights: the metadata of a file that `sf-detect train` wrote names its network, input and labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KEYS = ("model", "options", "labels", "label_ids", "input")
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What such a file says of itself.
+    """The metadata of such a file.
 
     Attributes:
         path: The file.
@@ -60,7 +60,7 @@ class TrainedModel:
 
 
 def read_trained(path: str | os.PathLike[str]) -> TrainedModel | None:
-    """What a file of weights says of itself; None where it says nothing (published files, those of other programs).
+    """The metadata of a trained file; None where there is none (published files, those of other programs).
 
     Raises:
         WeightsFormatError: What it says can't be understood.
@@ -74,7 +74,7 @@ def read_trained(path: str | os.PathLike[str]) -> TrainedModel | None:
         labels, given = stated_labels(names, ids), stated_options(options)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, ConfigError) as error:
         raise WeightsFormatError(
-            f"{path} says of itself what can't be understood: {type(error).__name__}: {error}. Expected a file that "
+            f"{path}: its metadata can't be understood: {type(error).__name__}: {error}. Expected a file that "
             "this version of `sf-detect train` wrote."
         ) from error
     return TrainedModel(os.fspath(path), own, labels, given)

@@ -108,7 +108,7 @@ def test_weights_of_other_origin_say_nothing(tmp_path):
     ],
 )
 def test_what_cannot_be_understood_is_told(weights, changes):
-    with pytest.raises(WeightsFormatError, match="says of itself what can't be understood"):
+    with pytest.raises(WeightsFormatError, match="its metadata can't be understood"):
         read_trained(weights(**changes))
 
 
