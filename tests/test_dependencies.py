@@ -24,7 +24,7 @@ ALLOWED = {
     "zoo": {"models", "weights", "engines"},  # entries bind networks to files
     "training": {"data", "models", "evaluation", "weights", "zoo", "detection", "tracking", "video"},  # optical flow
 }
-COMPOSITION = {"build", "cli", "commands", "annotator", "outputs", "batch"}
+COMPOSITION = {"build", "build_classifier", "cli", "commands", "annotator", "outputs", "batch"}
 HEAVY = {
     "torch": {"detection", "models", "engines", "data", "training", "weights", "zoo", *COMPOSITION},
     "torchvision": {"detection", "models", "zoo", "data", "training"},

@@ -62,18 +62,19 @@ def classify(
 ) -> None:
     """Classify one video."""
     from sf_detect import build
+    from sf_detect.build_classifier import DEFAULT_CLASSIFIER, build_classifier, classifier_views
     from sf_detect.config import RunConfig, check_config
     from sf_detect.outputs import check_outputs
     from sf_detect.processing import ReadAhead
 
-    chosen = model or build.DEFAULT_CLASSIFIER
-    wanted = build.classifier_views(chosen, views, weights)
+    chosen = model or DEFAULT_CLASSIFIER
+    wanted = classifier_views(chosen, views, weights)
     settings = RunConfig(device=device, fps=fps)
     check_config(settings)
     if json_path is not None:
         check_outputs(video, {"json": json_path})
     with build.open_source(video, settings) as source:
-        classifier = build.build_classifier(chosen, weights, device, labels)
+        classifier = build_classifier(chosen, weights, device, labels)
         result = _classify(classifier, ReadAhead(source), wanted, quiet)
     best = result.top(top_k)
     if json_path != _STDOUT and not (quiet and json_path):

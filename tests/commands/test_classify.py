@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from sf_detect import build, cli
+from sf_detect.build_classifier import DEFAULT_CLASSIFIER, build_classifier
 from sf_detect.commands import classify
 from sf_detect.labels import label_set
 from sf_detect.zoo.table import entry
@@ -100,7 +101,7 @@ def test_published_views(loaded, monkeypatch, capsys, tmp_path):
 @pytest.mark.parametrize("name", ["charades_slowfast_16x8_r50", "ssv2_slowfast_16x8_r50"])
 def test_the_table_says_how_views_are_taken_and_joined(loaded, monkeypatch, name):
     monkeypatch.setattr(build, "load_model", lambda *_: Constant())
-    classifier, chosen = build.build_classifier(name), entry(name)
+    classifier, chosen = build_classifier(name), entry(name)
     assert classifier.labels == label_set(chosen.labels).names
     assert classifier.view_scores == chosen.view_scores
     assert classifier.whole_video == chosen.whole_video
@@ -171,7 +172,7 @@ def test_help_shows_examples(monkeypatch, capsys):
 
 
 def test_the_default_is_a_classifier_with_published_weights():
-    chosen = entry(build.DEFAULT_CLASSIFIER)
+    chosen = entry(DEFAULT_CLASSIFIER)
     assert chosen.task == "classification"
     assert chosen.sdist is not None
     assert f"[{chosen.name}]" in str(classify.classify.__annotations__["model"])

@@ -6,6 +6,7 @@ import torch
 
 from sf_detect import build
 from sf_detect.box_regression import FEATURES, BoxRegression
+from sf_detect.build_classifier import build_classifier, classifier_views
 from sf_detect.config import ModelConfig, RunConfig
 from sf_detect.errors import ConfigError, WeightsFormatError
 from sf_detect.weights.checkpoint import write_safetensors
@@ -133,7 +134,7 @@ def classifier(tmp_path):
 
 
 def test_a_trained_classifier_brings_labels_and_input(classifier):
-    built = build.build_classifier(weights=classifier(crop=96, whole_video=True, view_scores="max"))
+    built = build_classifier(weights=classifier(crop=96, whole_video=True, view_scores="max"))
     assert (built.labels, built.name) == (("clap", "wave"), "own")
     assert (built.clip_spec.num_frames, built.clip_spec.sampling_rate) == (4, 2)
     assert (built.whole_video, built.view_scores) == (True, "max")
@@ -148,17 +149,17 @@ def test_squares_are_no_larger_than_the_pictures(classifier, weights):
 
 def test_other_labels_for_a_trained_classifier(classifier, tmp_path):
     (tmp_path / "names.txt").write_text("a\nb\n")
-    assert build.build_classifier(weights=classifier(), labels=tmp_path / "names.txt").labels == ("a", "b")
+    assert build_classifier(weights=classifier(), labels=tmp_path / "names.txt").labels == ("a", "b")
     (tmp_path / "names.txt").write_text("a\nb\nc\n")
     with pytest.raises(ConfigError, match=r"names\.txt holds 3 labels; k400_slow_4x16_r50 has 2 classes"):
-        build.build_classifier(weights=classifier(), labels=tmp_path / "names.txt")
+        build_classifier(weights=classifier(), labels=tmp_path / "names.txt")
 
 
 def test_nobody_published_a_figure_of_trained_weights(classifier):
     with pytest.raises(ConfigError, match=r"no figure of .*own\.safetensors was measured"):
-        build.classifier_views("k400_slow_4x16_r50", "published", classifier())
+        classifier_views("k400_slow_4x16_r50", "published", classifier())
 
 
 def test_trained_weights_that_score_persons_are_refused_for_whole_videos(weights):
     with pytest.raises(ConfigError, match="scores persons, not whole videos"):
-        build.build_classifier(weights=weights())
+        build_classifier(weights=weights())
