@@ -7,7 +7,9 @@ boxes no longer overlap, and a person counts as tracked from the first confident
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +24,19 @@ if TYPE_CHECKING:
 # The rate at which one Kalman step is one frame. Of 2, 4, 10 and 30, 10 keeps ids best at 4 to 10 detections a second;
 # the library's 30 trusts velocities too much over such gaps and doubles the switches.
 _NOMINAL_RATE = 10.0
+
+
+def import_early() -> threading.Thread:
+    """Begin to import the tracking library, in a thread: it takes a second that loading networks can hide."""
+
+    def work() -> None:
+        with contextlib.suppress(ImportError):  # whoever needs it meets the error itself
+            import supervision  # noqa: F401
+            import trackers  # noqa: F401
+
+    thread = threading.Thread(target=work, name="import trackers", daemon=True)
+    thread.start()
+    return thread
 
 
 class ByteTrack:
@@ -97,7 +112,7 @@ class ByteTrack:
                     break
 
     def _build(self) -> ByteTrackTracker:
-        from trackers import ByteTrackTracker, DIoU  # half a second of imports, so not before it is needed
+        from trackers import ByteTrackTracker, DIoU  # a second of imports, see `import_early`
 
         return ByteTrackTracker(
             lost_track_buffer=round(min(self.lost_seconds, 1e6) * 30),  # the library counts in 30ths of a second
