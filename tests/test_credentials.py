@@ -121,7 +121,7 @@ def one_local_detector(name: str) -> dict[str, object]:
 def test_a_defect_and_its_traceback(sf_detect, site, form, monkeypatch):  # noqa: F811
     source = form.format(host=site, path="in.ts")
 
-    def broken(config: object = None) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError(f"lost {source}")
 
     monkeypatch.setattr(build, "build_predictor", broken)

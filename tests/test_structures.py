@@ -27,8 +27,8 @@ def test_causal_clip_ends_at_its_keyframe():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_frames": 0, "sampling_rate": 2}, "num_frames must be positive, got 0"),
-        ({"num_frames": 8, "sampling_rate": 0}, "sampling_rate must be positive, got 0"),
+        ({"num_frames": 0, "sampling_rate": 2}, "num_frames must be positive, at most 4096; got 0"),
+        ({"num_frames": 8, "sampling_rate": 0}, "sampling_rate must be positive, at most 4096; got 0"),
         ({"num_frames": 8, "sampling_rate": 2, "keyframe": "first"}, "keyframe is 'centre' or 'last', got 'first'"),
     ],
 )

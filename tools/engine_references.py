@@ -7,6 +7,7 @@ Run it when their weights or their examples change. It needs the detector's weig
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 
 from sf_detect.detection import ssdlite_engine
@@ -29,6 +30,13 @@ def default_networks() -> Iterator[Network]:
     yield from map(tiny.form, FORMS)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Parse and call."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     write_references(default_networks())
     print(f"wrote {REFERENCES}")
+
+
+if __name__ == "__main__":
+    main()

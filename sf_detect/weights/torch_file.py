@@ -31,7 +31,7 @@ LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 _LEGACY_PROTOCOL = 1001
 _MAX_DIMENSIONS = 32
-_FREE_VALUES = 1 << 20
+_FREE_VALUES = 1 << 27  # of one tensor that repeats values by a stride of 0; see checkpoint._FREE_VALUES
 """Values that a tensor may have beyond its storage, which strides of zero repeat."""
 
 _STORAGES = {
