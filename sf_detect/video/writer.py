@@ -197,7 +197,7 @@ class VideoWriter:
             image = np.asarray(
                 cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), dtype=np.uint8
             )
-        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        rgb = _as_frame(np.ascontiguousarray(image))
         picture = self._convert.reformat(
             rgb, format="yuv420p", dst_colorspace=self._matrix, dst_color_range=_LIMITED_RANGE, **ONE_THREAD
         )
@@ -322,6 +322,13 @@ def _check_output(path: Path, audio_from: Path | None) -> None:
         raise SinkError(f"{path}: videos are written as MP4. Expected a name ending in {' or '.join(_SUFFIXES)}.")
     if audio_from is not None and path.exists() and Path(audio_from).exists() and path.samefile(audio_from):
         raise SinkError(f"{path} is the input itself. Expected another name for the output, so that the input is kept.")
+
+
+def _as_frame(image: UInt8Array) -> av.VideoFrame:
+    """The picture as a frame of the encoder, without a copy where its memory allows."""
+    if image.flags.writeable:
+        return av.VideoFrame.from_numpy_buffer(image, "rgb24")
+    return av.VideoFrame.from_ndarray(image, format="rgb24")
 
 
 def _encoder_message(path: Path, info: VideoInfo, preset: str, error: Exception) -> str:
