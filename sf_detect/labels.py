@@ -123,14 +123,6 @@ class LabelMap:
         except ValueError:
             raise UnknownNameError("label", name, self.names) from None
 
-    def column_of(self, label_id: int) -> int:
-        """The score column of an annotation id.
-
-        Raises:
-            UnknownNameError: No class has this id.
-        """
-        return self.index(self.name_of(label_id))
-
 
 def _first_repeated(values: tuple[str, ...] | tuple[int, ...]) -> str | int | None:
     seen: set[str | int] = set()

