@@ -24,6 +24,9 @@ T = TypeVar("T")
 Scoring = Future[ActionDetections]
 """The actions of a keyframe, known later."""
 
+CLOSE_SECONDS = 60.0
+"""Longest wait for a model at the close of a run; one that hangs is left behind."""
+
 
 @dataclass
 class StageCounts:
@@ -244,7 +247,7 @@ class _Tasks:
     def close(self) -> None:
         if self._current is not None:
             self._current.cancel()
-            self.join()
+            wait([self._current], timeout=CLOSE_SECONDS)
 
 
 @dataclass

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fakes import FakeActionModel, FakeDetector, FakeSource, FakeTracker
+from sf_detect import stages
 from sf_detect.model_spec import NO_MODEL, ModelSpec
 from sf_detect.pipeline import Pipeline
 from sf_detect.stages import ClipActions, NoActions, PersonStage, StageCounts
@@ -54,6 +55,18 @@ def test_a_clip_of_a_run_that_was_left_does_not_reach_the_next():
         left.close()
         results = [r for r in pipeline.run(FakeSource(num_frames=40)) if r.is_keyframe]
     assert all((r.actions.scores == 0).all() for r in results)
+
+
+def test_a_model_that_hangs_does_not_hold_the_close(monkeypatch):
+    monkeypatch.setattr(stages, "CLOSE_SECONDS", 0.01)
+    model = Held()
+    with ThreadPoolExecutor(1) as executor:
+        run = ClipActions(model, sampler, 0.0, executor).begin()
+        for frame in FakeSource(num_frames=20):
+            run.push(frame, Detections.empty() if frame.index == 0 else None)
+        run.close()
+        assert not model.clips  # still at work
+        model.let_go.set()
 
 
 def test_two_runs_side_by_side_do_not_meet():
