@@ -31,7 +31,7 @@ LOOK_AHEAD_FRAMES = 32, 1024
 
 @dataclass
 class _Keyframe:
-    frame: Frame
+    pts: float
     scoring: Future[ActionDetections]
 
     def known(self, wait: bool) -> bool:
@@ -102,7 +102,7 @@ class Timeline:
             self._detected = _Detected(frame.pts, persons)
             self._close_detections(self._detected)
         if scoring is not None:
-            self._keyframe = _Keyframe(frame, scoring)
+            self._keyframe = _Keyframe(frame.pts, scoring)
             self._close_keyframes(self._keyframe)
         self._pending.append(_Pending(frame, scoring is not None, self._keyframe, self._detected))
         self._bound(frame)
@@ -176,10 +176,10 @@ class Timeline:
         """The keyframe nearest in time (a tie goes to the earlier one); None while that is not decided."""
         before, after, pts = pending.keyframe_before, pending.keyframe_after, pending.frame.pts
         if pending.keyframe_open:
-            return before if before is not None and pts - before.frame.pts <= self._stride / 2 else None
+            return before if before is not None and pts - before.pts <= self._stride / 2 else None
         if before is None or after is None:
             return before or after
-        return after if after.frame.pts - pts < pts - before.frame.pts else before
+        return after if after.pts - pts < pts - before.pts else before
 
     def _other(self, pending: _Pending, nearest: _Keyframe | None) -> tuple[bool, ActionDetections | None]:
         """Whether the actions of the keyframe on the other side than the nearest are decided, and what they are.

@@ -38,14 +38,13 @@ from sf_detect.weights.array_pickles import load_arrays, to_tensor
 from sf_detect.weights.flax import convert_flax_state
 from sf_detect.weights.quantised import dequantise
 from sf_detect.weights.safetensors_file import parse_json, read_safetensors
-from sf_detect.weights.torch_file import LEGACY_START, read_torch
+from sf_detect.weights.torch_file import FREE_VALUES, LEGACY_START, read_torch
 
 _COUNTER = ".num_batches_tracked"
 #: Where PyTorch checkpoints keep their weights, best first.
 _PLACES = ("model_state", "state_dict", "model_state_dict", "model")
 _EXPECTED = "Expected a PyTorch checkpoint, a Caffe2 pickle or safetensors"
-# A file may repeat a value by a stride of 0; no network here has more parameters than this.
-_FREE_VALUES, _LARGEST_RATIO = 1 << 27, 16
+_LARGEST_RATIO = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +120,7 @@ def _require_bounded(checkpoint: Checkpoint) -> None:
     """
     size = Path(checkpoint.source).stat().st_size
     claimed = [math.prod(n for n in value.shape if n) for value in checkpoint.state.values()]
-    if sum(claimed) > _FREE_VALUES + _LARGEST_RATIO * size:
+    if sum(claimed) > FREE_VALUES + _LARGEST_RATIO * size:
         raise WeightsFormatError(
             f"{checkpoint.source} claims {sum(claimed)} values in {len(claimed)} tensors, but has {size} bytes. "
             "Expected tensors that the file holds; fetch it again."

@@ -31,7 +31,8 @@ LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 _LEGACY_PROTOCOL = 1001
 _MAX_DIMENSIONS = 32
-_FREE_VALUES = 1 << 27  # of one tensor that repeats values by a stride of 0; see checkpoint._FREE_VALUES
+# A file may repeat a value by a stride of 0; no network here has more parameters than this.
+FREE_VALUES = 1 << 27
 """Values that a tensor may have beyond its storage, which strides of zero repeat."""
 
 _STORAGES = {
@@ -224,7 +225,7 @@ def _strided(values: Tensor, offset: Any, size: Any, stride: Any) -> Tensor:
         raise pickle.UnpicklingError(
             f"a tensor of size {size}, strides {stride} and offset {offset} leaves its storage of {values.numel()}"
         )
-    if math.prod(n for n in size if n) > max(values.numel(), _FREE_VALUES):
+    if math.prod(n for n in size if n) > max(values.numel(), FREE_VALUES):
         raise pickle.UnpicklingError(f"a tensor claims the size {size}, but its storage holds {values.numel()} values")
     return values.as_strided(size, stride, offset)
 
