@@ -1,6 +1,6 @@
 """The protocols of the system; reading this file is reading the architecture.
 
-    source -> frames -> person detector -> tracker -> clip -> action model -> results -> sinks
+    source -> frames -> person detector -> tracker -> keypoints -> clip -> action model -> results -> sinks
 
 Everything before the action model exists to build a `Clip`; everything after it consumes `ActionDetections`.
 The caller owns the loop (`for result in pipeline.run(source)`), so quitting is a `break`.
@@ -13,7 +13,16 @@ from types import TracebackType
 from typing import Protocol, runtime_checkable
 
 from sf_detect.model_spec import ModelSpec
-from sf_detect.structures import ActionDetections, Clip, Detections, Frame, FrameResult, UInt8Array, VideoInfo
+from sf_detect.structures import (
+    ActionDetections,
+    Clip,
+    Detections,
+    Frame,
+    FrameResult,
+    Keypoints,
+    UInt8Array,
+    VideoInfo,
+)
 
 
 @runtime_checkable
@@ -75,6 +84,18 @@ class Tracker(Protocol):
     """
 
     def update(self, detections: Detections, pts: float) -> Detections: ...
+
+    def reset(self) -> None: ...
+
+
+@runtime_checkable
+class KeypointEstimator(Protocol):
+    """Finds the body landmarks of tracked persons; one per run, as it remembers how each track was seen last.
+
+    `update` gives those of all `persons` of `frame`, in their order; `reset` forgets everything.
+    """
+
+    def update(self, frame: Frame, persons: Detections) -> Keypoints: ...
 
     def reset(self) -> None: ...
 

@@ -138,7 +138,7 @@ class PipelineRun:
         is_keyframe = self._keyframe_due.due(frame.pts)
         is_detection = self._detection_due.due(frame.pts) or is_keyframe
         persons = self._persons(frame) if is_detection else None
-        scoring = self._actions.push(frame, persons if is_keyframe else None)
+        scoring = self._actions.push(frame, persons, is_keyframe)
         self._timeline.add(frame, persons, scoring)
         results: list[FrameResult] = []
         try:

@@ -9,14 +9,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from sf_detect.box_regression import BoxRegression
 from sf_detect.errors import SFDetectError, StageError
-from sf_detect.interfaces import ActionModel, ActionStream, ClipSampler, PersonDetector, TimedDetector, Tracker
+from sf_detect.interfaces import (
+    ActionModel,
+    ActionStream,
+    ClipSampler,
+    KeypointEstimator,
+    PersonDetector,
+    TimedDetector,
+    Tracker,
+)
 from sf_detect.smoothing import ScoreSmoothing
 from sf_detect.structures import ActionDetections, Clip, Detections, Frame
 
@@ -52,12 +60,14 @@ def run_stage(name: str, frame: Frame, function: Callable[..., T], *args: object
 
 
 class PersonStage:
-    """Detector, tracker and box regression.
+    """Detector, tracker, box regression and keypoints.
 
     Args:
         detector: Finds persons; a `TimedDetector` is asked by time instead of by picture.
         new_tracker: Makes the tracker of a run.
         box_regression: Moves the boxes of tracked persons before they are scored and shown.
+        new_keypoints: Makes what finds the body landmarks of a run's tracked persons, in their final boxes; None for
+            persons without keypoints.
     """
 
     def __init__(
@@ -65,12 +75,17 @@ class PersonStage:
         detector: PersonDetector | TimedDetector,
         new_tracker: Callable[[], Tracker],
         box_regression: BoxRegression | None = None,
+        new_keypoints: Callable[[], KeypointEstimator] | None = None,
     ) -> None:
         self._detector, self._new_tracker, self._box_regression = detector, new_tracker, box_regression
+        self._new_keypoints = new_keypoints
 
     def begin(self, video: str, counts: StageCounts | None = None) -> PersonRun:
         """The persons of one run over the video of that name."""
-        return PersonRun(self._detector, self._new_tracker(), self._box_regression, video, counts or StageCounts())
+        keypoints = None if self._new_keypoints is None else self._new_keypoints()
+        return PersonRun(
+            self._detector, self._new_tracker(), self._box_regression, video, counts or StageCounts(), keypoints
+        )
 
 
 class PersonRun:
@@ -83,22 +98,28 @@ class PersonRun:
         box_regression: BoxRegression | None,
         video: str,
         counts: StageCounts,
+        keypoints: KeypointEstimator | None = None,
     ) -> None:
         self._detector, self._tracker, self._box_regression = detector, tracker, box_regression
-        self._video, self._counts = video, counts
+        self._video, self._counts, self._keypoints = video, counts, keypoints
         self._first_id, self._last_id = 0, 0
 
     def __call__(self, frame: Frame) -> Detections:
         """Tracked persons of `frame`, boxes in its pixels.
 
         Raises:
-            StageError: The detector or the tracker failed.
+            StageError: The detector, the tracker or the keypoints failed.
         """
-        return run_stage("person detection and tracking", frame, self._find, frame)
+        persons = run_stage("person detection and tracking", frame, self._find, frame)
+        if self._keypoints is None:
+            return persons
+        return replace(persons, keypoints=run_stage("keypoints", frame, self._keypoints.update, frame, persons))
 
     def start_anew(self) -> None:
         """Forget all persons; ids go on, so that none is used twice."""
         self._tracker.reset()
+        if self._keypoints is not None:
+            self._keypoints.reset()
         self._first_id = self._last_id
 
     def _find(self, frame: Frame) -> Detections:
@@ -121,8 +142,17 @@ class PersonRun:
 class ActionRun(Protocol):
     """The actions of one run. Frames go in in order; actions of keyframes come out as futures."""
 
-    def push(self, frame: Frame, persons: Detections | None) -> Scoring | None:
-        """Take the next frame; with its persons if it is a keyframe, whose actions are returned."""
+    def push(self, frame: Frame, persons: Detections | None, is_keyframe: bool = True) -> Scoring | None:
+        """Take the next frame.
+
+        Args:
+            frame: Later than the one before.
+            persons: Tracked persons on it, of every frame on which they were looked for; None on all others.
+            is_keyframe: Whether their actions are wanted. Between keyframes persons show how they move.
+
+        Returns:
+            The actions of a keyframe; None where there are no persons, or it is no keyframe.
+        """
         ...
 
     def start_anew(self) -> None:
@@ -151,9 +181,9 @@ class NoActions:
         """It remembers nothing."""
         return self
 
-    def push(self, frame: Frame, persons: Detections | None) -> Scoring | None:
+    def push(self, frame: Frame, persons: Detections | None, is_keyframe: bool = True) -> Scoring | None:
         """The persons of a keyframe with scores of shape (N, 0)."""
-        if persons is None:
+        if persons is None or not is_keyframe:
             return None
         known: Scoring = Future()
         known.set_result(ActionDetections(frame.pts, persons, np.zeros((len(persons), 0), np.float32), frame.pts))
@@ -278,10 +308,10 @@ class _ClipRun:
         self._smooth, self._tasks, self._counts = smooth, tasks, counts
         self._waiting: deque[_Keyframe] = deque()
 
-    def push(self, frame: Frame, persons: Detections | None) -> Scoring | None:
+    def push(self, frame: Frame, persons: Detections | None, is_keyframe: bool = True) -> Scoring | None:
         scoring: Scoring | None = None
         self._sampler.push(frame)
-        if persons is not None:
+        if persons is not None and is_keyframe:
             scoring = Future()
             self._waiting.append(_Keyframe(frame, persons, scoring))
             self._sampler.expect(frame.pts)
@@ -323,9 +353,9 @@ class _StreamRun:
         self._stream, self._smooth, self._tasks, self._counts = stream, smooth, tasks, counts
         self._unseen: list[Frame] = []
 
-    def push(self, frame: Frame, persons: Detections | None) -> Scoring | None:
+    def push(self, frame: Frame, persons: Detections | None, is_keyframe: bool = True) -> Scoring | None:
         self._unseen.append(frame)
-        if persons is None:
+        if persons is None or not is_keyframe:
             if not self._tasks.busy:
                 self._advance(None)
             return None

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult
+from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult, joined
 
 Interpolation = Callable[[Detections, float, Detections, float, float], Detections]
 """`(before, t0, after, t1, t)`: the boxes at t between two detections."""
@@ -223,9 +223,5 @@ def _filled_up(actions: ActionDetections, other: ActionDetections) -> ActionDete
     if own.track_ids is None or more.track_ids is None:
         return actions
     lacking = ~np.isin(more.track_ids, own.track_ids)
-    persons = Detections(
-        np.concatenate([own.boxes, more.boxes[lacking]]),
-        np.concatenate([own.scores, more.scores[lacking]]),
-        np.concatenate([own.track_ids, more.track_ids[lacking]]),
-    )
+    persons = joined(own, more.select(lacking))
     return replace(actions, persons=persons, scores=np.concatenate([actions.scores, other.scores[lacking]]))

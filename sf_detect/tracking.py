@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sf_detect.errors import ConfigError
-from sf_detect.structures import Detections
+from sf_detect.structures import Detections, Keypoints, joined
 
 if TYPE_CHECKING:
     from trackers import ByteTrackTracker
@@ -166,16 +166,30 @@ def interpolate(
     boxes, scores = before.boxes.copy(), before.scores.copy()
     boxes[shared] += share * (after.boxes[partner[shared]] - boxes[shared])
     scores[shared] += share * (after.scores[partner[shared]] - scores[shared])
+    keypoints = _moved(before.keypoints, after.keypoints, shared, partner, share)
     stays = min((after_pts - before_pts) / 2, linger)
     keep = shared | (pts - before_pts <= stays)
-    both = Detections(boxes, scores, before.track_ids).select(keep)
+    both = Detections(boxes, scores, before.track_ids, keypoints).select(keep)
     if after_pts - pts > stays or (pts == before_pts):
         return both
     new = after.select(~np.isin(after.track_ids, before.track_ids))
-    assert both.track_ids is not None
-    assert new.track_ids is not None
-    return Detections(
-        np.concatenate([both.boxes, new.boxes]),
-        np.concatenate([both.scores, new.scores]),
-        np.concatenate([both.track_ids, new.track_ids]),
-    )
+    return joined(both, new)
+
+
+def _moved(
+    before: Keypoints | None,
+    after: Keypoints | None,
+    shared: npt.NDArray[np.bool_],
+    partner: npt.NDArray[np.intp],
+    share: float,
+) -> Keypoints | None:
+    """Keypoints between two detections: of tracks known on both sides they move linearly, others stay."""
+    if before is None or after is None:
+        return before
+    other = after.select(partner)
+    both = shared & (before.presence > 0) & (other.presence > 0)
+    points, metres = before.points.copy(), before.metres.copy()
+    points[both] += share * (other.points[both] - points[both])
+    metres[both] += share * (other.metres[both] - metres[both])
+    presence = np.where(both, before.presence + share * (other.presence - before.presence), before.presence)
+    return Keypoints(points, metres, presence)

@@ -3,16 +3,18 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from fakes import FakeActionModel, FakeDetector, FakeSource, FakeTracker
 from sf_detect import stages
+from sf_detect.errors import StageError
 from sf_detect.model_spec import NO_MODEL, ModelSpec
 from sf_detect.pipeline import Pipeline
 from sf_detect.stages import ClipActions, NoActions, PersonStage, StageCounts
-from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, VideoInfo
+from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, Keypoints, VideoInfo
 from sf_detect.tracking import ByteTrack, interpolate
 from sf_detect.video.clip_buffer import ClipBuffer
 
@@ -135,3 +137,65 @@ def test_frames_pushed_one_by_one_give_what_the_loop_gives():
 def test_a_spec_has_one_entry_a_label(key):
     with pytest.raises(ValueError, match=f"{key} has 1 entries, expected 2"):
         ModelSpec("m", ("a", "b"), ClipSpec(1, 1), **{key: (1,)})
+
+
+class FakeKeypoints:
+    """Presence of a person: how often it was looked before, in tenths, plus one."""
+
+    def __init__(self):
+        self.looks, self.resets = 0, 0
+
+    def update(self, frame, persons):
+        self.looks += 1
+        unknown = Keypoints.unknown(len(persons))
+        return Keypoints(unknown.points, unknown.metres, np.full(len(persons), self.looks / 10))
+
+    def reset(self):
+        self.resets += 1
+
+
+def test_keypoints_are_those_of_every_detection():
+    made = []
+    stage = PersonStage(FakeDetector(), FakeTracker, None, lambda: made.append(FakeKeypoints()) or made[-1])
+    run = stage.begin("v")
+    looks = [run(frame).keypoints.presence.tolist() for frame in FakeSource(num_frames=2)]
+    np.testing.assert_allclose(looks, [[0.1, 0.1], [0.2, 0.2]])
+    run.start_anew()
+    assert [keypoints.resets for keypoints in made] == [1]
+
+
+def test_keypoints_that_fail_are_named():
+    class Failing(FakeKeypoints):
+        def update(self, frame, persons):
+            raise RuntimeError("no landmark")
+
+    run = PersonStage(FakeDetector(), FakeTracker, None, Failing).begin("v")
+    with pytest.raises(StageError, match=r"keypoints failed on frame 0 .*no landmark"):
+        run(next(iter(FakeSource())))
+
+
+def test_action_runs_see_the_persons_between_keyframes():
+    class Seen(NoActions):
+        pushed: ClassVar[list] = []
+
+        def push(self, frame, persons, is_keyframe=True):
+            self.pushed.append((frame.index, None if persons is None else len(persons), is_keyframe))
+            return super().push(frame, persons, is_keyframe)
+
+    pipeline = Pipeline(
+        PersonStage(FakeDetector(), FakeTracker), Seen(), interpolate, stride=0.2, detection_interval=0.1
+    )
+    results = list(pipeline.run(FakeSource(num_frames=8)))
+    assert [r.frame.index for r in results if r.is_keyframe] == [0, 6]
+    assert [(i, n, key) for i, n, key in Seen.pushed if n is not None or key] == [
+        (0, 2, True), (3, 2, False), (6, 2, True)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [lambda: ClipActions(FakeActionModel(), sampler), NoActions])
+def test_persons_between_keyframes_are_not_scored(make):
+    run = make().begin()
+    frame = next(iter(FakeSource()))
+    assert run.push(frame, Detections.empty(), False) is None
+    assert run.push(Frame(frame.image, 1, 0.1), Detections.empty(), True) is not None
+    run.finish()

@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, VideoInfo
+from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, Keypoints, VideoInfo, joined
 
 
 def test_published_clip_indices_at_the_reference_rate():
@@ -74,3 +74,40 @@ def test_clip_and_action_shapes_are_checked():
         Clip(np.zeros((2, 4, 4, 3), np.uint8), np.zeros(1), 0.0, Detections.empty(), (4, 4))
     with pytest.raises(ValueError, match=r"action scores have shape \(0, C\)"):
         ActionDetections(0.0, Detections.empty(), np.zeros((1, 3)))
+
+
+def keypoints(*presences: float) -> Keypoints:
+    """Persons whose every number is their presence."""
+    values = np.array(presences, np.float32)
+    return Keypoints(*(np.broadcast_to(values[:, None, None], (len(values), 33, 3)) for _ in range(2)), values)
+
+
+def people(keypoints: Keypoints | None, first_id: int = 1) -> Detections:
+    count = 2 if keypoints is None else len(keypoints)
+    return Detections(np.zeros((count, 4)), np.zeros(count), first_id + np.arange(count), keypoints)
+
+
+def test_keypoints_go_with_their_persons():
+    some = people(keypoints(0.1, 0.2, 0.3)).select(np.array([2, 0]))
+    assert some.keypoints is not None
+    np.testing.assert_allclose(some.keypoints.points[:, 32, 2], [0.3, 0.1])
+    np.testing.assert_allclose(some.keypoints.presence, [0.3, 0.1])
+    assert repr(Keypoints.unknown(2)) == "Keypoints(n=2, known=0)"
+
+
+def test_keypoints_are_as_many_as_the_persons():
+    with pytest.raises(ValueError, match="keypoints are those of 2 persons, got 1"):
+        Detections(np.zeros((2, 4)), np.zeros(2), None, keypoints(0.5))
+    with pytest.raises(ValueError, match=r"points have shape \(1, 33, 3\), got \(1, 17, 3\)"):
+        Keypoints(np.zeros((1, 17, 3)), np.zeros((1, 33, 3)), np.zeros(1))
+    with pytest.raises(ValueError, match=r"presence has shape \(N,\), got \(1, 1\)"):
+        Keypoints(np.zeros((1, 33, 3)), np.zeros((1, 33, 3)), np.zeros((1, 1)))
+
+
+def test_joined_persons_keep_keypoints_where_both_have_some():
+    both = joined(people(keypoints(0.1)), people(keypoints(0.2, 0.3), first_id=5))
+    assert both.track_ids is not None
+    assert both.keypoints is not None
+    assert both.track_ids.tolist() == [1, 5, 6]
+    np.testing.assert_allclose(both.keypoints.presence, [0.1, 0.2, 0.3])
+    assert joined(people(keypoints(0.1)), people(None)).keypoints is None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sf_detect.errors import ConfigError
 from sf_detect.interfaces import Tracker
-from sf_detect.structures import Detections
+from sf_detect.structures import Detections, Keypoints
 from sf_detect.tracking import ByteTrack, interpolate
 
 
@@ -175,3 +175,21 @@ def test_times_outside_the_gap_and_untracked_persons() -> None:
         interpolate(tracked({}), 0.0, tracked({}), 1.0, 1.5)
     with pytest.raises(ValueError, match="no track ids"):
         interpolate(seen(), 0.0, tracked({}), 1.0, 0.5)
+
+
+def with_keypoints(persons: Detections, values: list[float]) -> Detections:
+    """Persons whose every coordinate is the value given, which is their presence in tenths."""
+    some = np.array(values, np.float32)
+    wide = np.broadcast_to(some[:, None, None], (len(some), 33, 3))
+    return Detections(persons.boxes, persons.scores, persons.track_ids, Keypoints(wide, wide, some / 10))
+
+
+def test_keypoints_move_with_their_boxes() -> None:
+    before, after = with_keypoints(tracked({1: 0, 2: 50, 3: 90}), [1, 2, 3]), tracked({3: 100, 1: 40, 4: 7})
+    between = interpolate(before, 0.0, with_keypoints(after, [0, 3, 5]), 1.0, 0.5)
+    assert ids(between) == [1, 2, 3, 4]
+    assert between.keypoints is not None
+    np.testing.assert_allclose(between.keypoints.points[:, 7, 1], [2, 2, 3, 5])  # 3 is not known on the other side
+    np.testing.assert_allclose(between.keypoints.presence, [0.2, 0.2, 0.3, 0.5])
+    assert interpolate(before, 0.0, after, 1.0, 0.25).keypoints is not None
+    assert interpolate(tracked({1: 0}), 0.0, after, 1.0, 0.25).keypoints is None
