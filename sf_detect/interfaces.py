@@ -20,6 +20,7 @@ from sf_detect.structures import (
     Frame,
     FrameResult,
     Keypoints,
+    SourceStatus,
     UInt8Array,
     VideoInfo,
 )
@@ -56,6 +57,29 @@ class SeekableSource(VideoSource, Protocol):
     """
 
     def begin_at(self, seconds: float) -> None: ...
+
+
+@runtime_checkable
+class LiveSource(Protocol):
+    """A source whose frames come when they come: a camera, a network stream, a file played at its own speed.
+
+    Iteration (once) yields every decoded frame with its `arrival`, `pts` strictly increasing, in seconds since the
+    first frame with gaps kept, usually as `LazyFrame`. It may wait for as long as it likes; lost connections are made
+    again. `status` never waits. `close` comes from any thread and returns at once; the iteration ends soon after.
+
+    Attributes:
+        name: For outputs and people; holds no credentials.
+    """
+
+    name: str
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Raises SourceError where trying again can't help."""
+        ...
+
+    def status(self) -> SourceStatus: ...
+
+    def close(self) -> None: ...
 
 
 @runtime_checkable

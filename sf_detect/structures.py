@@ -6,7 +6,9 @@ Conventions, everywhere: images are RGB; boxes are `xyxy`, absolute pixels of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import ClassVar
 
@@ -62,6 +64,7 @@ class Frame:
         pts: Presentation time in seconds; strictly increases along a source.
         arrival: Seconds of the monotonic clock at which a live source had it; None for recorded video.
         starts_anew: True where it continues nothing: after a gap, a reconnection or a jump of the clock.
+        damaged: True where data it needs was lost on the way: fit to be shown, not for a network.
     """
 
     image: UInt8Array
@@ -69,6 +72,7 @@ class Frame:
     pts: float
     arrival: float | None = None
     starts_anew: bool = False
+    damaged: bool = False
 
     def __post_init__(self) -> None:
         shape, dtype = self.image.shape, self.image.dtype
@@ -82,7 +86,93 @@ class Frame:
         return self.image.shape[0], self.image.shape[1]
 
     def __repr__(self) -> str:
-        return f"Frame({self.image.shape[1]}x{self.image.shape[0]}, index={self.index}, pts={self.pts:.3f})"
+        return f"Frame({self.size[1]}x{self.size[0]}, index={self.index}, pts={self.pts:.3f})"
+
+
+class LazyFrame(Frame):
+    """A decoded picture that becomes RGB when somebody looks at it.
+
+    A live source decodes every picture, and most are replaced by a newer one before anyone needs them. `image` is
+    made once, in the thread that asks first; what it is made of is let go then.
+
+    Args:
+        convert: Makes the (H, W, 3) uint8 RGB image.
+        size: Its (height, width).
+        index, pts, arrival, starts_anew, damaged: See `Frame`.
+    """
+
+    def __init__(
+        self,
+        convert: Callable[[], UInt8Array],
+        size: tuple[int, int],
+        index: int,
+        pts: float,
+        arrival: float | None = None,
+        starts_anew: bool = False,
+        damaged: bool = False,
+    ) -> None:
+        given: dict[str, object] = {"index": index, "pts": pts, "arrival": arrival, "starts_anew": starts_anew}
+        given |= {"damaged": damaged, "_convert": convert, "_size": size, "_lock": threading.Lock(), "_image": None}
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def image(self) -> UInt8Array:  # type: ignore[override]
+        """(H, W, 3) uint8, RGB."""
+        state = self.__dict__
+        with state["_lock"]:
+            if state["_image"] is None:
+                state["_image"] = state["_convert"]()
+                state["_convert"] = None
+            image: UInt8Array = state["_image"]
+            return image
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        size: tuple[int, int] = self.__dict__["_size"]
+        return size
+
+
+SOURCE_STATES = ("connecting", "live", "stalled", "waiting", "refused", "ended")
+"""Of a live source: a first connection is tried; frames come; none has come for a while; it waits to try again; it was
+not let in; it has ended."""
+
+
+@dataclass(frozen=True)
+class SourceStatus:
+    """How a live source is.
+
+    Attributes:
+        state: One of `SOURCE_STATES`.
+        since: Seconds of the monotonic clock at which that state began.
+        detail: Why, for people; without credentials.
+        retry_at: Monotonic time of the next try to connect; None where none is planned.
+        last_arrival: Monotonic time at which the newest frame came; None before the first.
+        frames: Decoded so far.
+        reconnects: Connections after the first that brought frames.
+        damaged: Frames that nothing but a display should see, see `Frame.damaged`.
+        decode_errors: Errors met while decoding.
+        drops: Frames that the source itself dropped, by cause.
+        size: (height, width) of the newest frame.
+        fps: Nominal rate, where it is known.
+    """
+
+    state: str
+    since: float
+    detail: str = ""
+    retry_at: float | None = None
+    last_arrival: float | None = None
+    frames: int = 0
+    reconnects: int = 0
+    damaged: int = 0
+    decode_errors: int = 0
+    drops: Mapping[str, int] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
+    fps: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.state in SOURCE_STATES, f"a state is one of {', '.join(SOURCE_STATES)}, got {self.state!r}")
 
 
 @dataclass(frozen=True, eq=False)

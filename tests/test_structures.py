@@ -3,7 +3,18 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, Keypoints, VideoInfo, joined
+from sf_detect.structures import (
+    ActionDetections,
+    Clip,
+    ClipSpec,
+    Detections,
+    Frame,
+    Keypoints,
+    LazyFrame,
+    SourceStatus,
+    VideoInfo,
+    joined,
+)
 
 
 def test_published_clip_indices_at_the_reference_rate():
@@ -111,3 +122,26 @@ def test_joined_persons_keep_keypoints_where_both_have_some():
     assert both.track_ids.tolist() == [1, 5, 6]
     np.testing.assert_allclose(both.keypoints.presence, [0.1, 0.2, 0.3])
     assert joined(people(keypoints(0.1)), people(None)).keypoints is None
+
+
+def test_lazy_frame_converts_once_and_only_when_looked_at():
+    calls = []
+
+    def convert():
+        calls.append(1)
+        return np.zeros((4, 6, 3), np.uint8)
+
+    frame = LazyFrame(convert, (4, 6), 3, 1.5, arrival=9.0, starts_anew=True, damaged=True)
+    assert (frame.size, frame.index, frame.pts, frame.arrival) == ((4, 6), 3, 1.5, 9.0)
+    assert frame.starts_anew
+    assert frame.damaged
+    assert repr(frame) == "Frame(6x4, index=3, pts=1.500)"
+    assert not calls
+    assert frame.image is frame.image
+    assert calls == [1]
+
+
+def test_source_status_knows_its_states():
+    assert SourceStatus("live", 0.0).drops == {}
+    with pytest.raises(ValueError, match=r"a state is one of connecting, live, .*got 'dead'"):
+        SourceStatus("dead", 0.0)
