@@ -10,16 +10,17 @@ import sf_detect
 PACKAGE = Path(sf_detect.__file__).parent
 LEAVES = {"structures", "boxes", "labels", "errors", "version", "assets", "box_regression", "model_spec"}
 LEAVES |= {"redaction", "file_names", "output_lock", "atomic_file", "interruptible", "interpolation"}
-LEAVES |= {"records", "matching", "thresholds"}
+LEAVES |= {"records", "matching", "thresholds", "landmarks"}
 LEAVES |= {"pickles", "zip_files"}
 ROOMS = {"video", "detection", "models", "rendering", "sinks", "data", "evaluation", "training", "tracking"}
-ROOMS |= {"engines", "events", "weights", "zoo"}
+ROOMS |= {"engines", "events", "keypoints", "weights", "zoo"}
 # Sibling rooms that may be imported, and why.
 ALLOWED = {
     "data": {"video", "models", "weights"},  # datasets decode video; annotations in pickles are as untrusted as weights
     "sinks": {"rendering", "video", "events"},  # the video sink draws and encodes, the events sink applies the rules
     "engines": {"weights"},  # converted networks lie in the cache of weights
     "detection": {"weights", "engines"},  # detectors fetch their own weights; engines compute them
+    "keypoints": {"weights", "engines"},  # they fetch and read their own networks; engines compute them
     "models": {"engines"},
     "zoo": {"models", "weights", "engines"},  # entries bind networks to files
     "training": {"data", "models", "evaluation", "weights", "zoo", "detection", "tracking", "video"},  # optical flow
@@ -28,7 +29,7 @@ COMPOSITION = {"build", "build_classifier", "cli", "commands", "annotator", "out
 HEAVY = {
     "torch": {"detection", "models", "engines", "data", "training", "weights", "zoo", *COMPOSITION},
     "torchvision": {"detection", "models", "zoo", "data", "training"},
-    "cv2": {"video", "rendering", "detection", "models", "data", "training"},
+    "cv2": {"video", "rendering", "detection", "keypoints", "models", "data", "training"},
     "av": {"video", "rendering", "data"},
 }
 

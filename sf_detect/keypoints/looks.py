@@ -1,0 +1,112 @@
+"""What was seen of each track lately: the input of the posture classifier."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sf_detect.structures import Detections
+
+SECONDS = 1.05
+"""How far back a window reaches; a second, and some for detections that come a little late."""
+MOST_LOOKS = 64
+"""Of one track that are kept, whatever the rate of detections; the newest."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """One person on one frame; see `Window` for units."""
+
+    time: float
+    points: npt.NDArray[np.float32]
+    metres: npt.NDArray[np.float32]
+    presence: float
+    box: npt.NDArray[np.float32]
+    image_size: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """The looks at one track in the last second, oldest first; T is 1 or more.
+
+    Attributes:
+        times: (T,) float64 seconds.
+        points: (T, 33, 3) float32: x, y in pixels of the source frame, confidence in [0, 1].
+        metres: (T, 33, 3) float32: x to the right, y down, z away from the camera; the origin lies between the hips.
+        presence: (T,) float32 in [0, 1].
+        boxes: (T, 4) float32, xyxy pixels.
+        image_size: (H, W) of the source frame.
+    """
+
+    times: npt.NDArray[np.float64]
+    points: npt.NDArray[np.float32]
+    metres: npt.NDArray[np.float32]
+    presence: npt.NDArray[np.float32]
+    boxes: npt.NDArray[np.float32]
+    image_size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+class TrackLooks:
+    """The looks at all tracks of a run.
+
+    Args:
+        seconds: How long a look is kept.
+    """
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
+        self._tracks: dict[int, deque[Look]] = {}
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self._tracks.clear()
+
+    def add(self, persons: Detections, time: float, image_size: tuple[int, int]) -> None:
+        """Takes the persons of a detection; those without keypoints or without a track are passed over.
+
+        Args:
+            persons: Tracked.
+            time: Seconds, later than at the call before.
+            image_size: (H, W) of the frame.
+        """
+        keypoints, ids = persons.keypoints, persons.track_ids
+        if keypoints is not None and ids is not None:
+            for i in np.flatnonzero(keypoints.presence > 0):
+                look = Look(
+                    time,
+                    keypoints.points[i],
+                    keypoints.metres[i],
+                    float(keypoints.presence[i]),
+                    persons.boxes[i],
+                    image_size,
+                )
+                self._tracks.setdefault(int(ids[i]), deque(maxlen=MOST_LOOKS)).append(look)
+        self._forget(time)
+
+    def window(self, track: int, time: float) -> Window | None:
+        """The looks at a track up to `time`; None where it was not looked at then."""
+        looks = [look for look in self._tracks.get(track, ()) if look.time <= time]
+        if not looks or looks[-1].time != time:
+            return None
+        return Window(
+            np.array([look.time for look in looks]),
+            np.stack([look.points for look in looks]),
+            np.stack([look.metres for look in looks]),
+            np.array([look.presence for look in looks], np.float32),
+            np.stack([look.box for look in looks]),
+            looks[-1].image_size,
+        )
+
+    def _forget(self, time: float) -> None:
+        oldest = time - self._seconds
+        for track, looks in list(self._tracks.items()):
+            while looks and looks[0].time < oldest:
+                looks.popleft()
+            if not looks:
+                del self._tracks[track]
