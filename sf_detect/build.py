@@ -168,6 +168,7 @@ def build_predictor(config: RunConfig | None = None, warn: Warn = print_warning)
         backend=config.backend,
         streaming=config.pipeline.inference == "streaming",
         warn=warn,
+        features=config.model.features,
     )
     spec = model_spec(
         labels.names,

@@ -51,11 +51,13 @@ class ModelConfig:
         weights: A checkpoint file; None takes the shipped or cached one.
         causal: For custom weights that were trained with temporal padding other than the model's: true (in front
             only) or false (on both sides); null takes the model's.
+        features: Keep the pooled features of each person beside the scores, to find persons who move alike.
     """
 
     name: str = "slowfast_tiny_jhmdb"
     weights: str | None = None
     causal: bool | None = None
+    features: bool = False
 
 
 @dataclass
@@ -184,6 +186,12 @@ def check_config(config: RunConfig) -> None:
             raise UnknownNameError(f"value of {key}", str(value), known)
     if config.end is not None and config.end <= (config.start or 0):
         raise ConfigError(f"end is {config.end}, which is not after start, {config.start or 0}; exchange them.")
+    if config.model.features and config.pipeline.inference == "streaming":
+        raise ConfigError(
+            "model.features needs the network's clip form; use pipeline.inference=clip, or features=false."
+        )
+    if config.model.features and config.model.name == "none":
+        raise ConfigError("model.features needs an action model, got model.name none; name one, or use features=false.")
     if not config.detector.classes:
         raise ConfigError("detector.classes is empty; expected at least one class of the detector, such as person.")
 

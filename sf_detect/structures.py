@@ -375,12 +375,14 @@ class ActionDetections:
         persons: The N persons that were scored.
         scores: (N, C) float32 in [0, 1]; independent sigmoids unless the model says otherwise.
         seen_until: Time in seconds of the newest frame that the network saw; None where it is not known.
+        features: (N, D) float32, what the network's classifier sees of each person; None where nobody asked for it.
     """
 
     pts: float
     persons: Detections
     scores: npt.NDArray[np.float32]
     seen_until: float | None = None
+    features: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scores", np.asarray(self.scores, np.float32))
@@ -388,6 +390,12 @@ class ActionDetections:
             self.scores.ndim == 2 and len(self.scores) == len(self.persons),
             f"action scores have shape ({len(self.persons)}, C), got {self.scores.shape}",
         )
+        if self.features is not None:
+            shape = self.features.shape
+            _require(
+                len(shape) == 2 and shape[0] == len(self.persons),
+                f"features have shape ({len(self.persons)}, D), got {shape}",
+            )
 
     def __repr__(self) -> str:
         return f"ActionDetections(pts={self.pts:.3f}, persons={len(self.persons)}, classes={self.scores.shape[1]})"

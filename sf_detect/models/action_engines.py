@@ -45,7 +45,8 @@ class NetworkStream(Protocol):
 class ActionEngines(Protocol):
     """An action network as engines.
 
-    `clip` goes from `frames` (B, T, h, w, 3) uint8 RGB and `boxes` (N, 5) float32 to `logits` (N, C).
+    `clip` goes from `frames` (B, T, h, w, 3) uint8 RGB and `boxes` (N, 5) float32 to `logits` (N, C); where they were
+    asked for, `features` (N, D) float32 come with them, what the classifier sees of each box.
     """
 
     @property

@@ -119,12 +119,13 @@ class EnginePredictor(PredictorOutputs):
             if len(clip.persons):
                 by_size.setdefault((i,) if one_by_one else clip.frames.shape, []).append(i)
         for indices in by_size.values():
-            scores = self._score([clips[i] for i in indices])
-            for i, part in zip(indices, scores, strict=True):
-                results[i] = replace(results[i], scores=part)
+            found = self._score([clips[i] for i in indices])
+            for i, (scores, features) in zip(indices, found, strict=True):
+                results[i] = replace(results[i], scores=scores, features=features)
         return results
 
-    def _score(self, clips: Sequence[Clip]) -> list[npt.NDArray[np.float32]]:
+    def _score(self, clips: Sequence[Clip]) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]]:
+        """Scores (N, C) and, where the engine has them, features (N, D) of each clip."""
         frames = np.stack([resized_frames(clip, self.spec.short_side) for clip in clips])
         rows = []
         for batch_index, clip in enumerate(clips):
@@ -132,8 +133,12 @@ class EnginePredictor(PredictorOutputs):
             scaled = box_ops.scale(inside, clip.image_size, frames.shape[2:4])
             rows.append(np.concatenate([np.full((len(scaled), 1), batch_index, np.float32), scaled], axis=1))
         boxes = np.concatenate(rows).astype(np.float32)
-        logits = to_numpy(self._engines.clip.run({"frames": frames, "boxes": boxes})["logits"])
-        return np.split(self._activated(logits), np.cumsum([len(c.persons) for c in clips])[:-1])
+        found = self._engines.clip.run({"frames": frames, "boxes": boxes})
+        ends = np.cumsum([len(c.persons) for c in clips])[:-1]
+        scores = np.split(self._activated(to_numpy(found["logits"])), ends)
+        if "features" not in found:
+            return [(part, None) for part in scores]
+        return list(zip(scores, np.split(to_numpy(found["features"]).astype(np.float32), ends), strict=True))
 
 
 class ActionPredictor(EnginePredictor):

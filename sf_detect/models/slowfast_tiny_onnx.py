@@ -41,6 +41,7 @@ def clip_model(
     scale: npt.ArrayLike,
     offset: npt.ArrayLike,
     causal: bool,
+    features: bool = False,
 ) -> OnnxModel:
     """The graph that scores the boxes of one clip.
 
@@ -50,10 +51,12 @@ def clip_model(
         slow_index: Which of them the Slow pathway takes.
         scale, offset: The network's input is `pixel * scale - offset`, one number for each channel.
         causal: Whether convolutions over time look back only.
+        features: Whether what the classifier sees is an output too.
 
     Returns:
         A graph from `frames` (1, T, height, width, 3) uint8 RGB and `boxes` (persons, 5) float32, the index into the
-        batch, which is 0, and xyxy in pixels of the frames, to `logits` (persons, classes) float32.
+        batch, which is 0, and xyxy in pixels of the frames, to `logits` (persons, classes) float32 and, where asked
+        for, `features` (persons, D) float32.
     """
     graph = OnnxGraph("slowfast_tiny_clip")
     frames = graph.input("frames", "uint8", (1, num_frames, "height", "width", 3))
@@ -61,7 +64,7 @@ def clip_model(
     x = _padded(graph, graph.normalised(graph.add("Squeeze", frames, integers(0)), *_pixel_range(scale, offset)))
     trunk = _Trunk(graph, state, ClipTime(graph, causal, ALPHA))
     maps = trunk.maps(graph.add("Gather", x, integers(*slow_index), axis=0), x, len(slow_index))
-    _add_head(graph, state, maps, boxes, len(slow_index), num_frames)
+    _add_head(graph, state, maps, boxes, len(slow_index), num_frames, features)
     return graph.model()
 
 
@@ -269,7 +272,15 @@ class _Trunk:
         return self._graph.add("MaxPool", x, auto_pad="SAME_UPPER", **shape)
 
 
-def _add_head(graph: OnnxGraph, state: State, maps: list[str], boxes: str, steps: int, fast_frames: int) -> None:
+def _add_head(
+    graph: OnnxGraph,
+    state: State,
+    maps: list[str],
+    boxes: str,
+    steps: int,
+    fast_frames: int,
+    features: bool = False,
+) -> None:
     """RoIAlign averaged over its cells of each map's mean and trend over time, and the classifier."""
     channels, pooled = map_channels(state), []
     for (name, stride), x in zip(MAPS.items(), maps, strict=True):
@@ -285,10 +296,11 @@ def _add_head(graph: OnnxGraph, state: State, maps: list[str], boxes: str, steps
         weights = graph.add("Flatten", weights, axis=1)
         pooled.append(graph.add("MatMul", weights, graph.add("Transpose", over_time, perm=[1, 0])))
     classifier = np.ascontiguousarray(state["classifier.weight"].T)
-    logits = graph.add(
-        "Add", graph.add("MatMul", graph.add("Concat", *pooled, axis=1), classifier), state["classifier.bias"]
-    )
+    seen = graph.add("Concat", *pooled, axis=1)
+    logits = graph.add("Add", graph.add("MatMul", seen, classifier), state["classifier.bias"])
     graph.output("logits", logits, "float32", ("persons", classifier.shape[1]))
+    if features:
+        graph.output("features", seen, "float32", ("persons", len(classifier)))
 
 
 def _time_weights(steps: int, frames: int) -> npt.NDArray[np.float32]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from sf_detect.engines import Engine, TensorSpec
 from sf_detect.engines.torch_engine import Tensors, TorchEngine
+from sf_detect.errors import ConfigError
 from sf_detect.models.preprocessing import Preprocessing
 from sf_detect.models.streaming import StreamingModel, step_frames
 from sf_detect.structures import FloatArray, UInt8Array
@@ -20,6 +21,7 @@ INPUTS = {
     "boxes": TensorSpec("float32", ("persons", 5)),
 }
 OUTPUTS = {"logits": TensorSpec("float32", ("persons", "classes"))}
+FEATURES = {"features": TensorSpec("float32", ("persons", "features"))}
 
 
 class TorchActionEngines:
@@ -30,6 +32,10 @@ class TorchActionEngines:
         preprocessing: What it expects of its input.
         num_frames: Of a clip.
         device: Where it runs.
+        features: Whether clips give the input of the network's last linear layer too, its classifier.
+
+    Raises:
+        ConfigError: Features of a network without a linear layer.
     """
 
     def __init__(
@@ -38,14 +44,18 @@ class TorchActionEngines:
         preprocessing: Preprocessing,
         num_frames: int,
         device: torch.device | str = "cpu",
+        features: bool = False,
     ) -> None:
         self._network = network.eval().to(device)
+        self._classifier = _classifier(network) if features else None
         self._preprocessing, self._num_frames, self._device = preprocessing, num_frames, torch.device(device)
 
     @property
     def clip(self) -> Engine:
         """See `ActionEngines`; B may be any number."""
-        return TorchEngine(self._score, INPUTS, OUTPUTS, self._device)
+        if self._classifier is None:
+            return TorchEngine(self._score, INPUTS, OUTPUTS, self._device)
+        return TorchEngine(self._score_with_features, INPUTS, {**OUTPUTS, **FEATURES}, self._device)
 
     def open_stream(self) -> TorchStream:
         """See `ActionEngines`.
@@ -59,6 +69,25 @@ class TorchActionEngines:
     def _score(self, inputs: Tensors) -> Tensors:
         pathways = self._preprocessing.pack(inputs["frames"])
         return {"logits": self._network(pathways, inputs["boxes"]).float()}
+
+    def _score_with_features(self, inputs: Tensors) -> Tensors:
+        seen: list[torch.Tensor] = []
+        assert self._classifier is not None
+        hook = self._classifier.register_forward_pre_hook(lambda _, given: seen.append(given[0].float()))
+        try:
+            return {**self._score(inputs), "features": seen[0]}
+        finally:
+            hook.remove()
+
+
+def _classifier(network: nn.Module) -> nn.Linear:
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    if not layers:
+        raise ConfigError(
+            f"{type(network).__name__} has no linear classifier, whose input the features are. Use another model, or "
+            "features=false."
+        )
+    return layers[-1]
 
 
 class TorchStream:

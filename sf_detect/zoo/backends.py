@@ -29,6 +29,7 @@ def action_engines(
     backend: str,
     streaming: bool,
     warn: Warn,
+    features: bool = False,
 ) -> tuple[ActionEngines, str]:
     """An action model's network as engines, opened, and the backend that computes them.
 
@@ -42,6 +43,7 @@ def action_engines(
         backend: One of `engines.BACKENDS`.
         streaming: Whether the streaming form is wanted first, else that of clips.
         warn: Receives what a user should know.
+        features: Whether clips give what the classifier sees of each person too.
 
     Raises:
         UnknownNameError: There is no such backend.
@@ -53,7 +55,7 @@ def action_engines(
     if device == "cpu" and entry.convertible and backend != "torch":
         from sf_detect.zoo.slowfast_tiny_engines import TinyEngines, TinyNetwork
 
-        converted = TinyEngines(TinyNetwork.of(entry, weights(), load, causal), options)  # type: ignore[arg-type]
+        converted = TinyEngines(TinyNetwork.of(entry, weights(), load, causal), options, features)  # type: ignore[arg-type]
         return converted, converted.prepare_stream() if streaming else converted.clip.backend
     if backend not in ("auto", "torch"):
         raise ConfigError(
@@ -65,4 +67,4 @@ def action_engines(
 
     network = load()
     network = fold_inception(network) if device == "cpu" else network  # its fastest form
-    return TorchActionEngines(network, preprocessing, entry.clip_spec.num_frames, device), "torch"
+    return TorchActionEngines(network, preprocessing, entry.clip_spec.num_frames, device, features), "torch"

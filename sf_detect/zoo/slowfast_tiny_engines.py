@@ -27,7 +27,7 @@ from sf_detect.zoo.entry import ZooEntry
 if TYPE_CHECKING:
     from sf_detect.models.slowfast_tiny import SlowFastTiny
 
-FORMS = ("clip", "step", "head")
+FORMS = ("clip", "clip_features", "step", "head")
 _EXAMPLE_SIZE = (160, 213)
 
 
@@ -94,9 +94,14 @@ class TinyNetwork:
         """Slow steps that the head looks at."""
         return max(1, self.num_frames // ALPHA)
 
-    def open_clip(self, options: EngineOptions) -> Engine:
-        """`frames` (1, T, h, w, 3) uint8 RGB and `boxes` (N, 5) to `logits` (N, C); see `open_engine` for errors."""
-        return open_engine(self.form("clip"), options)
+    def open_clip(self, options: EngineOptions, features: bool = False) -> Engine:
+        """`frames` (1, T, h, w, 3) uint8 RGB and `boxes` (N, 5) to `logits` (N, C); see `open_engine` for errors.
+
+        Args:
+            options: The backend, and how it is opened.
+            features: Whether `features` (N, D), what the classifier sees, come with them.
+        """
+        return open_engine(self.form("clip_features" if features else "clip"), options)
 
     def open_step(self, options: EngineOptions) -> Engine:
         """One slow step with its state, see `slowfast_tiny_onnx.step_model`; see `open_engine` for errors."""
@@ -108,7 +113,12 @@ class TinyNetwork:
 
     def form(self, form: str) -> Network:
         """One of `FORMS`, ready to be converted."""
-        torch = {"clip": self._torch_clip, "step": self._torch_step, "head": self._torch_head}[form]
+        torch: dict[str, Callable[[], Engine]] = {
+            "clip": self._torch_clip,
+            "clip_features": partial(self._torch_clip, features=True),
+            "step": self._torch_step,
+            "head": self._torch_head,
+        }
         stated = {key: getattr(self, key) for key in ("num_frames", "slow_index", "mean", "std", "causal")}
         settings = {key: str(value) for key, value in stated.items()}
         name = f"{self.name}_{form}"
@@ -117,7 +127,7 @@ class TinyNetwork:
             self.digest,
             settings,
             convert=partial(self._convert, form),
-            torch=torch,
+            torch=torch[form],
             example=partial(self._example, form),
             sources=[str(module.__file__) for module in (graphs, onnx, temporal_onnx)],
             expected=expected_outputs(name, self.digest, settings),
@@ -130,7 +140,8 @@ class TinyNetwork:
         scale, offset = self._pixel_range()
         if form == "step":
             return onnx.step_model(state, scale, offset)
-        return onnx.clip_model(state, self.num_frames, self.slow_index, scale, offset, self.causal)
+        features = form == "clip_features"
+        return onnx.clip_model(state, self.num_frames, self.slow_index, scale, offset, self.causal, features)
 
     def _pixel_range(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Scale and offset of `pixel * scale - offset`, rounded as `Preprocessing.pack` does."""
@@ -140,7 +151,7 @@ class TinyNetwork:
     def _example(self, form: str) -> dict[str, npt.NDArray]:
         """Inputs to compare backends on."""
         boxes = np.array([[0, 10, 10, 100, 150], [0, 50, -5, 200, 160], [0, 0, 0, 213, 160]], np.float32)
-        if form == "clip":
+        if form in ("clip", "clip_features"):
             return {"frames": _pictures(self.num_frames)[None], "boxes": boxes}
         if form == "step":
             pasts = ((name, layer.zeros(_EXAMPLE_SIZE)) for name, layer in onnx.past_layers(self.state()).items())
@@ -152,11 +163,11 @@ class TinyNetwork:
             maps[name] = _values((self.window, channels, *shape))
         return {**maps, "boxes": boxes}
 
-    def _torch_clip(self) -> Engine:
+    def _torch_clip(self, features: bool = False) -> Engine:
         from sf_detect.models.torch_action_engines import TorchActionEngines
 
         preprocessing = Preprocessing(min(_EXAMPLE_SIZE), self.mean, self.std, slow_index=self.slow_index)
-        return TorchActionEngines(self.network(), preprocessing, self.num_frames).clip
+        return TorchActionEngines(self.network(), preprocessing, self.num_frames, features=features).clip
 
     def _torch_step(self) -> Engine:
         from sf_detect.models.torch_stream_engine import torch_step_engine
@@ -175,16 +186,17 @@ class TinyEngines:
     Args:
         network: What is opened.
         options: The backend, and how it is opened.
+        features: Whether clips give the features too.
     """
 
-    def __init__(self, network: TinyNetwork, options: EngineOptions) -> None:
-        self._network, self._options = network, options
+    def __init__(self, network: TinyNetwork, options: EngineOptions, features: bool = False) -> None:
+        self._network, self._options, self._features = network, options, features
         self._prepared: list[tuple[Engine, Engine]] = []
 
     @cached_property
     def clip(self) -> Engine:
         """See `ActionEngines`; opened when it is first asked for. B is 1 but for torch."""
-        return self._network.open_clip(self._options)
+        return self._network.open_clip(self._options, self._features)
 
     def prepare_stream(self) -> str:
         """Opens the engines of the next stream now; returns their backend."""
