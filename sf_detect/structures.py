@@ -152,6 +152,7 @@ class SourceStatus:
         frames: Decoded so far.
         reconnects: Connections after the first that brought frames.
         damaged: Frames that nothing but a display should see, see `Frame.damaged`.
+        jumps: Jumps of the source's clock.
         decode_errors: Errors met while decoding.
         drops: Frames that the source itself dropped, by cause.
         size: (height, width) of the newest frame.
@@ -166,6 +167,7 @@ class SourceStatus:
     frames: int = 0
     reconnects: int = 0
     damaged: int = 0
+    jumps: int = 0
     decode_errors: int = 0
     drops: Mapping[str, int] = field(default_factory=dict)
     size: tuple[int, int] | None = None
@@ -418,3 +420,50 @@ class FrameResult:
     persons: Detections
     actions: ActionDetections | None = None
     is_keyframe: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class LiveResult(FrameResult):
+    """What is known about a frame of a live source at the moment it is shown, and how old that is.
+
+    Boxes are those of the newest detection, moved to the frame's time; `actions` holds the newest of each track. On a
+    keyframe the frame is an earlier one, on which actions were scored and have become known just now.
+
+    Attributes:
+        source: Name of the source.
+        shown: Seconds of the monotonic clock at which the result was given out.
+        utc: Seconds since 1970, UTC, at which the frame came.
+        state: Of the source, see `SOURCE_STATES`.
+        detected_pts: Time of the frame whose detection the boxes come from; None before the first.
+        picture: (H, W, 3) uint8 RGB: the frame as it may leave, drawn on and anonymised; None where nobody asked for
+            it. `frame` is as it came from the source.
+        notice: What the picture says in place of a frame, such as "no picture for 12 s"; else empty.
+    """
+
+    source: str = ""
+    shown: float = 0.0
+    utc: float = 0.0
+    state: str = "live"
+    detected_pts: float | None = None
+    picture: UInt8Array | None = None
+    notice: str = ""
+
+    @property
+    def frame_age(self) -> float:
+        """Seconds from the frame's arrival until the result was given out."""
+        return 0.0 if self.frame.arrival is None else self.shown - self.frame.arrival
+
+    @property
+    def boxes_age(self) -> float | None:
+        """Seconds from the arrival of the frame that was looked at for the boxes until now; None without boxes."""
+        return None if self.detected_pts is None else self.frame_age + self.frame.pts - self.detected_pts
+
+    @property
+    def labels_age(self) -> float | None:
+        """Seconds from the arrival of the newest frame that the network saw for these actions until now.
+
+        Of several tracks it is that of the oldest; None where there are no actions, or it is not known.
+        """
+        if self.actions is None or self.actions.seen_until is None:
+            return None
+        return self.frame_age + self.frame.pts - self.actions.seen_until
