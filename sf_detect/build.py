@@ -151,6 +151,9 @@ def build_predictor(config: RunConfig | None = None, warn: Warn = print_warning)
     labels = label_set(chosen.labels) if own is None else own.labels
     check_device(config.device)
     file = weights or chosen.shipped
+    # Before the network is converted: what is wrong with the file is told at once.
+    thresholds = None if file is None else read_thresholds(file, len(labels))
+    box_regression = None if file is None else read_box_regression(file)
     preprocessing = build_preprocessing(chosen)
     causal = (own.options if own is not None else {}).get("causal", config.model.causal)
     padding = {} if config.model.causal is None else {"causal": config.model.causal}
@@ -175,8 +178,8 @@ def build_predictor(config: RunConfig | None = None, warn: Warn = print_warning)
         chosen.clip_spec,
         preprocessing,
         name=chosen.name if own is None else Path(own.path).stem,
-        thresholds=None if file is None else read_thresholds(file, len(labels)),
-        box_regression=None if file is None else read_box_regression(file),
+        thresholds=thresholds,
+        box_regression=box_regression,
         label_ids=labels.ids,
         backend=backend,
     )

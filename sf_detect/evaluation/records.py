@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ def ava_rows_of_records(
     ids = _ids(labels)
     for line, record in enumerate(records, start=1):
         with record_at(path, line):
-            rows = [_row(record, person, action, ids) for person in record["persons"] for action in labels_of(person)]
+            rows = [row for person in record["persons"] for row in _rows(record, person, ids)]
         visible = [row for row in rows if row is not None]
         if invisible is not None:
             invisible.append(len(rows) - len(visible))
@@ -56,28 +57,34 @@ def _ids(labels: LabelMap) -> dict[str, int]:
     return ava if own.items() <= ava.items() else own
 
 
-def _row(
-    record: Mapping[str, Any], person: Mapping[str, Any], action: Mapping[str, Any], ids: Mapping[str, int]
-) -> tuple[float, str] | None:
-    if action["label"] not in ids:
-        raise ValueError(str(UnknownNameError("label", str(action["label"]), ids)))
+def _rows(
+    record: Mapping[str, Any], person: Mapping[str, Any], ids: Mapping[str, int]
+) -> Iterator[tuple[float, str] | None]:
+    """Score and row of each action of a person; None where nothing of their box lies in the picture."""
+    begin: str | None = None
+    for i, action in enumerate(labels_of(person)):
+        if action["label"] not in ids:
+            raise ValueError(str(UnknownNameError("label", str(action["label"]), ids)))
+        if i == 0:  # a person without actions has no row whose box could be wrong
+            begin = _video_time_and_box(record, person)
+        score = float(action["score"])
+        if not math.isfinite(score):
+            raise ValueError(f"expected a finite number as score, got {score}")
+        yield None if begin is None else (score, f"{begin},{ids[action['label']]},{score!r}\n")
+
+
+def _video_time_and_box(record: Mapping[str, Any], person: Mapping[str, Any]) -> str | None:
+    """The cells that all rows of a person begin with; None where nothing of their box lies in the picture."""
     width, height = int(record["width"]), int(record["height"])
-    score, seconds = float(action["score"]), float(record["time"])
+    seconds = float(record["time"])
     box = np.array([person["box"]], np.float64)
-    if box.shape != (1, 4) or not np.isfinite([*box[0], score, seconds]).all() or min(width, height) < 1:
+    if box.shape != (1, 4) or not np.isfinite([*box[0], seconds]).all() or min(width, height) < 1:
         raise ValueError(f"expected finite numbers and a picture with an area, got {width}x{height}, {box.tolist()}")
     part = box_math.clip(box, (height, width)) / np.array([width, height, width, height], np.float64)
     if not box_math.area(part)[0] > 0:
         return None
     time = f"{seconds:.0f}" if seconds.is_integer() else f"{seconds:.6f}"
-    cells = [
-        _quoted(str(record["video"])),
-        time,
-        *(f"{v:.6f}" for v in part[0]),
-        str(ids[action["label"]]),
-        repr(score),
-    ]
-    return score, ",".join(cells) + "\n"
+    return ",".join([_quoted(str(record["video"])), time, *(f"{v:.6f}" for v in part[0])])
 
 
 def _quoted(cell: str) -> str:

@@ -42,10 +42,11 @@ class TextPainter:
         self.mask = lru_cache(maxsize=512)(self._mask)
         self.fit = lru_cache(maxsize=512)(self._fit)
         self._run = lru_cache(maxsize=512)(self._draw_run)
+        self._run_width = lru_cache(maxsize=512)(self._measure_run)
 
     def width(self, text: str, size: int) -> int:
-        """Pixels that `mask(text, size)` is wide."""
-        return int(self.mask(text, size).shape[1])
+        """Pixels that `mask(text, size)` is wide; nothing is drawn for it."""
+        return sum(self._run_width(run, size) for run in _RUNS.findall(self.printable(text)))
 
     def _fit(self, text: str, size: int, max_width: int) -> str:
         """`text`, or the longest beginning of it that ends in an ellipsis and is at most `max_width` pixels wide."""
@@ -75,16 +76,22 @@ class TextPainter:
         return character == " " or bytes(face.getmask(character)) != bytes(face.getmask("\uffff"))
 
     def _draw_run(self, run: str, size: int) -> Mask:
-        factor = 8 if size <= 16 else 4
+        factor = _enlargement(size)
         face = self._face(size * factor)
-        advance = max(face.getlength(d) for d in "0123456789") if run.isdigit() else face.getlength(run)
-        width, height = max(1, round(advance / factor)), round(1.25 * size)
+        width, height = self._run_width(run, size), round(1.25 * size)
         image = Image.new("L", (width * factor, height * factor), 0)
         # a digit sits in the middle of its cell, other text at the left of its own
         x, anchor = (width * factor / 2, "ms") if run.isdigit() else (0.0, "ls")
         ImageDraw.Draw(image).text((x, size * factor), run, font=face, fill=255, anchor=anchor)
         small = np.asarray(image.resize((width, height), Image.Resampling.HAMMING))
         return _GAMMA[small]
+
+    def _measure_run(self, run: str, size: int) -> int:
+        """Pixels that a run is wide at its final size."""
+        factor = _enlargement(size)
+        face = self._face(size * factor)
+        advance = max(face.getlength(d) for d in "0123456789") if run.isdigit() else face.getlength(run)
+        return max(1, round(advance / factor))
 
     def _load(self, pixels: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
         if self._font is None:
@@ -96,3 +103,8 @@ class TextPainter:
                 f"the font {str(self._font)!r} cannot be read ({error}). Give a TrueType or OpenType file, "
                 "or leave the option out for the bundled font."
             ) from error
+
+
+def _enlargement(size: int) -> int:
+    """How many times larger a text of that size is drawn before it is scaled down."""
+    return 8 if size <= 16 else 4

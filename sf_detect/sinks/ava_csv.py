@@ -99,10 +99,8 @@ class AvaCsvSink:
         visible = np.flatnonzero((matched >= 0) & (box_math.area(parts) > 0))
         found = [(float(s), i, c) for i in visible for c, s in enumerate(scores[matched[i]]) if s >= self.min_score]
         time = ava_timestamp(result.frame.pts + self.time_offset)
-        return [
-            [self.video_id, time, *(f"{v:.6f}" for v in parts[i]), str(ids[c]), f"{score:.6f}"]
-            for score, i, c in sorted(found, key=lambda row: -row[0])
-        ]
+        begins = {i: [self.video_id, time, *(f"{v:.6f}" for v in parts[i])] for i in visible}
+        return [[*begins[i], str(ids[c]), f"{score:.6f}"] for score, i, c in sorted(found, key=lambda row: -row[0])]
 
 
 def ava_timestamp(seconds: float) -> str:

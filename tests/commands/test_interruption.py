@@ -40,6 +40,18 @@ cli.main()
 _TESTS = str(Path(__file__).parent.parent)
 
 
+@pytest.fixture(autouse=True)
+def signals_arrive() -> Iterator[None]:
+    """A job in the background of a shell, or under nohup, ignores these, and so would the processes it starts."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)  # which a process that is started does not inherit
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @contextlib.contextmanager
 def stalling_server(content: bytes) -> Iterator[str]:
     """Serves `content` as the beginning of a longer file, then sends nothing more and keeps the connection."""

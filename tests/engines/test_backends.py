@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,10 +43,19 @@ def unchecked(backend: str, monkeypatch: pytest.MonkeyPatch) -> EngineOptions:
     return EngineOptions(backend)
 
 
+@lru_cache(maxsize=1)
 def shipped() -> TinyNetwork:
     chosen = entry("slowfast_tiny_jhmdb")
     assert chosen.shipped is not None
     return TinyNetwork.of(chosen, chosen.shipped, lambda: load_network(chosen.name, chosen.shipped))
+
+
+@lru_cache(maxsize=9)
+def opened(form: str, backend: str) -> Engine:
+    """A form of the shipped network, opened once for all tests: an engine remembers nothing from run to run."""
+    if backend == "torch":
+        return shipped().form(form).torch()
+    return CLASSES[backend](shipped().form(form).convert(), 1)
 
 
 def differs(found: dict, expected: dict) -> float:
@@ -67,21 +77,19 @@ def test_detector(backend: str) -> None:
 
 @pytest.mark.parametrize("persons", [0, 1, 7])
 @pytest.mark.parametrize("size", [(32, 48), (41, 67)])
-def test_clip(backend: str, size: tuple[int, int], persons: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = shipped()
+def test_clip(backend: str, size: tuple[int, int], persons: int) -> None:
     rng = np.random.default_rng(persons)
     frames = rng.integers(0, 256, (1, 12, *size, 3), np.uint8)
     corners = rng.uniform(-10, 60, (persons, 2, 2)).astype(np.float32)
     boxes = np.concatenate([np.zeros((persons, 1)), corners.min(1), corners.max(1)], 1, dtype=np.float32)
     inputs = {"frames": frames, "boxes": boxes}
-    expected = network.open_clip(EngineOptions("torch")).run(inputs)
+    expected = opened("clip", "torch").run(inputs)
     assert expected["logits"].shape == (persons, 21)
-    assert differs(network.open_clip(unchecked(backend, monkeypatch)).run(inputs), expected) < TOLERANCE
+    assert differs(opened("clip", backend).run(inputs), expected) < TOLERANCE
 
 
-def test_one_engine_takes_pictures_of_any_size(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = shipped()
-    engine, reference = network.open_clip(unchecked(backend, monkeypatch)), network.open_clip(EngineOptions("torch"))
+def test_one_engine_takes_pictures_of_any_size(backend: str) -> None:
+    engine, reference = opened("clip", backend), opened("clip", "torch")
     rng = np.random.default_rng(0)
     for size in ((48, 32), (32, 32), (32, 90), (48, 32)):
         inputs = {
@@ -111,7 +119,7 @@ def stream(step: Engine, head: Engine, frames: np.ndarray, boxes: np.ndarray, st
 
 @pytest.mark.parametrize("size", [(32, 48), (41, 67)])
 @pytest.mark.parametrize("persons", [0, 1, 5])
-def test_stream(backend: str, size: tuple[int, int], persons: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stream(backend: str, size: tuple[int, int], persons: int) -> None:
     from sf_detect.models.streaming import StreamingModel
 
     network = shipped()
@@ -122,20 +130,17 @@ def test_stream(backend: str, size: tuple[int, int], persons: int, monkeypatch: 
     scale, offset = network._pixel_range()
     model.push(torch.from_numpy(frames * scale - offset).permute(3, 0, 1, 2))
     expected = model.scores(torch.from_numpy(boxes[:, 1:])).numpy()
-    for options in (unchecked(backend, monkeypatch), EngineOptions("torch")):
-        step, head = network.open_step(options), network.open_head(options)
-        found = stream(step, head, frames, boxes, state_at_start(network, size))
+    for name in (backend, "torch"):
+        found = stream(opened("step", name), opened("head", name), frames, boxes, state_at_start(network, size))
         assert differs({"logits": found}, {"logits": expected}) < TOLERANCE
 
 
-def test_stream_of_one_window_is_the_clip(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    network, options = shipped(), unchecked(backend, monkeypatch)
+def test_stream_of_one_window_is_the_clip(backend: str) -> None:
     frames = np.random.default_rng(2).integers(0, 256, (12, 32, 48, 3), np.uint8)
     boxes = np.array([[0, 3, 4, 30, 28]], np.float32)
-    clip = network.open_clip(options).run({"frames": frames[None], "boxes": boxes})["logits"]
-    found = stream(
-        network.open_step(options), network.open_head(options), frames, boxes, state_at_start(network, (32, 48))
-    )
+    clip = opened("clip", backend).run({"frames": frames[None], "boxes": boxes})["logits"]
+    state = state_at_start(shipped(), (32, 48))
+    found = stream(opened("step", backend), opened("head", backend), frames, boxes, state)
     np.testing.assert_allclose(found, clip, atol=TOLERANCE)
 
 

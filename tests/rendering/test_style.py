@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from sf_detect.rendering.plates import CACHE_BYTES, PlatePainter, Row
 from sf_detect.rendering.raster import Plate, paste
@@ -66,6 +67,13 @@ def test_text_that_the_font_lacks():
     assert painter.printable("Größe ändern") == "Grosse andern"
     assert painter.printable("走る") == "??"
     assert painter.mask("", 13).shape == (16, 0)
+
+
+@pytest.mark.parametrize("text", ["", "walk 12", "ligature fi: 00:12.4", "ß_é\u0301", "7", "²"])
+@pytest.mark.parametrize("size", [9, 16, 40])
+def test_text_is_as_wide_as_it_is_measured(text, size):
+    painter = TextPainter()
+    assert painter.width(text, size) == painter.mask(text, size).shape[1]
 
 
 def test_digits_have_one_width():

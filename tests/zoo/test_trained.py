@@ -55,8 +55,13 @@ def test_a_file_brings_network_input_and_labels(weights):
     np.testing.assert_allclose(predictor.preprocessing.mean, [0.4, 0.5, 0.6])
 
 
+def built_by_torch(weights_file):
+    """A predictor whose network need not be converted first."""
+    return build.build_predictor(RunConfig(model=ModelConfig(weights=str(weights_file)), backend="torch"))
+
+
 def test_ids_that_an_earlier_version_counted_from_0_count_from_1(weights):
-    predictor = build.build_predictor(RunConfig(model=ModelConfig(weights=str(weights(label_ids="[0, 1]")))))
+    predictor = built_by_torch(weights(label_ids="[0, 1]"))
     assert predictor.spec.label_ids == (1, 2)
 
 
@@ -76,8 +81,7 @@ def test_malformed_thresholds_are_refused(weights, stated):
 
 def test_a_box_regression_is_read(weights):
     stated = BoxRegression("some_detector", np.ones((FEATURES, 4)))
-    config = RunConfig(model=ModelConfig(weights=str(weights(box_regression=stated.to_json()))))
-    found = build.build_predictor(config).spec.box_regression
+    found = built_by_torch(weights(box_regression=stated.to_json())).spec.box_regression
     assert found.detector == "some_detector"
     np.testing.assert_array_equal(found.weights, stated.weights)
     assert read_box_regression(weights()) is None
