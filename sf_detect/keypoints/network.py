@@ -1,0 +1,154 @@
+"""The posture classifier: a small temporal network over `features`, in NumPy.
+
+Each time of the grid is embedded, a temporal convolution of width 3 relates neighbours, and the newest time together
+with the mean and the maximum over time is scored. Several networks that were trained alike vote: their logits are
+averaged. The training writes the same arrays (`sf_detect/training/postures/classifier.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sf_detect.errors import WeightsMismatchError
+from sf_detect.keypoints.features import GRID
+
+Floats = npt.NDArray[np.float32]
+
+POSTURES = ("stand", "walk", "run", "sit", "bend", "crouch", "lie", "jump")
+"""Postures and movements, in the order of their logits; one logit for none of them follows."""
+_LIMIT = 4.0  # standard deviations from which on a feature says no more
+_LARGEST = {"networks": 16, "width": 1024, "actions": 1024, "features": 4096}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many of what: `networks` of `width`, over `features` numbers at each time, for postures and `actions`."""
+
+    networks: int
+    features: int
+    width: int
+    actions: int
+
+    @property
+    def logits(self) -> int:
+        """Postures, none of them, actions, none of them."""
+        return len(POSTURES) + 1 + self.actions + 1
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of each array of a file."""
+        n, f, w = self.networks, self.features, self.width
+        return {
+            "mean": (n, f),
+            "std": (n, f),
+            "embed.weight": (n, w, f),
+            "embed.bias": (n, w),
+            "conv.weight": (n, w, w, 3),
+            "conv.bias": (n, w),
+            "mix.weight": (n, w, 3 * w),
+            "mix.bias": (n, w),
+            "head.weight": (n, self.logits, w),
+            "head.bias": (n, self.logits),
+        }
+
+
+class PostureNetwork:
+    """The classifier.
+
+    Args:
+        arrays: By name, as `Sizes.shapes` lists them, finite floating point.
+        sizes: What the arrays are for.
+
+    Raises:
+        WeightsMismatchError: An array is missing, is not known, or has another shape or type.
+    """
+
+    def __init__(self, arrays: Mapping[str, npt.NDArray[np.generic]], sizes: Sizes) -> None:
+        expected = sizes.shapes()
+        if set(arrays) != set(expected):
+            raise WeightsMismatchError(
+                f"posture classifier: arrays {sorted(set(arrays) ^ set(expected))} are missing or not known. "
+                "Take the file that ships, or one that `sf-detect train` wrote."
+            )
+        for name, shape in expected.items():
+            given = arrays[name]
+            if given.shape != shape or given.dtype.kind != "f" or not np.isfinite(given).all():
+                raise WeightsMismatchError(
+                    f"posture classifier: {name} is {given.dtype} of shape {given.shape}, expected finite floating "
+                    f"point of shape {shape}. Take the file that ships, or one that `sf-detect train` wrote."
+                )
+        self.sizes = sizes
+        self._w: dict[str, Floats] = {name: np.asarray(arrays[name], np.float32) for name in expected}
+        # a standard deviation of 0, as a constant feature has it, must not divide
+        self._w["std"] = np.maximum(self._w["std"], 1e-3)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]], metadata: Mapping[str, str]) -> PostureNetwork:
+        """The classifier of a file.
+
+        Args:
+            arrays: All arrays of the file.
+            metadata: Its key `network` holds `Sizes` as JSON.
+
+        Raises:
+            WeightsMismatchError: The metadata or the arrays are not those of a posture classifier.
+        """
+        try:
+            stated = json.loads(metadata["network"])
+            sizes = Sizes(**{name: stated[name] for name in ("networks", "features", "width", "actions")})
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise WeightsMismatchError(
+                f"posture classifier: the metadata do not describe a network ({error!r}); expected a JSON object "
+                "`network` with networks, features, width and actions. Take the file that ships."
+            ) from error
+        for name, most in _LARGEST.items():
+            value = getattr(sizes, name)
+            if not (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most):
+                raise WeightsMismatchError(
+                    f"posture classifier: {name} is {value!r}, expected a whole number from 1 to {most}."
+                )
+        return cls(arrays, sizes)
+
+    def logits(self, features: Floats) -> Floats:
+        """Scores one person.
+
+        Args:
+            features: (len(GRID), D) as `features` returns them.
+
+        Returns:
+            (L,) float32: postures, none of them, actions, none of them.
+        """
+        if features.shape != (len(GRID), self.sizes.features):
+            raise WeightsMismatchError(
+                f"posture classifier: features have shape {features.shape}, the file was trained on "
+                f"{(len(GRID), self.sizes.features)}. Take the file that ships with this version."
+            )
+        return np.asarray(np.mean([self._one(i, features) for i in range(self.sizes.networks)], axis=0), np.float32)
+
+    def postures(self, logits: Floats) -> Floats:
+        """(8,) probabilities of `POSTURES`; what is missing to 1 is none of them."""
+        return _softmax(logits[: len(POSTURES) + 1])[:-1]
+
+    def actions(self, logits: Floats) -> Floats:
+        """(actions,) probabilities; what is missing to 1 is none of them."""
+        return _softmax(logits[len(POSTURES) + 1 :])[:-1]
+
+    def _one(self, i: int, features: Floats) -> Floats:
+        w = {name: array[i] for name, array in self._w.items()}
+        x = ((features - w["mean"]) / w["std"]).clip(-_LIMIT, _LIMIT)
+        h = np.maximum(x @ w["embed.weight"].T + w["embed.bias"], 0)
+        padded = np.pad(h, ((1, 1), (0, 0)))
+        moved = sum(padded[k : k + len(h)] @ w["conv.weight"][:, :, k].T for k in range(3)) + w["conv.bias"]
+        h = h + np.maximum(moved, 0)
+        pooled = np.concatenate([h[-1], h.mean(axis=0), h.max(axis=0)])
+        mixed = np.maximum(w["mix.weight"] @ pooled + w["mix.bias"], 0)
+        return np.asarray(w["head.weight"] @ mixed + w["head.bias"], np.float32)
+
+
+def _softmax(logits: Floats) -> Floats:
+    shifted = np.exp(logits - logits.max())
+    return np.asarray(shifted / shifted.sum(), np.float32)

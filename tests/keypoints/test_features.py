@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from sf_detect.keypoints.features import GRID, features
+from sf_detect.keypoints.looks import Window
+
+
+def window(times, seed=0, size=(480, 640)) -> Window:
+    """A person that walks to the right, one metre high in 100 pixels."""
+    rng = np.random.default_rng(seed)
+    count = len(times)
+    metres = rng.normal(0, 0.4, (1, 33, 3)).repeat(count, 0)
+    right = 100 * np.asarray(times)[:, None]
+    points = np.concatenate([metres[..., :2] * 100 + 200, rng.uniform(0, 1, (1, 33, 1)).repeat(count, 0)], axis=2)
+    points[..., 0] += right
+    boxes = np.tile([150.0, 100.0, 250.0, 300.0], (count, 1))
+    boxes[:, [0, 2]] += right
+    as32 = [array.astype(np.float32) for array in (points, metres, np.ones(count), boxes)]
+    return Window(np.asarray(times, np.float64), *as32, size)
+
+
+def test_the_grid_does_not_depend_on_how_often_the_person_was_looked_at():
+    often, seldom = features(window(np.arange(0, 1.01, 0.05))), features(window(np.arange(0, 1.01, 0.25)))
+    np.testing.assert_allclose(often[:, :-1], seldom[:, :-1], atol=1e-5)
+
+
+def test_one_look_is_repeated_and_said_to_be_one():
+    one, all_known = features(window([5.0])), features(window(np.arange(4, 5.01, 0.25)))
+    assert one.shape == all_known.shape == (len(GRID), one.shape[1])
+    np.testing.assert_array_equal(one[:, -2], [0, 0, 0, 0, 1])
+    np.testing.assert_array_equal(all_known[:, -2], 1)
+    np.testing.assert_array_equal(one[0, :-2], one[-1, :-2])
+
+
+def test_neither_the_place_in_the_picture_nor_its_scale_counts():
+    here = window([0.0, 0.5, 1.0])
+    points = here.points * np.array([2, 2, 1], np.float32) + np.array([40, 30, 0], np.float32)
+    boxes = here.boxes * 2 + np.tile(np.array([40, 30], np.float32), 2)
+    there = Window(here.times, points, here.metres, here.presence, boxes, (960, 1280))
+    np.testing.assert_allclose(features(here), features(there), atol=1e-4)
+
+
+def test_a_walk_to_the_right_shows():
+    moving, still = features(window([0.0, 0.5, 1.0])), features(window([1.0]))
+    assert np.abs(moving[0] - still[0]).max() == pytest.approx(1, abs=0.51)  # 0.5 heights in a second
+
+
+@pytest.mark.parametrize("value", [0.0, 1e30, -1e30])
+def test_whatever_the_network_says_the_features_are_finite(value):
+    count = 3
+    strange = Window(
+        np.array([0.0, 0.2, 0.4]),
+        np.full((count, 33, 3), value, np.float32),
+        np.full((count, 33, 3), value, np.float32),
+        np.zeros(count, np.float32),
+        np.full((count, 4), value, np.float32),
+        (1, 1),
+    )
+    found = features(strange)
+    assert found.dtype == np.float32
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() <= 6

@@ -1,0 +1,103 @@
+import json
+
+import numpy as np
+import pytest
+
+from sf_detect.errors import WeightsMismatchError
+from sf_detect.keypoints.features import GRID
+from sf_detect.keypoints.network import POSTURES, PostureNetwork, Sizes
+
+SIZES = Sizes(networks=2, features=6, width=4, actions=3)
+
+
+def arrays(seed=0, sizes=SIZES):
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in sizes.shapes().items()}
+
+
+def metadata(**changes):
+    return {"network": json.dumps({"networks": 2, "features": 6, "width": 4, "actions": 3, **changes})}
+
+
+def some_features(seed=1):
+    return np.random.default_rng(seed).normal(0, 1, (len(GRID), 6)).astype(np.float32)
+
+
+def plain(w, features):
+    """The forward pass of one network, number by number."""
+    grid, width = len(GRID), len(w["embed.bias"])
+    x = np.clip((features - w["mean"]) / np.maximum(w["std"], 1e-3), -4, 4)
+    h = [[max(0, w["embed.weight"][c] @ x[t] + w["embed.bias"][c]) for c in range(width)] for t in range(grid)]
+    g = np.array(h)
+    for t in range(grid):
+        for c in range(width):
+            total = w["conv.bias"][c]
+            for k in range(3):
+                if 0 <= t + k - 1 < grid:
+                    total += w["conv.weight"][c, :, k] @ h[t + k - 1]
+            g[t, c] += max(0, total)
+    pooled = np.concatenate([g[-1], g.mean(0), g.max(0)])
+    mixed = np.maximum(w["mix.weight"] @ pooled + w["mix.bias"], 0)
+    return w["head.weight"] @ mixed + w["head.bias"]
+
+
+def test_the_forward_pass_agrees_with_loops():
+    given, x = arrays(), some_features()
+    expected = np.mean([plain({k: v[i] for k, v in given.items()}, x) for i in range(2)], axis=0)
+    np.testing.assert_allclose(PostureNetwork.from_arrays(given, metadata()).logits(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_probabilities_of_postures_and_actions_leave_room_for_none():
+    network = PostureNetwork.from_arrays(arrays(), metadata())
+    logits = network.logits(some_features())
+    assert logits.shape == (len(POSTURES) + 1 + 3 + 1,)
+    for scores, count in ((network.postures(logits), len(POSTURES)), (network.actions(logits), 3)):
+        assert scores.shape == (count,)
+        assert (scores >= 0).all()
+        assert scores.sum() < 1
+    certain = np.zeros_like(logits)
+    certain[2], certain[-1] = 50, 50
+    assert network.postures(certain)[2] == pytest.approx(1)
+    assert network.actions(certain).sum() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.pop("head.bias"), "head.bias"),
+        (lambda a: a.update(more=np.zeros(1, np.float32)), "more"),
+        (lambda a: a.update({"mix.bias": np.zeros((2, 5), np.float32)}), "mix.bias"),
+        (lambda a: a.update({"std": np.ones((2, 6), np.int64)}), "std"),
+        (lambda a: a["mean"].fill(np.nan), "mean"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(change, message):
+    given = arrays()
+    change(given)
+    with pytest.raises(WeightsMismatchError, match=message):
+        PostureNetwork.from_arrays(given, metadata())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"network": "[1]"},
+        {"network": "{"},
+        {"network": "[" * 10_000},
+        metadata(width=0),
+        metadata(width=10**9),
+        metadata(networks=True),
+        metadata(actions="3"),
+        metadata(features=2.5),
+    ],
+    ids=lambda given: str(given)[:40],
+)
+def test_metadata_that_do_not_describe_a_network_are_refused(given):
+    with pytest.raises(WeightsMismatchError, match="posture classifier"):
+        PostureNetwork.from_arrays(arrays(), given)
+
+
+def test_features_of_another_version_are_refused():
+    with pytest.raises(WeightsMismatchError, match=r"\(5, 7\)"):
+        PostureNetwork.from_arrays(arrays(), metadata()).logits(np.zeros((5, 7), np.float32))
