@@ -18,6 +18,7 @@ import typer.core
 
 from sf_detect.commands import classify as classify_command
 from sf_detect.commands import evaluate as evaluate_command
+from sf_detect.commands import query as query_command
 from sf_detect.commands import run as run_command
 from sf_detect.commands import train as train_command
 from sf_detect.commands import weights as weights_command
@@ -54,6 +55,7 @@ app = typer.Typer(
 app.command("run", help=run_command.RUN_HELP)(run_command.run)
 app.command("demo", help=run_command.DEMO_HELP)(run_command.demo)
 app.command("classify", help=classify_command.CLASSIFY_HELP)(classify_command.classify)
+app.command("query", help=query_command.QUERY_HELP)(query_command.query)
 app.command("train", help=train_command.TRAIN_HELP)(train_command.train)
 app.command("test", help=train_command.TEST_HELP)(train_command.measure)
 app.add_typer(weights_command.app, name="weights")

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 VERSION = 1
 """Of the tables. Raise it with every new column."""
-_KEY = b"sf_detect.archive"
+KEY = b"sf_detect.archive"
+"""Of the key-value metadata of a file: `VideoFacts` as JSON."""
 
 LABEL = pa.struct(
     [
@@ -115,13 +116,13 @@ class VideoFacts:
     def to_metadata(self, table: str) -> dict[bytes, bytes]:
         """Key-value metadata of a Parquet file."""
         content = {"version": VERSION, "table": table, **asdict(self)}
-        return {_KEY: json.dumps(content, sort_keys=True).encode()}
+        return {KEY: json.dumps(content, sort_keys=True).encode()}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[bytes, bytes] | None) -> tuple[int, str, VideoFacts] | None:
         """Version, table and facts of a file; None where it is no file of an archive."""
         try:
-            content: dict[str, Any] = json.loads((metadata or {})[_KEY])
+            content: dict[str, Any] = json.loads((metadata or {})[KEY])
             version, table = int(content.pop("version")), str(content.pop("table"))
             known = {key: content[key] for key in cls.__dataclass_fields__ if key in content}
             known["labels"] = {str(group): tuple(map(str, names)) for group, names in known["labels"].items()}

@@ -1,0 +1,207 @@
+"""An archive as a database that can only be read: DuckDB over its Parquet files."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sf_detect.archive.files import ArchiveFiles, read_facts
+from sf_detect.archive.sandbox import check_sql, sql_problem
+from sf_detect.archive.schema import KEY, PERSONS, SEGMENTS
+from sf_detect.errors import ConfigError, DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    import duckdb
+
+SECONDS = 60.0
+"""Longest that a question may take."""
+MEMORY = "2GB"
+"""Most that DuckDB keeps in memory for it."""
+_BATCH = 1000
+_SETTINGS = {
+    "allow_community_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+_VIEWS = {
+    "segments": "SELECT *, end_time - start_time AS duration FROM segment_files",
+    "persons": "SELECT * FROM person_files",
+    "labels": (
+        "SELECT video, frame, time, width, height, track_id, x1, y1, x2, y2, entry.* FROM "
+        "(SELECT * EXCLUDE (labels, score), unnest(labels) AS entry FROM person_files)"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Rows of a question, as they come.
+
+    Attributes:
+        columns: Their names.
+        rows: Tuples of values.
+    """
+
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[Any, ...]] = field(repr=False)
+
+
+class Database:
+    """The tables of an archive, to be asked with SQL.
+
+    Tables: `persons` and `segments` as in `schema` (segments with their duration), `labels`, a row for each entry of
+    `persons.labels`, and `videos`, what is known of each. Nothing else can be reached: no other file, no network, no
+    extension; a question that takes too long or too much memory is ended.
+
+    Args:
+        files: The archive's.
+        seconds: Longest that a question may take.
+        memory: Most memory for it, as DuckDB writes it.
+
+    Raises:
+        MissingExtraError: DuckDB is not installed.
+        DataError: A file is no table of an archive, or of a newer version.
+    """
+
+    def __init__(self, files: ArchiveFiles, seconds: float = SECONDS, memory: str = MEMORY) -> None:
+        try:
+            import duckdb
+        except ImportError as error:
+            raise MissingExtraError("duckdb", "archive", "`sf-detect query`") from error
+        self._files, self._seconds = files, seconds
+        self._errors = duckdb.Error
+        self._connection = duckdb.connect(":memory:", config={**_SETTINGS, "memory_limit": memory})
+        try:
+            self._prepare(self._connection)
+        except duckdb.Error as error:
+            self.close()
+            raise self._explained(error) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, sql: str, values: Sequence[Any] = ()) -> Answer:
+        """What a statement of ours answers; see `ask_user` for one from outside.
+
+        Raises:
+            ConfigError: It takes too long or too much memory.
+            DataError: A file of the archive can't be read.
+        """
+        with self._limited():
+            cursor = self._connection.execute(sql, list(values))
+        columns = tuple(str(column[0]) for column in cursor.description or ())
+        return Answer(columns, self._rows(cursor))
+
+    def ask_user(self, sql: str) -> Answer:
+        """What a statement from outside answers.
+
+        Raises:
+            ConfigError: It is not one SELECT of what an archive has, is no SQL, or takes too long or too much memory.
+            DataError: A file of the archive can't be read.
+        """
+        check_sql(sql)
+        return self.ask(sql)
+
+    def close(self) -> None:
+        """Ends it. Idempotent."""
+        self._connection.close()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        paths = {"segment_files": (self._files.segments, SEGMENTS), "person_files": (self._files.persons, PERSONS)}
+        for name, (files, schema) in paths.items():
+            if files:
+                read_facts(files[0])
+                listed = ", ".join(map(_quoted, map(str, files)))
+                connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
+            else:
+                _empty(connection, name, schema)
+        for name, sql in _VIEWS.items():
+            connection.execute(f"CREATE VIEW {name} AS {sql}")
+        self._add_videos(connection)
+        allowed = [str(path) for files, _ in paths.values() for path in files]
+        # Values of SET can't be parameters.
+        connection.execute(f"SET allowed_paths = [{', '.join(map(_quoted, allowed))}]")
+        for setting in (
+            "temp_directory = ''",
+            "python_enable_replacements = false",
+            "enable_external_access = false",
+            "lock_configuration = true",
+        ):
+            connection.execute(f"SET {setting}")
+
+    def _add_videos(self, connection: duckdb.DuckDBPyConnection) -> None:
+        text = ("video", "source", "model", "settings")
+        numbers = {
+            "width": "INTEGER",
+            "height": "INTEGER",
+            "fps": "DOUBLE",
+            "duration": "DOUBLE",
+            "keyframes": "BIGINT",
+        }
+        columns = [f"about ->> '{name}' AS {name}" for name in text]
+        columns += [f"CAST(about ->> '{name}' AS {kind}) AS {name}" for name, kind in numbers.items()]
+        columns.append("CAST(about -> 'labels' AS MAP(VARCHAR, VARCHAR[])) AS labels")
+        if self._files.segments:
+            listed = ", ".join(map(_quoted, map(str, self._files.segments)))
+            facts = (
+                f"SELECT CAST(decode(value) AS JSON) AS about FROM parquet_kv_metadata([{listed}]) "
+                f"WHERE key = '{KEY.decode()}'::BLOB"
+            )
+        else:
+            facts = "SELECT CAST(NULL AS JSON) AS about WHERE false"
+        connection.execute(f"CREATE VIEW videos AS SELECT {', '.join(columns)} FROM ({facts})")
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        """Ends what takes too long, and explains what fails."""
+        timer = threading.Timer(self._seconds, self._connection.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except self._errors as error:
+            raise self._explained(error) from error
+        finally:
+            timer.cancel()
+
+    def _rows(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+        while True:
+            with self._limited():
+                rows = cursor.fetchmany(_BATCH)
+            if not rows:
+                return
+            yield from rows
+
+    def _explained(self, error: Exception) -> ConfigError | DataError:
+        import duckdb
+
+        problem = sql_problem(error)
+        if isinstance(error, duckdb.InterruptException):
+            return ConfigError(f"the question took longer than {self._seconds:g} s and was ended. Ask for less.")
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return ConfigError(f"the question needs more memory than it may have ({problem}). Ask for less.")
+        if f"{self._files.folder}" in problem and ".parquet" in problem:
+            return DataError(self._files.folder, None, f"{problem} Remove that file, and annotate its video again.")
+        return ConfigError(f"the question can't be answered: {problem}")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _empty(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema) -> None:
+    """A table without rows."""
+    connection.register("arrow_rows", schema.empty_table())
+    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM arrow_rows")
+    connection.unregister("arrow_rows")
