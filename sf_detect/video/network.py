@@ -1,0 +1,211 @@
+"""Network streams for a `ReconnectingSource`: RTSP, RTMP, HLS, MJPEG over HTTP and whatever else FFmpeg receives."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from sf_detect.errors import SourceError, SourceOpenError
+from sf_detect.redaction import encoded_url, public_url, redacted
+from sf_detect.structures import UInt8Array
+from sf_detect.video import stream_info
+from sf_detect.video.clock import Pacer
+from sf_detect.video.connection import ConnectionLost, ConnectionRefused, Picture
+from sf_detect.video.damage import DamageGate
+from sf_detect.video.decoding import ONE_THREAD, DecodePass
+
+# To connect, and to the next packet. FFmpeg waits as long again when it says goodbye to a server that is not there.
+_TIMEOUTS_S = (5.0, 3.0)
+SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "srt", "tcp"})
+_LOSSY_SCHEMES = frozenset({"udp", "rtp"})
+# FFmpeg looks at five seconds of a stream before it hands out the first packet, and all that lags behind for good.
+_SHORT_PROBE = {"fflags": "nobuffer", "analyzeduration": "100000", "probesize": "50000"}
+_SEGMENTED = frozenset({"hls", "dash"})
+_WEB = frozenset({"http", "https"})
+_MOST_ERRORS_IN_A_ROW = 50
+
+
+def require_known_scheme(url: str) -> None:
+    """Refuses addresses that no trying again can mend.
+
+    Raises:
+        SourceOpenError: An unknown scheme, or no host.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() not in SCHEMES:
+        raise SourceOpenError(
+            f"{public_url(url)}: the protocol {scheme!r} is not known. Expected a URL that starts with "
+            "rtsp://, http://, https://, rtmp:// or udp://."
+        )
+    if not rest.strip("/"):
+        raise SourceOpenError(f"{url}: there is no host in this address. Expected one such as {scheme}://camera/path.")
+
+
+def stream_options(url: str, rtsp_transport: str = "tcp") -> dict[str, str]:
+    """FFmpeg's options for an address: short probing, and the transport of RTSP."""
+    scheme = url.partition("://")[0].lower()
+    if scheme in ("rtsp", "rtsps"):
+        return {**_SHORT_PROBE, "rtsp_transport": rtsp_transport}
+    if scheme in _WEB and not _is_playlist(url):
+        return dict(_SHORT_PROBE)
+    return {"fflags": "nobuffer", "analyzeduration": "500000", "probesize": "500000"}
+
+
+def _is_playlist(url: str) -> bool:
+    return url.partition("?")[0].lower().endswith((".m3u8", ".mpd"))
+
+
+class NetworkConnection:
+    """One connection to an address, see `Connection`.
+
+    Every packet is decoded as it comes; none is converted here. Pictures that come in bursts (HLS) are released at the
+    distances at which they were taken. Streams without time stamps (MJPEG over HTTP) have none.
+
+    Args:
+        url: Address with its scheme.
+        stopped: Set where nobody wants it any more.
+        rtsp_transport: "tcp" or "udp".
+
+    Raises:
+        ConnectionLost: There is no connection or no video.
+        ConnectionRefused: User name and password are not accepted.
+    """
+
+    def __init__(self, url: str, stopped: threading.Event, rtsp_transport: str = "tcp") -> None:
+        self._url, self._stopped = url, stopped
+        self.errors = 0
+        try:
+            self._container: Any = av.open(
+                encoded_url(url),
+                options=stream_options(url, rtsp_transport),
+                timeout=_TIMEOUTS_S,
+                metadata_errors="replace",
+            )
+        except av.error.ProtocolNotFoundError:
+            raise SourceOpenError(
+                f"{public_url(url)}: this build of FFmpeg does not know the protocol. Expected rtsp, http, https, rtmp "
+                "or udp; install PyAV as PyPI has it: pip install --force-reinstall av"
+            ) from None
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise self._loss(error) from None  # FFmpeg's error shows the address with its password
+        try:
+            self._begin(rtsp_transport)
+        except (av.error.FFmpegError, OSError, ValueError, SourceError) as error:
+            self._container.close()
+            raise self._loss(error) from None
+
+    def _begin(self, rtsp_transport: str) -> None:
+        container, scheme = self._container, self._url.partition("://")[0].lower()
+        self._stream: Any = stream_info.pick_video_stream(container, public_url(self._url))
+        self._stream.thread_type = "SLICE"  # frame threads delay
+        segmented = bool(_SEGMENTED & set(container.format.name.split(",")))
+        self.is_recording = scheme in _WEB and bool(container.duration or (container.size > 0 and not segmented))
+        self._has_stamps = not stream_info.stores_no_times(container)
+        self.fps: Fraction | None = None
+        if self._has_stamps or self.is_recording:
+            self.fps = stream_info.frame_rate(container, self._stream)
+        lossy = scheme in _LOSSY_SCHEMES or (scheme.startswith("rtsp") and rtsp_transport != "tcp")
+        self._gate = DamageGate(lossy)
+        self._pacer = Pacer(longest_delay=0.0) if segmented else None
+
+    def pictures(self) -> Iterator[Picture]:
+        """See `Connection`."""
+        if self.is_recording:
+            yield from self._recorded()
+            return
+        try:
+            for packet in self._container.demux(self._stream):
+                yield from self._decoded(packet)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise self._loss(error) from None
+
+    def _decoded(self, packet: av.Packet) -> Iterator[Picture]:
+        base = packet.time_base or self._stream.time_base
+        if packet.size:
+            stamp = packet.pts if packet.dts is None else packet.dts
+            self._gate.packet(_seconds(stamp, base), packet.is_corrupt)
+        arrival = time.monotonic()
+        try:
+            decoded = packet.decode()
+        except (av.error.EOFError, av.error.ExitError):
+            return
+        except av.error.FFmpegError:
+            self.errors += 1
+            self._gate.lost()
+            return
+        for picture in decoded:
+            yield self._picture(picture, arrival, base)
+
+    def _picture(self, picture: Any, arrival: float, base: Fraction | None) -> Picture:
+        stamp = _seconds(picture.pts, picture.time_base or base)
+        sent = _seconds(picture.dts, picture.time_base or base)
+        damaged = self._gate.picture(stamp if sent is None else sent, bool(picture.key_frame), picture.is_corrupt)
+        if self._pacer is not None and stamp is not None:
+            due = self._pacer.due(stamp, arrival)
+            if due > arrival:
+                self._stopped.wait(due - arrival)
+                arrival = due
+        size = (picture.height, picture.width)
+        return Picture(_Conversion(picture), size, stamp if self._has_stamps else None, arrival, damaged)
+
+    def _recorded(self) -> Iterator[Picture]:
+        pacer = Pacer()
+        current = DecodePass(self._container, public_url(self._url))
+        for frame in current.frames():
+            self.errors = current.errors
+            now = time.monotonic()
+            due = pacer.due(frame.pts, now)
+            if due > now and self._stopped.wait(due - now):
+                return
+            yield Picture(partial(_same, frame.image), frame.size, frame.pts, max(now, due))
+
+    def close(self) -> None:
+        """Closes it; may take seconds where the server does not answer."""
+        self._container.close()
+
+    def _loss(self, error: Exception) -> ConnectionLost:
+        detail = redacted(getattr(error, "strerror", None) or str(error), self._url)
+        if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+            return ConnectionRefused("user name and password were not accepted")
+        if isinstance(error, av.error.ExitError):
+            return ConnectionLost("no answer")
+        return ConnectionLost(detail)
+
+
+class _Conversion:
+    """A decoded picture as RGB, when somebody looks."""
+
+    def __init__(self, picture: Any) -> None:
+        self._picture = picture
+
+    def __call__(self) -> UInt8Array:
+        rgb = _converter().reformat(self._picture, format="rgb24", **ONE_THREAD)
+        return np.asarray(rgb.to_ndarray(), np.uint8)
+
+
+def _same(image: UInt8Array) -> UInt8Array:
+    return image
+
+
+_LOCAL = threading.local()
+
+
+def _converter() -> VideoReformatter:
+    """This thread's; making one costs more than a conversion."""
+    if not hasattr(_LOCAL, "converter"):
+        _LOCAL.converter = VideoReformatter()
+    converter: VideoReformatter = _LOCAL.converter
+    return converter
+
+
+def _seconds(stamp: int | None, base: Fraction | None) -> float | None:
+    return None if stamp is None or not base else float(stamp * base)
