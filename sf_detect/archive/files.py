@@ -112,10 +112,7 @@ def _walk(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
 def _no_archive(folder: Path) -> str:
     lines = next(_walk(folder, _JSON_LINES), None)
     if lines is not None:
-        return (
-            f"holds JSON Lines ({lines.relative_to(folder)}), but no tables. Make them with: sf-detect convert "
-            f"{folder} --to archive --out NEW_FOLDER"
-        )
+        return f"holds JSON Lines ({lines.relative_to(folder)}), but no tables. Make them with `sf-detect convert`."
     return (
         f"holds no archive: expected {FOLDERS['segments']}/*{SUFFIX}. Make one with: sf-detect annotate VIDEOS "
         "--out-dir FOLDER"

@@ -189,5 +189,5 @@ def test_what_is_no_archive(tmp_path):
     with pytest.raises(DataError, match=r"holds no archive: expected parquet/segments/\*\.parquet"):
         ArchiveFiles.find(tmp_path)
     (tmp_path / "a.jsonl").write_text("")
-    with pytest.raises(DataError, match=r"holds JSON Lines \(a\.jsonl\), but no tables.*--to archive"):
+    with pytest.raises(DataError, match=r"holds JSON Lines \(a\.jsonl\), but no tables.*convert"):
         ArchiveFiles.find(tmp_path)
