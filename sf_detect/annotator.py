@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -69,8 +70,32 @@ class Annotator:
     ) -> RunSummary:
         """As `annotate_video`, with the models and the settings of this annotator."""
         outputs = Outputs(out_video, out_jsonl, out_csv, out_events)
+        return self.annotate_into(
+            source, outputs, times=times, on_start=on_start, on_result=on_result, on_warning=on_warning
+        )
+
+    def annotate_into(
+        self,
+        source: Source,
+        outputs: Outputs,
+        *,
+        name: str | None = None,
+        times: Sequence[float] | None = None,
+        on_start: Callable[[VideoInfo], None] | None = None,
+        on_result: Callable[[FrameResult], None] | None = None,
+        on_warning: Callable[[str], None] | None = None,
+    ) -> RunSummary:
+        """As `annotate`, into any of the outputs there are.
+
+        Args:
+            source, times, on_start, on_result, on_warning: See `annotate_video`.
+            outputs: Files to write.
+            name: Of the video in all outputs; None takes the source's own.
+        """
         outputs.check(_name_of(source))
         with closing(open_frames(source, self.config, times)) as opened:
+            if name is not None:
+                opened.info = replace(opened.info, name=name)
             return self._process(opened, outputs, _file_of(source), on_start, on_result, on_warning)
 
     def results(self, source: Source, times: Sequence[float] | None = None) -> Iterator[FrameResult]:

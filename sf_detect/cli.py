@@ -16,6 +16,7 @@ from typing import Any
 import typer
 import typer.core
 
+from sf_detect.commands import annotate as annotate_command
 from sf_detect.commands import classify as classify_command
 from sf_detect.commands import evaluate as evaluate_command
 from sf_detect.commands import query as query_command
@@ -53,6 +54,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run", help=run_command.RUN_HELP)(run_command.run)
+app.command("annotate", help=annotate_command.ANNOTATE_HELP)(annotate_command.annotate)
 app.command("demo", help=run_command.DEMO_HELP)(run_command.demo)
 app.command("classify", help=classify_command.CLASSIFY_HELP)(classify_command.classify)
 app.command("query", help=query_command.QUERY_HELP)(query_command.query)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
@@ -136,3 +137,12 @@ def _siblings(schema: type, key: str) -> list[str]:
         schema = cast(type, hint)
     prefix = ".".join([*parents, ""]) if parents else ""
     return [prefix + f.name for f in fields(schema)]
+
+
+def assign(settings: object, given: Mapping[str, Any]) -> None:
+    """Sets what was given, by dotted key; what is None was not."""
+    for key, value in given.items():
+        if value is None:
+            continue
+        *parents, last = key.split(".")
+        setattr(reduce(getattr, parents, settings), last, value)

@@ -13,7 +13,7 @@ from sf_detect.config import RunConfig
 from sf_detect.errors import ConfigError, SFDetectError
 from sf_detect.interfaces import Sink
 from sf_detect.model_spec import ModelSpec
-from sf_detect.sinks import AvaCsvSink, EventsCsvSink, JsonLinesSink, SinkGroup, VideoSink
+from sf_detect.sinks import AvaCsvSink, EventsCsvSink, JsonLinesSink, SheetSink, SinkGroup, VideoSink
 from sf_detect.sinks.text_output import open_handle
 from sf_detect.structures import VideoInfo
 
@@ -23,6 +23,7 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
     "jsonl": (".jsonl", ".ndjson", ".json"),
     "csv": (".csv",),
     "events": (".csv",),
+    "sheet": (".jpg", ".jpeg", ".png"),
 }
 """Endings of the files of each output."""
 
@@ -36,12 +37,14 @@ class Outputs:
         jsonl: JSON Lines; "-" is standard output.
         csv: AVA's detection format; "-" is standard output.
         events: Who did what from when to when, as csv; "-" is standard output.
+        sheet: A picture of keyframes in order.
     """
 
     video: str | os.PathLike[str] | None = None
     jsonl: str | os.PathLike[str] | None = None
     csv: str | os.PathLike[str] | None = None
     events: str | os.PathLike[str] | None = None
+    sheet: str | os.PathLike[str] | None = None
 
     def paths(self) -> dict[str, str]:
         """Those that are written, by kind."""
@@ -85,6 +88,9 @@ class Outputs:
             if "events" in paths:
                 rules = build.build_event_rules(config, spec, info.name)
                 sinks["events"] = EventsCsvSink(paths["events"], rules, info.fps)
+            if "sheet" in paths:
+                renderer = build.build_renderer(config, spec.labels, spec.thresholds)
+                sinks["sheet"] = SheetSink(paths["sheet"], info.name, renderer)
         except BaseException:
             with suppress(SFDetectError):  # the first failure is the one to tell
                 SinkGroup(list(sinks.values())).close()

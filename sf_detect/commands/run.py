@@ -7,14 +7,13 @@ import re
 import sys
 import time
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sf_detect.config import RenderConfig, RunConfig
-from sf_detect.config_files import load_config
+from sf_detect.config_files import assign, load_config
 from sf_detect.errors import ConfigError
 from sf_detect.file_names import printable, shortened
 from sf_detect.redaction import MASK, public_url, redacted
@@ -137,7 +136,7 @@ def run(
         "render.font_scale": font_scale,
         "render.anonymise": anonymise,
     }
-    _assign(settings, given)
+    assign(settings, given)
     if out_video is None and out_jsonl is None and out_csv is None and out_events is None:
         out_video = default_output(input)
     raise typer.Exit(_annotate(input, settings, _Outputs(out_video, out_jsonl, out_csv, out_events), quiet))
@@ -186,15 +185,6 @@ def _label_and_color(text: str) -> tuple[str, str]:
     if not separator:
         raise ConfigError(f"--color {text}: expected LABEL=#RRGGBB, such as wave=#ff8800.")
     return label, color
-
-
-def _assign(settings: RunConfig, given: dict[str, Any]) -> None:
-    """Sets by dotted key what was given, that is not None."""
-    for key, value in given.items():
-        if value is None:
-            continue
-        *parents, last = key.split(".")
-        setattr(reduce(getattr, parents, settings), last, value)
 
 
 @dataclass(frozen=True)

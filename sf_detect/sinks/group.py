@@ -90,6 +90,9 @@ class SinkGroup:
             self._on_failure(error)
 
     def _summary(self) -> SinkError:
-        if len(self.failures) == 1:
-            return SinkError(str(self.failures[0]))
-        return SinkError(f"{len(self.failures)} failures: " + " ".join(str(error) for error in self.failures))
+        text = str(self.failures[0])
+        if len(self.failures) > 1:
+            text = f"{len(self.failures)} failures: " + " ".join(str(error) for error in self.failures)
+        summary = SinkError(text)
+        summary.__cause__ = self.failures[0]  # and behind it the system's, such as that of a full disk
+        return summary

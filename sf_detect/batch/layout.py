@@ -1,0 +1,141 @@
+"""Where the files of an archive lie, and how they get there whole.
+
+DIR/manifest.sqlite, manifest.csv, summary.json
+DIR/jsonl/cam1/door.mp4.jsonl, DIR/video/cam1/door.mp4.mp4, ...: folder of the kind, name of the video, ending
+DIR/.staging/RANDOM/...: files that are not complete
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from sf_detect.errors import UnknownNameError
+from sf_detect.file_names import shortened
+
+KINDS: Mapping[str, tuple[str, str]] = {
+    "jsonl": ("jsonl", ".jsonl"),
+    "csv": ("csv", ".csv"),
+    "events": ("events", ".csv"),
+    "video": ("video", ".mp4"),
+    "sheet": ("sheet", ".jpg"),
+    "persons": ("parquet/persons", ".parquet"),
+    "segments": ("parquet/segments", ".parquet"),
+    "features": ("features", ".parquet"),
+}
+"""Folder and ending of each kind of file."""
+
+FORMATS: Mapping[str, tuple[str, ...]] = {
+    **{name: (name,) for name in ("jsonl", "csv", "events", "video", "sheet")},
+    "parquet": ("persons", "segments"),
+}
+"""Kinds of files of each format that a user asks for."""
+
+_STAGING = ".staging"
+_ATTEMPTS = 100
+_ROOM = 40
+"""Bytes that names of temporary files and locks need beside the name itself."""
+_SHORT = (255 - _ROOM - 10) // 4
+"""Names of so many characters, of at most 4 bytes each, need no shortening."""
+
+
+def kinds_of(formats: Iterable[str]) -> tuple[str, ...]:
+    """The kinds of files of formats, in the order of `KINDS`.
+
+    Raises:
+        UnknownNameError: No such format.
+    """
+    wanted = set[str]()
+    for name in formats:
+        if name not in FORMATS:
+            raise UnknownNameError("format", name, FORMATS)
+        wanted.update(FORMATS[name])
+    return tuple(kind for kind in KINDS if kind in wanted)
+
+
+class ArchiveFolder:
+    """The folder of an archive.
+
+    Args:
+        path: It; made when first written to.
+        part: Tells runs apart that share it, such as ".3-of-10"; empty where there is one.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], part: str = "") -> None:
+        self.path, self.part = Path(path), part
+        self._root = os.fspath(self.path)
+
+    def place(self, kind: str, name: str) -> Path:
+        """The file of a kind for the video `name`."""
+        return Path(self._file(kind, name))
+
+    def _file(self, kind: str, name: str) -> str:
+        """As text, which is ten times as fast where 100,000 videos are looked at."""
+        folder, ending = KINDS[kind]
+        if len(name) <= _SHORT:
+            return os.path.join(self._root, folder, name + ending)
+        *parents, last = PurePosixPath(name).parts
+        return os.path.join(self._root, folder, *map(shortened, parents), shortened(last, ending, 255 - _ROOM))
+
+    def complete(self, name: str, outputs: Mapping[str, int]) -> bool:
+        """Whether all these files are there, with these sizes in bytes."""
+        for kind, size in outputs.items():
+            try:
+                if kind not in KINDS or os.stat(self._file(kind, name)).st_size != size:
+                    return False
+            except OSError:
+                return False
+        return True
+
+    @contextlib.contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A new folder beside the final files, gone with all it holds at the end."""
+        folder = self._staging / secrets.token_hex(8)
+        _make(folder)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # others are at work
+                self._staging.rmdir()
+
+    def clear_staging(self) -> None:
+        """Removes what killed runs left; nobody writes now."""
+        shutil.rmtree(self._staging, ignore_errors=True)
+
+    def publish(self, name: str, staged: Mapping[str, Path]) -> dict[str, int]:
+        """Gives complete files their places and removes those of other kinds, which belong to other settings.
+
+        Returns:
+            Bytes by kind.
+        """
+        sizes = {kind: path.stat().st_size for kind, path in staged.items()}
+        for kind, path in staged.items():
+            target = self.place(kind, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target)
+        self.remove(name, [kind for kind in KINDS if kind not in staged])
+        return sizes
+
+    def remove(self, name: str, kinds: Iterable[str] = tuple(KINDS)) -> None:
+        """Removes the files of a video."""
+        for kind in kinds:
+            with contextlib.suppress(OSError):
+                self.place(kind, name).unlink()
+
+    @property
+    def _staging(self) -> Path:
+        return self.path / (_STAGING + self.part)
+
+
+def _make(folder: Path) -> None:
+    """As `mkdir`, also where others remove its empty parent meanwhile."""
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(FileNotFoundError):
+            folder.mkdir(parents=True)
+            return
+    folder.mkdir(parents=True)
