@@ -107,7 +107,7 @@ class FeatureRows:
             "track_id": track,
             "start_time": round(stretch.start, 6),
             "end_time": round(stretch.end, 6),
-            "features": _unit(stretch.total[None])[0].astype(np.float16),
+            "features": unit(stretch.total[None])[0].astype("<f2").tobytes(),
         }
 
 
@@ -115,8 +115,8 @@ def compacted(features: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Features (N, D) as vectors (N, min(D, `SIZE`)) of length 1 with nearly the same angles between them."""
     vectors = np.asarray(features, np.float64)
     if vectors.shape[1] > SIZE:
-        vectors = _unit(vectors) @ _projection(vectors.shape[1])
-    return _unit(vectors)
+        vectors = unit(vectors) @ _projection(vectors.shape[1])
+    return unit(vectors)
 
 
 @lru_cache(maxsize=2)
@@ -132,6 +132,6 @@ def _projection(size: int) -> npt.NDArray[np.float64]:
     return signs.reshape(size, SIZE)
 
 
-def _unit(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def unit(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1.0)

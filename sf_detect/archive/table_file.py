@@ -51,7 +51,12 @@ class TableFile:
             raise self._failure(error, "can't be written") from error
         try:
             self._writer = pq.ParquetWriter(
-                self._output.file, schema, compression="zstd", write_statistics=True, store_schema=True
+                self._output.file,
+                schema,
+                # Features are noise to a compressor.
+                compression={name: "none" if name == "features" else "zstd" for name in _columns(schema)},
+                use_dictionary=[name for name in _columns(schema) if name != "features"],
+                write_statistics=[name for name in schema.names if name not in ("features", "labels")],
             )
         except BaseException:
             self._output.discard()
@@ -124,3 +129,14 @@ class TableFile:
         else:
             reason = f"{getattr(error, 'strerror', None) or error}; expected a folder with write permission"
         return SinkError(f"the table {self._table}: {str(self.path)!r} {what}: {reason}.")
+
+
+def _columns(schema: pa.Schema) -> list[str]:
+    """Paths of the leaves, as Parquet names them."""
+    names = []
+    for field in schema:
+        if pa.types.is_list(field.type):
+            names += [f"{field.name}.list.element.{inner.name}" for inner in field.type.value_type]
+        else:
+            names.append(field.name)
+    return names

@@ -11,10 +11,12 @@ import av.error
 
 from sf_detect.video.audio_conversion import AacConverter, add_aac_stream
 from sf_detect.video.audio_selection import choose_audio, open_audio
-from sf_detect.video.stream_info import pick_video_stream, start_time
+from sf_detect.video.stream_info import has_index, pick_video_stream, start_time
 from sf_detect.video.timing import MAX_GAP_S
 
 _DISCONTINUITY_S = 1.0
+_SHORTEST_SEEK_S = 5.0  # reading so far is as quick
+_LEAD_S = 1.0  # what decoders need before they are right
 
 
 class AudioTrack:
@@ -26,13 +28,15 @@ class AudioTrack:
     Args:
         output: The container to add the stream to, before its header is written.
         source: The file that has the audio.
+        begin: Second of that time line at which the output begins.
 
     Attributes:
         problem: Why audio is missing or incomplete, or None. A source without audio is no problem.
     """
 
-    def __init__(self, output: av.container.OutputContainer, source: Path) -> None:
+    def __init__(self, output: av.container.OutputContainer, source: Path, begin: float = 0.0) -> None:
         self.problem: str | None = None
+        self._cut = begin
         self._output = output
         self._input: Any = None
         self._packets: Iterator[av.Packet] = iter(())
@@ -51,7 +55,10 @@ class AudioTrack:
             return
         self._input = open_audio(source)
         track = self._input.streams[choice.index]
-        line = _TimeLine(start_time(pick_video_stream(self._input, str(source))) or 0.0)
+        origin = start_time(pick_video_stream(self._input, str(source))) or 0.0
+        if self._cut > _SHORTEST_SEEK_S and has_index(self._input):
+            self._input.seek(int((origin + self._cut - _LEAD_S) * av.time_base))
+        line = _TimeLine(origin + self._cut)
         if choice.copied:
             self._packets = self._copied(track, self._output.add_stream_from_template(track), line)
         else:
@@ -97,7 +104,8 @@ class AudioTrack:
             middle = float((self._next.pts + (self._next.duration or 0) / 2) * self._next.time_base)
             if middle > seconds:
                 return
-            if middle > self._begin and (self._last_dts is None or self._next.dts > self._last_dts):
+            heard = middle > self._begin and (not self._cut or self._next.pts >= 0)
+            if heard and (self._last_dts is None or self._next.dts > self._last_dts):
                 self._last_dts = self._next.dts
                 try:
                     self._output.mux(self._next)

@@ -56,6 +56,7 @@ class VideoWriter:
         preset: Speed of x264, "ultrafast" to "placebo".
         key_interval: At most so many frames from one key picture to the next, so that a reader can enter the file
             quickly anywhere; None leaves it to x264 (250).
+        begin: Second of the pictures' and the sound's time line at which the video begins: its own times count from it.
 
     Attributes:
         num_frames: Pictures written.
@@ -74,8 +75,10 @@ class VideoWriter:
         crf: int = 23,
         preset: str = "veryfast",
         key_interval: int | None = None,
+        begin: float = 0.0,
     ) -> None:
         self.path = Path(path)
+        self._begin = begin
         self.info = info
         self.num_frames = 0
         self.audio_problem: str | None = None
@@ -144,7 +147,7 @@ class VideoWriter:
         if self.info.sample_aspect_ratio != 1:
             context.sample_aspect_ratio = self.info.sample_aspect_ratio
         self._stream = stream
-        self._audio = AudioTrack(container, audio_from) if audio_from is not None else None
+        self._audio = AudioTrack(container, audio_from, self._begin) if audio_from is not None else None
         container.start_encoding()
 
     def write(self, image: UInt8Array, pts: float) -> None:
@@ -181,7 +184,7 @@ class VideoWriter:
 
     def _ticks(self, pts: float) -> int:
         last = -self._interval if self._last_ticks is None else self._last_ticks
-        ticks = round(pts / self._time_base) - self._closed_ticks
+        ticks = round((pts - self._begin) / self._time_base) - self._closed_ticks
         if ticks - last > _MAX_TICKS:
             self._closed_ticks += ticks - last - self._interval
             ticks = last + self._interval

@@ -1,0 +1,76 @@
+"""Where persons are between the keyframes of an archive, generously: for pictures in which they must not be seen."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import numpy.typing as npt
+
+from sf_detect.archive.database import Database
+from sf_detect.errors import ConfigError
+from sf_detect.structures import FloatArray
+
+_LONGEST_GAP = 4.0
+"""Seconds between two looks at a person over which somebody is taken to be there all the time."""
+_HOLD = 1.0
+"""Least seconds that a person is taken to be there before the first and after the last look."""
+
+
+class PersonBoxes:
+    """Boxes of all persons of a video at any time, from those on keyframes.
+
+    Between two looks at a person it is the box around both. Before the first and after the last look, the box stays
+    for a keyframe interval and a half, a second at least.
+
+    Args:
+        database: Of the archive.
+        video: Name of the video.
+
+    Raises:
+        ConfigError: The archive has no table of the persons of that video.
+    """
+
+    def __init__(self, database: Database, video: str) -> None:
+        sql = (
+            "SELECT track_id, time, x1 / width, y1 / height, x2 / width, y2 / height FROM persons WHERE video = ? "
+            "ORDER BY time"
+        )
+        rows = list(database.ask(sql, [video]).rows)
+        if not rows:
+            raise ConfigError(
+                f"nobody can be hidden in {video}: the archive has no boxes of its persons. Annotate it again."
+            )
+        looks: dict[int | None, list[tuple[float, npt.NDArray[np.float64]]]] = defaultdict(list)
+        for track, time, *box in rows:
+            looks[track].append((time, np.array(box, np.float64)))
+        times = np.unique([row[1] for row in rows])
+        hold = max(_HOLD, 1.5 * float(np.diff(times).min())) if len(times) > 1 else _HOLD
+        spans: list[tuple[float, float, npt.NDArray[np.float64]]] = []
+        for track, seen in looks.items():
+            spans += _spans(seen, hold, tracked=track is not None)
+        self._start = np.array([span[0] for span in spans])
+        self._end = np.array([span[1] for span in spans])
+        self._boxes = np.array([span[2] for span in spans])
+
+    def at(self, time: float, size: tuple[int, int]) -> FloatArray:
+        """Boxes (N, 4) xyxy in pixels of a frame of (height, width)."""
+        inside = (self._start <= time) & (time <= self._end)
+        height, width = size
+        return self._boxes[inside] * np.array([width, height, width, height])
+
+
+def _spans(
+    seen: list[tuple[float, npt.NDArray[np.float64]]], hold: float, tracked: bool
+) -> list[tuple[float, float, npt.NDArray[np.float64]]]:
+    """Stretches of time and the box of each."""
+    if not tracked:  # nobody knows which is which
+        return [(time - hold, time + hold, box) for time, box in seen]
+    spans = [(seen[0][0] - hold, seen[0][0], seen[0][1]), (seen[-1][0], seen[-1][0] + hold, seen[-1][1])]
+    for (before, one), (after, other) in zip(seen, seen[1:], strict=False):
+        if after - before <= max(_LONGEST_GAP, 2 * hold):
+            around = np.concatenate([np.minimum(one[:2], other[:2]), np.maximum(one[2:], other[2:])])
+            spans.append((before, after, around))
+        else:
+            spans += [(before, before + hold, one), (after - hold, after, other)]
+    return spans
