@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Sequence
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +14,8 @@ from sf_detect.archive.database import Database
 from sf_detect.errors import ConfigError
 from sf_detect.structures import FloatArray
 
+_Look = tuple[float, npt.NDArray[np.float64]]
+"""Time and box."""
 _LONGEST_GAP = 4.0
 """Seconds between two looks at a person over which somebody is taken to be there all the time."""
 _HOLD = 1.0
@@ -24,34 +29,41 @@ class PersonBoxes:
     for a keyframe interval and a half, a second at least.
 
     Args:
-        database: Of the archive.
-        video: Name of the video.
-
-    Raises:
-        ConfigError: The archive has no table of the persons of that video.
+        looks: (track id, time, x1, y1, x2, y2) of every person of every keyframe, in order of time; boxes in shares of
+            the frame.
     """
 
-    def __init__(self, database: Database, video: str) -> None:
-        sql = (
-            "SELECT track_id, time, x1 / width, y1 / height, x2 / width, y2 / height FROM persons WHERE video = ? "
-            "ORDER BY time"
-        )
-        rows = list(database.ask(sql, [video]).rows)
-        if not rows:
-            raise ConfigError(
-                f"nobody can be hidden in {video}: the archive has no boxes of its persons. Annotate it again."
-            )
-        looks: dict[int | None, list[tuple[float, npt.NDArray[np.float64]]]] = defaultdict(list)
-        for track, time, *box in rows:
-            looks[track].append((time, np.array(box, np.float64)))
-        times = np.unique([row[1] for row in rows])
+    def __init__(self, looks: Sequence[tuple[int | None, float, float, float, float, float]]) -> None:
+        by_track: dict[int | None, list[_Look]] = defaultdict(list)
+        for track, time, *box in looks:
+            by_track[track].append((time, np.array(box, np.float64)))
+        times = np.unique([look[1] for look in looks])
         hold = max(_HOLD, 1.5 * float(np.diff(times).min())) if len(times) > 1 else _HOLD
-        spans: list[tuple[float, float, npt.NDArray[np.float64]]] = []
-        for track, seen in looks.items():
-            spans += _spans(seen, hold, tracked=track is not None)
+        spans = [span for track, seen in by_track.items() for span in _spans(seen, hold, tracked=track is not None)]
         self._start = np.array([span[0] for span in spans])
         self._end = np.array([span[1] for span in spans])
-        self._boxes = np.array([span[2] for span in spans])
+        self._boxes = np.array([span[2] for span in spans]).reshape(-1, 4)
+
+    @classmethod
+    def of_videos(cls, database: Database, videos: Collection[str]) -> dict[str, PersonBoxes]:
+        """Those of several videos of an archive, by name.
+
+        Raises:
+            ConfigError: The archive has no boxes of the persons of one of them.
+        """
+        marks = ", ".join("?" * len(videos))
+        sql = (
+            "SELECT video, track_id, time, x1 / width, y1 / height, x2 / width, y2 / height FROM persons "
+            f"WHERE video IN ({marks}) ORDER BY video, time"
+        )
+        rows = database.ask(sql, list(videos)).rows if videos else iter(())
+        found = {name: cls([row[1:] for row in group]) for name, group in groupby(rows, key=itemgetter(0))}
+        missing = next((video for video in videos if video not in found), None)
+        if missing is not None:
+            raise ConfigError(
+                f"nobody can be hidden in {missing}: the archive has no boxes of its persons. Annotate it again."
+            )
+        return found
 
     def at(self, time: float, size: tuple[int, int]) -> FloatArray:
         """Boxes (N, 4) xyxy in pixels of a frame of (height, width)."""
@@ -60,14 +72,12 @@ class PersonBoxes:
         return self._boxes[inside] * np.array([width, height, width, height])
 
 
-def _spans(
-    seen: list[tuple[float, npt.NDArray[np.float64]]], hold: float, tracked: bool
-) -> list[tuple[float, float, npt.NDArray[np.float64]]]:
+def _spans(seen: list[_Look], hold: float, tracked: bool) -> list[tuple[float, float, npt.NDArray[np.float64]]]:
     """Stretches of time and the box of each."""
     if not tracked:  # nobody knows which is which
         return [(time - hold, time + hold, box) for time, box in seen]
     spans = [(seen[0][0] - hold, seen[0][0], seen[0][1]), (seen[-1][0], seen[-1][0] + hold, seen[-1][1])]
-    for (before, one), (after, other) in zip(seen, seen[1:], strict=False):
+    for (before, one), (after, other) in pairwise(seen):
         if after - before <= max(_LONGEST_GAP, 2 * hold):
             around = np.concatenate([np.minimum(one[:2], other[:2]), np.maximum(one[2:], other[2:])])
             spans.append((before, after, around))

@@ -109,7 +109,7 @@ def copy_excerpt(source: Path, path: Path, start: float, end: float) -> Path:
         except (av.error.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise SinkError(
-                f"{path}: the part can't be copied ({reason}). Leave --copy out: encoding it again works for every video."
+                f"{path}: the part can't be copied ({reason}). Leave --copy out: encoding it again works for all videos."
             ) from error
         except OSError as error:
             raise SinkError(f"{path} can't be written: {error.strerror or error}.") from error

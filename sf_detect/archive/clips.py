@@ -1,0 +1,199 @@
+"""The parts of videos that a question found, as files of their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from sf_detect.archive.database import Answer
+from sf_detect.archive.hiding import PersonBoxes
+from sf_detect.archive.places import locate
+from sf_detect.archive.schema import VideoFacts
+from sf_detect.errors import ConfigError, SFDetectError
+from sf_detect.file_names import printable_name, shortened
+from sf_detect.structures import Frame, UInt8Array
+
+MARGIN = 0.5
+"""Seconds before and after a segment that its clip holds too."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a video of an archive.
+
+    Attributes:
+        video: Its name in the archive.
+        start, end: Seconds of the video.
+        track: The person; None where unknown.
+        label: What is done; empty where unknown.
+    """
+
+    video: str
+    start: float
+    end: float
+    track: int | None = None
+    label: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """For a clip: folders and name of the video, time, label and person, without an ending."""
+        folder, _, last = self.video.rpartition("/")
+        stem = last.rpartition(".")[0] or last
+        what = "".join(f"_{text}" for text in (self.label, "" if self.track is None else str(self.track)) if text)
+        what = re.sub(r"[^\w.-]+", "-", what)
+        name = shortened(stem, f"_{self.start:09.3f}-{self.end:09.3f}{what}", limit=200)
+        return f"{folder}/{name}" if folder else name
+
+
+def parts_of(answer: Answer) -> list[Part]:
+    """What an answer found, to be cut out or shown.
+
+    Raises:
+        ConfigError: It has no columns video, start_time and end_time.
+    """
+    place = {name: i for i, name in enumerate(answer.columns)}
+    missing = [name for name in ("video", "start_time", "end_time") if name not in place]
+    if missing:
+        raise ConfigError(
+            f"clips and sheets need the columns video, start_time and end_time; the answer lacks {', '.join(missing)}. "
+            "Add them to the SELECT."
+        )
+
+    def part(row: Sequence[Any]) -> Part:
+        value = {name: row[i] for name, i in place.items()}
+        track, label = value.get("track_id"), value.get("label")
+        try:
+            start, end = float(value["start_time"]), float(value["end_time"])
+            return Part(str(value["video"]), start, end, None if track is None else int(track), str(label or ""))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"start_time, end_time and track_id are numbers, got {row!r:.100}.") from error
+
+    return [part(row) for row in answer.rows]
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How clips are cut.
+
+    Attributes:
+        folder: Where they go, in folders as those of the videos.
+        margin: Seconds before and after each part.
+        copy: Copy packets from the key picture before the part on, instead of encoding again.
+        videos_root: See `places.locate`.
+        hide: "head" or "person": make persons unrecognisable; None shows them.
+
+    Raises:
+        ConfigError: A margin that makes no sense, or hiding in copied pictures.
+    """
+
+    folder: Path
+    margin: float = MARGIN
+    copy: bool = False
+    videos_root: Path | None = None
+    hide: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin < float("inf"):
+            raise ConfigError(f"--margin is a number of seconds from 0 up, got {self.margin}.")
+        if self.copy and self.hide is not None:
+            raise ConfigError(
+                "--copy takes pictures as they are, so --anonymise can't hide anybody in them: leave one."
+            )
+
+
+def cut(
+    parts: Iterable[Part],
+    videos: Mapping[str, VideoFacts],
+    how: Cutting,
+    boxes: Mapping[str, PersonBoxes],
+    on_problem: Callable[[str], None],
+) -> Iterator[Path]:
+    """Writes a clip for each part; what fails is told and left out.
+
+    Args:
+        parts: Of any videos of the archive.
+        videos: What is known of the videos, by name.
+        how: How they are cut.
+        boxes: Of all persons, by video; needed where they are hidden.
+        on_problem: Receives what went wrong with a video or a clip, and what is to be known of one.
+
+    Yields:
+        The files, as they are written.
+    """
+    ordered = sorted(parts, key=lambda part: (part.video, part.start, part.end))
+    used: set[str] = set()
+    for video, of_video in groupby(ordered, key=lambda part: part.video):
+        named = [(part, _unused(part.file_name, used)) for part in of_video]
+        try:
+            source = locate(facts_of(video, videos), how.videos_root)
+            yield from _cut_video(source, named, how, boxes.get(video), on_problem)
+        except SFDetectError as error:
+            on_problem(f"{error} {len(named)} clip(s) of it were not cut.")
+
+
+def facts_of(video: str, videos: Mapping[str, VideoFacts]) -> VideoFacts:
+    """What is known of a video.
+
+    Raises:
+        ConfigError: The archive does not have it.
+    """
+    if video not in videos:
+        raise ConfigError(f"the archive has no video {printable_name(video)!r}.")
+    return videos[video]
+
+
+def _unused(name: str, used: set[str]) -> str:
+    """The name, with a number where it is taken."""
+    found, number = name, 1
+    while found.lower() in used:
+        number += 1
+        found = f"{name}_{number}"
+    used.add(found.lower())
+    return found
+
+
+def _cut_video(
+    source: str,
+    parts: Sequence[tuple[Part, str]],
+    how: Cutting,
+    boxes: PersonBoxes | None,
+    on_problem: Callable[[str], None],
+) -> Iterator[Path]:
+    from sf_detect.video import open_source
+    from sf_detect.video.excerpts import copy_excerpt, encode_excerpt
+
+    file = Path(source) if Path(source).is_file() else None
+    if how.copy and file is None:
+        raise ConfigError(f"{source}: only files can be copied from; leave --copy out.")
+    if how.copy and file is not None:
+        for part, name in parts:
+            target = how.folder / f"{name}.mp4"
+            yield copy_excerpt(file, target, max(0.0, part.start - how.margin), part.end + how.margin)
+        return
+    change = None if how.hide is None or boxes is None else _hiding(boxes, how.hide)
+    if how.hide is not None and boxes is None:
+        raise ConfigError(f"nobody can be hidden in {source}: the archive has no boxes of its persons.")
+    with closing(open_source(source)) as opened:
+        for part, name in parts:
+            target = how.folder / f"{name}.mp4"
+            begin, end = max(0.0, part.start - how.margin), part.end + how.margin
+            problem = encode_excerpt(opened, target, begin, end, file, change)
+            if problem is not None:
+                on_problem(f"{target}: {problem}")
+            yield target
+
+
+def _hiding(boxes: PersonBoxes, what: str) -> Callable[[Frame], UInt8Array]:
+    from sf_detect.rendering.anonymise import anonymise
+
+    def hide(frame: Frame) -> UInt8Array:
+        image = frame.image.copy()
+        anonymise(image, boxes.at(frame.pts, frame.size), what)
+        return image
+
+    return hide
