@@ -11,12 +11,17 @@ best first. A keyframe without persons has an empty list.
 (`sf_detect.thresholds`); what is below it is a guess that is not shown. Files of earlier versions lack the key. Where
 there is more than one group of labels, each entry of `actions` has a `group`; entries without one are actions. Readers
 take entries by `labels_of`, and pass over keys that they do not know.
+
+Records of live sources also hold `utc`, when the keyframe came, and how old in seconds the keyframe, the detection that
+its boxes come from, and the newest frame that the network saw were when the record became known: `frame_age`,
+`boxes_age`, `labels_age`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +30,7 @@ import numpy.typing as npt
 
 from sf_detect.errors import ConfigError, DataError
 from sf_detect.matching import match_actions
-from sf_detect.structures import FrameResult
+from sf_detect.structures import FrameResult, LiveResult
 
 SCHEMA = "sf-detect/1"
 ACTION = "action"
@@ -70,6 +75,7 @@ def keyframe_record(
         "time": round(result.frame.pts, 6),
         "width": width,
         "height": height,
+        **_liveness(result),
         "persons": [
             {
                 "box": [round(float(v), 2) for v in persons.boxes[i]],
@@ -80,6 +86,15 @@ def keyframe_record(
             for i in range(len(persons))
         ],
     }
+
+
+def _liveness(result: FrameResult) -> dict[str, Any]:
+    """What the record of a live source has beside the others' keys."""
+    if not isinstance(result, LiveResult):
+        return {}
+    ages = {"frame_age": result.frame_age, "boxes_age": result.boxes_age, "labels_age": result.labels_age}
+    came = datetime.fromtimestamp(result.utc, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"utc": came, **{name: None if age is None else round(age, 3) for name, age in ages.items()}}
 
 
 def _scores(
