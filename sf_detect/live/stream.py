@@ -1,8 +1,12 @@
 """One source with its threads: the reader, persons, actions, and the display.
 
-    source --reader--> newest frame --display--> every result: outputs of pictures, the caller
-                 |---> newest frame --persons--> boxes, tracks ----+--> view (read by the display)
-                 +---> all frames ---actions---> newest actions ---+--> keyframes: outputs of data
+    source -> reader -+-> newest frame -> display -> every result: outputs of pictures, the caller
+                      |                     ^ boxes and actions by now
+                      |                    view
+                      |                     ^ boxes, tracks
+                      +-> newest frame -> persons
+                      |                     ^ newest actions
+                      +-> all frames ---> actions -> keyframes: outputs of data
 
 Nothing queues: the display and the persons take the newest frame, the actions begin anew where they are behind.
 """
