@@ -50,7 +50,11 @@ class Annotator:
         import_early()
         self._problems: list[str] = []
         warn = self._problems.append
-        self._model = model if model is not None else build.build_action_model(self.config, warn)
+        self._model = (
+            build.build_action_model(self.config, warn)
+            if model is None
+            else build.with_postures(self.config, model, warn)
+        )
         self.spec = build.model_spec(self._model)
         self._thresholds = build.decision_thresholds(self.config, self.spec)
         self._persons = build.build_persons(self.config, self._model, warn)
@@ -154,6 +158,7 @@ class Annotator:
                     group,
                     labels=self.spec.labels,
                     thresholds=self._thresholds,
+                    groups=self.spec.groups,
                     part=_part(self.config),
                     on_result=on_result,
                 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect.build_keypoints import keypoint_estimators, with_postures
 from sf_detect.config import ModelConfig, RunConfig
 from sf_detect.engines.engine import Warn, print_warning
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
-from sf_detect.interfaces import ActionModel, LiveSource, PersonDetector, TimedDetector, VideoSource
+from sf_detect.interfaces import ActionModel, PersonDetector, TimedDetector, VideoSource
+from sf_detect.labels import shown_names
 from sf_detect.model_spec import NO_MODEL, ModelSpec
 from sf_detect.pipeline import Pipeline
 from sf_detect.stages import ActionStage, ClipActions, NoActions, PersonStage, StreamActions
@@ -48,25 +51,6 @@ def open_source(source: str | os.PathLike[str], config: RunConfig | None = None)
 
     fps = None if config is None or config.fps is None else Fraction(config.fps).limit_denominator(100_000)
     return open_video(os.fspath(source), fps)
-
-
-def open_live_source(source: str, config: RunConfig) -> LiveSource:
-    """A camera or stream, which is waited for and connected to again, or a file played at its own speed.
-
-    Raises:
-        SourceOpenError: It can't be opened, however often it would be tried.
-    """
-    if os.path.exists(source):
-        from sf_detect.video.paced import PacedSource
-
-        return PacedSource(open_source(source, config))
-    from sf_detect.video.live_opening import LiveOptions
-    from sf_detect.video.live_opening import open_live_source as open_live_video
-
-    chosen = config.live
-    names = ("rtsp_transport", "stall_seconds", "longest_wait", "camera_width", "camera_height", "camera_fps")
-    options = {name: getattr(chosen, name) for name in (*names, "camera_backend")}
-    return open_live_video(source, LiveOptions(**options))
 
 
 def check_device(device: str) -> None:
@@ -136,9 +120,17 @@ def _weights_file(entry: ZooEntry, weights: str | os.PathLike[str] | None) -> Pa
 
 
 def build_action_model(config: RunConfig | None = None, warn: Warn = print_warning) -> ActionModel | None:
-    """The action model that `config.model` names; None where that is "none": boxes and tracks only."""
+    """The action model that `config.model` names, with the postures that `config.posture` wants.
+
+    None where the model is "none" and there are no postures: boxes and tracks only. Labels have the names that people
+    are to read, see `labels.shown_names`.
+    """
     config = config or RunConfig()
-    return None if config.model.name == NO_MODEL.name else build_predictor(config, warn)
+    model = None if config.model.name == NO_MODEL.name else build_predictor(config, warn)
+    found = with_postures(config, model, warn)
+    if found is model and model is not None:
+        model.spec = replace(model.spec, labels=shown_names(model.spec.labels))
+    return found
 
 
 def build_predictor(config: RunConfig | None = None, warn: Warn = print_warning) -> EnginePredictor:
@@ -277,6 +269,7 @@ def build_actions(config: RunConfig, model: ActionModel | None, executor: Execut
     Raises:
         UnknownNameError: No such form.
     """
+    from sf_detect.keypoints.stage import PostureActions, PostureModel
     from sf_detect.video.clip_buffer import ClipBuffer
 
     chosen = config.pipeline
@@ -284,6 +277,9 @@ def build_actions(config: RunConfig, model: ActionModel | None, executor: Execut
         raise UnknownNameError("kind of inference", chosen.inference, INFERENCE)
     if model is None:
         return NoActions()
+    if isinstance(model, PostureModel):  # which averages along tracks itself
+        alone = replace(config, pipeline=replace(chosen, smoothing=0.0))
+        return PostureActions(build_actions(alone, model.model, executor), model.scores, chosen.smoothing)
     model = LimitedModel(model)
     if chosen.inference == "streaming":
         return StreamActions(model, chosen.smoothing, executor)
@@ -292,7 +288,7 @@ def build_actions(config: RunConfig, model: ActionModel | None, executor: Execut
 
 
 def build_persons(config: RunConfig, model: ActionModel | None, warn: Warn = print_warning) -> PersonStage:
-    """Detector and tracker, and the box regression that the model's weights bring for that detector."""
+    """Detector and tracker, the box regression that the model's weights bring for that detector, and keypoints."""
     from sf_detect import detection
     from sf_detect.tracking import ByteTrack
 
@@ -305,7 +301,8 @@ def build_persons(config: RunConfig, model: ActionModel | None, warn: Warn = pri
     detector = build_detector(config, warn)
     if not isinstance(detector, TimedDetector):
         detector = LimitedDetector(detector)
-    return PersonStage(detector, partial(ByteTrack, new_track_score=track_score), moved)
+    keypoints = keypoint_estimators(config, model, warn)
+    return PersonStage(detector, partial(ByteTrack, new_track_score=track_score), moved, keypoints)
 
 
 def build_pipeline(
@@ -323,7 +320,7 @@ def build_pipeline(
         executor: Runs the action model beside the rest; None runs it in line.
     """
     config = config or RunConfig()
-    model = predictor or build_action_model(config)
+    model = with_postures(config, predictor) if predictor is not None else build_action_model(config)
     return assemble(config, build_persons(config, model), model, executor)
 
 
@@ -375,8 +372,10 @@ def build_event_rules(config: RunConfig, spec: ModelSpec, video: str) -> EventRu
     )
 
 
-def build_renderer(config: RunConfig, labels: Sequence[str], thresholds: npt.ArrayLike) -> Renderer:
-    """The renderer that `config.render` describes.
+def build_renderer(
+    config: RunConfig, labels: Sequence[str], thresholds: npt.ArrayLike, groups: Sequence[str] = ()
+) -> Renderer:
+    """The renderer that `config.render` describes, for the labels of a model and their groups.
 
     Raises:
         UnknownNameError: It names a label that the model does not have.
@@ -400,5 +399,6 @@ def build_renderer(config: RunConfig, labels: Sequence[str], thresholds: npt.Arr
         box_thickness=chosen.box_thickness,
         font=None if chosen.font is None else Path(chosen.font),
         anonymise=chosen.anonymise,
+        skeleton=chosen.skeleton,
     )
-    return Renderer(labels, style, np.asarray(thresholds, np.float32))
+    return Renderer(labels, style, np.asarray(thresholds, np.float32), groups)

@@ -124,6 +124,18 @@ class LabelMap:
             raise UnknownNameError("label", name, self.names) from None
 
 
+_SHOWN = {"sit": "sit down", "stand": "stand up"}
+
+
+def shown_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Label names as people are to read them.
+
+    J-HMDB's `sit` and `stand` are movements: sitting down and standing up. Its evaluation files keep its names.
+    """
+    jhmdb = set(names) == set(label_set("jhmdb21").names)
+    return tuple(_SHOWN.get(name, name) for name in names) if jhmdb else tuple(names)
+
+
 def _first_repeated(values: tuple[str, ...] | tuple[int, ...]) -> str | int | None:
     seen: set[str | int] = set()
     for value in values:

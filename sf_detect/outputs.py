@@ -79,17 +79,24 @@ class Outputs:
         thresholds = build.decision_thresholds(config, spec)
         try:
             if "video" in paths:
-                renderer = build.build_renderer(config, spec.labels, spec.thresholds)
+                renderer = build.build_renderer(config, spec.labels, spec.thresholds, spec.groups)
                 sinks["video"] = VideoSink(paths["video"], info, renderer, audio_from=audio_from)
             if "jsonl" in paths:
-                sinks["jsonl"] = JsonLinesSink(paths["jsonl"], info.name, spec.labels, thresholds=thresholds)
+                sinks["jsonl"] = JsonLinesSink(
+                    paths["jsonl"],
+                    info.name,
+                    spec.labels,
+                    thresholds=thresholds,
+                    groups=spec.groups,
+                    keypoints=config.keypoints.write,
+                )
             if "csv" in paths:
                 sinks["csv"] = AvaCsvSink(paths["csv"], info.name, spec.labels, label_ids=spec.label_ids)
             if "events" in paths:
                 rules = build.build_event_rules(config, spec, info.name)
                 sinks["events"] = EventsCsvSink(paths["events"], rules, info.fps)
             if "sheet" in paths:
-                renderer = build.build_renderer(config, spec.labels, spec.thresholds)
+                renderer = build.build_renderer(config, spec.labels, spec.thresholds, spec.groups)
                 sinks["sheet"] = SheetSink(paths["sheet"], info.name, renderer)
         except BaseException:
             with suppress(SFDetectError):  # the first failure is the one to tell

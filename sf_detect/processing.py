@@ -14,6 +14,7 @@ from sf_detect.concurrency import BackgroundSink, Prefetch
 from sf_detect.interfaces import SeekableSource, Sink, VideoSource
 from sf_detect.pipeline import Pipeline
 from sf_detect.structures import ActionDetections, Frame, FrameResult, VideoInfo
+from sf_detect.thresholds import shown
 
 _QUEUE_BYTES = 64_000_000
 _JOIN_SECONDS, _INTERRUPTED_JOIN_SECONDS = 1.0, 0.2  # a stalled source ends with the process
@@ -47,8 +48,8 @@ class RunSummary:
         first_result_seconds: Until the first result was out; None if there was none.
         tracks: How many persons, by track id.
         decode_errors: Errors met while decoding; the good part was processed.
-        top_actions: How many keyframe persons each label was the best-scored one of, among those at or above their
-            decision thresholds. Empty where no action reached its threshold.
+        top_actions: How many keyframe persons each label was the best-scored one of, among the actions at or above
+            their decision thresholds, or a person's posture where none is. Empty where nothing reached its threshold.
         best_guess: The action with the highest score, whether or not it reached its threshold; None where nobody was
             scored.
         interrupted: True if stopped before the end.
@@ -74,13 +75,16 @@ class RunSummary:
         """Frames per second of wall time."""
         return self.frames / self.wall_seconds if self.wall_seconds > 0 else 0.0
 
-    def add(self, result: FrameResult, labels: Sequence[str], thresholds: npt.ArrayLike) -> None:
-        """Count one result; an action counts where its score reaches its threshold.
+    def add(
+        self, result: FrameResult, labels: Sequence[str], thresholds: npt.ArrayLike, groups: Sequence[str] = ()
+    ) -> None:
+        """Count one result; an action counts where its score reaches its threshold, a posture where no action does.
 
         Args:
             result: With scores of shape (N, C).
             labels: C names.
             thresholds: (C,) decision thresholds.
+            groups: C groups of the labels; empty means actions.
         """
         self.frames += 1
         self.seconds = result.frame.pts
@@ -89,13 +93,17 @@ class RunSummary:
         if result.is_keyframe:
             self.keyframes += 1
         if result.is_keyframe and result.actions is not None and result.actions.scores.size:
-            self._add_actions(result.actions, labels, np.asarray(thresholds, np.float32))
+            self._add_actions(result.actions, labels, np.asarray(thresholds, np.float32), groups)
 
     def _add_actions(
-        self, actions: ActionDetections, labels: Sequence[str], thresholds: npt.NDArray[np.float32]
+        self,
+        actions: ActionDetections,
+        labels: Sequence[str],
+        thresholds: npt.NDArray[np.float32],
+        groups: Sequence[str],
     ) -> None:
         scores = np.nan_to_num(actions.scores, nan=0.0)
-        reached = np.where(scores >= thresholds, scores, -1.0)
+        reached = np.where(shown(scores, thresholds, groups), scores, -1.0)
         for best in reached.argmax(axis=1)[reached.max(axis=1) >= 0]:
             self.top_actions[labels[best]] += 1
         person, best = divmod(int(scores.argmax()), scores.shape[1])
@@ -152,6 +160,7 @@ def process(
     *,
     labels: Sequence[str],
     thresholds: npt.ArrayLike,
+    groups: Sequence[str] = (),
     part: Part | None = None,
     on_result: Callable[[FrameResult], None] | None = None,
 ) -> RunSummary:
@@ -172,7 +181,7 @@ def process(
             background.write(result)
             if summary.first_result_seconds is None:
                 summary.first_result_seconds = time.monotonic() - start
-            summary.add(result, labels, thresholds)
+            summary.add(result, labels, thresholds, groups)
             if on_result is not None:
                 on_result(result)
     except KeyboardInterrupt:

@@ -9,19 +9,17 @@ best first. A keyframe without persons has an empty list.
 
 `above_threshold` says whether the action's score, before rounding, is at or above its decision threshold
 (`sf_detect.thresholds`); what is below it is a guess that is not shown. Files of earlier versions lack the key. Where
-there is more than one group of labels, each entry of `actions` has a `group`; entries without one are actions. Readers
+not all labels are actions, each entry of `actions` has a `group`; entries without one are actions. Readers
 take entries by `labels_of`, and pass over keys that they do not know.
 
-Records of live sources also hold `utc`, when the keyframe came, and how old in seconds the keyframe, the detection that
-its boxes come from, and the newest frame that the network saw were when the record became known: `frame_age`,
-`boxes_age`, `labels_age`.
+Where keypoints are wanted, each person has `keypoints`: the 33 landmarks of `sf_detect.landmarks` by name, each [x, y,
+confidence] in pixels and [0, 1], or null where no body was recognised.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +27,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sf_detect.errors import ConfigError, DataError
+from sf_detect.landmarks import LANDMARKS
 from sf_detect.matching import match_actions
-from sf_detect.structures import FrameResult, LiveResult
+from sf_detect.structures import FrameResult, Keypoints
+from sf_detect.thresholds import ACTION
 
 SCHEMA = "sf-detect/1"
-ACTION = "action"
-"""The group of labels of entries that name none."""
 DEFAULT_MIN_SCORE = 0.01
+LEAST_PRESENCE = 0.5
+"""Of a person whose keypoints are recorded."""
 
 _KEYS = ("video", "frame", "time", "width", "height", "persons")
 _PERSON_KEYS = ("box", "score", "track_id", "actions")
@@ -49,6 +49,8 @@ def keyframe_record(
     thresholds: npt.ArrayLike | None = None,
     min_score: float = DEFAULT_MIN_SCORE,
     top_k: int | None = None,
+    groups: Sequence[str] = (),
+    keypoints: bool = False,
 ) -> dict[str, Any]:
     """The record of a keyframe.
 
@@ -59,6 +61,8 @@ def keyframe_record(
         thresholds: (C,) decision thresholds; None leaves `above_threshold` out.
         min_score: Smallest score of an action that is recorded.
         top_k: Most actions recorded per person; None for all.
+        groups: C groups of the labels; named where not all are actions.
+        keypoints: Record body landmarks too.
 
     Raises:
         ConfigError: There is not one label, or one threshold, per column of the scores.
@@ -68,6 +72,7 @@ def keyframe_record(
     ids = [None] * len(persons) if persons.track_ids is None else persons.track_ids.tolist()
     matched = match_actions(result)
     limits = None if thresholds is None else np.asarray(thresholds, np.float32)
+    groups = groups if set(groups) - {ACTION} else ()
     return {
         "schema": SCHEMA,
         "video": video,
@@ -75,26 +80,19 @@ def keyframe_record(
         "time": round(result.frame.pts, 6),
         "width": width,
         "height": height,
-        **_liveness(result),
         "persons": [
             {
                 "box": [round(float(v), 2) for v in persons.boxes[i]],
                 "score": round(float(persons.scores[i]), 5),
                 "track_id": ids[i],
-                "actions": _actions(_scores(result, int(matched[i]), labels, limits), labels, limits, min_score, top_k),
+                "actions": _actions(
+                    _scores(result, int(matched[i]), labels, limits), labels, limits, min_score, top_k, groups
+                ),
+                **({"keypoints": _keypoints(persons.keypoints, i)} if keypoints else {}),
             }
             for i in range(len(persons))
         ],
     }
-
-
-def _liveness(result: FrameResult) -> dict[str, Any]:
-    """What the record of a live source has beside the others' keys."""
-    if not isinstance(result, LiveResult):
-        return {}
-    ages = {"frame_age": result.frame_age, "boxes_age": result.boxes_age, "labels_age": result.labels_age}
-    came = datetime.fromtimestamp(result.utc, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"utc": came, **{name: None if age is None else round(age, 3) for name, age in ages.items()}}
 
 
 def _scores(
@@ -121,6 +119,7 @@ def _actions(
     limits: npt.NDArray[np.float32] | None,
     min_score: float,
     top_k: int | None,
+    groups: Sequence[str],
 ) -> list[dict[str, Any]]:
     best = np.argsort(-scores, kind="stable")
     kept = [int(i) for i in best if not scores[i] < min_score][:top_k]  # a score that is not a number is kept, and told
@@ -128,7 +127,18 @@ def _actions(
     if limits is not None:
         for entry, i in zip(entries, kept, strict=True):
             entry["above_threshold"] = bool(scores[i] >= limits[i])
+    if groups:
+        for entry, i in zip(entries, kept, strict=True):
+            entry["group"] = groups[i]
     return entries
+
+
+def _keypoints(keypoints: Keypoints | None, person: int) -> dict[str, list[float]] | None:
+    """Places and confidences by name; None where nobody was recognised."""
+    if keypoints is None or keypoints.presence[person] < LEAST_PRESENCE:
+        return None
+    points = keypoints.points[person].astype(float).tolist()
+    return {name: [round(x, 2), round(y, 2), round(c, 3)] for name, (x, y, c) in zip(LANDMARKS, points, strict=True)}
 
 
 def labels_of(person: Mapping[str, Any], group: str = ACTION) -> list[Mapping[str, Any]]:

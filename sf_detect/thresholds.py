@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from sf_detect.errors import ConfigError, UnknownNameError
 
+ACTION, POSTURE = "action", "posture"
+"""Groups of labels: what somebody does, and how they hold themselves meanwhile."""
 DEFAULT_THRESHOLD = 0.3
 """Where neither the model nor the user names one."""
 
@@ -69,3 +71,24 @@ def label_positions(names: Iterable[str], labels: Sequence[str]) -> list[int]:
         if name not in index:
             raise UnknownNameError("label", name, index)
     return [index[name] for name in names]
+
+
+def shown(
+    scores: npt.NDArray[np.float32], thresholds: npt.NDArray[np.float32], groups: Sequence[str] = ()
+) -> npt.NDArray[np.bool_]:
+    """Which labels of each person are to be shown: the actions that reach their thresholds, else the posture that does.
+
+    Args:
+        scores: (N, C).
+        thresholds: (C,) decision thresholds.
+        groups: C groups; empty means that all are actions.
+
+    Returns:
+        (N, C) of truth values.
+    """
+    reached = np.asarray(scores >= thresholds)
+    if POSTURE not in groups:
+        return reached
+    postures = np.array([group == POSTURE for group in groups])
+    acts = (reached & ~postures).any(axis=1, keepdims=True)
+    return np.asarray(reached & ~(postures & acts))

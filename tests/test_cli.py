@@ -267,3 +267,30 @@ def test_a_defect_is_told_without_a_traceback(sf_detect, tmp_path, monkeypatch, 
     monkeypatch.setattr(sys, "argv", ["sf-detect", "run", "in.mp4"])
     with pytest.raises(KeyError):
         cli.main()
+
+
+@pytest.mark.usefixtures("fakes")
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), ("auto", False)),
+        (("--postures",), ("on", False)),
+        (("--no-postures",), ("off", False)),
+        (("--keypoints",), ("auto", True)),
+        (("--set", "posture.mode=off", "--set", "keypoints.write=true"), ("off", True)),
+    ],
+)
+def test_postures_and_keypoints_are_chosen(sf_detect, monkeypatch, tmp_path, options, expected):
+    asked = []
+    monkeypatch.setattr(build, "with_postures", lambda config, model, *_: asked.append(config.posture.mode) or model)
+    monkeypatch.setattr(build, "keypoint_estimators", lambda config, *_: asked.append(config.keypoints.write))
+    video = write_video(tmp_path / "in.mp4", num_frames=3)
+    assert sf_detect("run", video, "--out-jsonl", "o.jsonl", *options) == 0
+    assert tuple(asked) == expected
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_posture_mode_that_is_none(sf_detect, tmp_path, capsys):
+    video = write_video(tmp_path / "in.mp4", num_frames=3)
+    assert sf_detect("run", video, "--set", "posture.mode=of") == 2
+    assert "posture.mode" in capsys.readouterr().err

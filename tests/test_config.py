@@ -127,6 +127,7 @@ def test_the_defaults_and_their_borders_pass():
 
 def test_the_modes_are_those_of_the_rooms():
     from sf_detect.build import INFERENCE
+    from sf_detect.build_keypoints import POSTURE_MODES
     from sf_detect.config import _MODES
     from sf_detect.detection.tiling import MODES
     from sf_detect.engines import BACKENDS
@@ -137,7 +138,5 @@ def test_the_modes_are_those_of_the_rooms():
         "detector.tile": tuple(MODES),
         "render.anonymise": tuple(ANONYMISE),
         "backend": tuple(BACKENDS),
-        "live.inference": tuple(INFERENCE),
-        "live.rtsp_transport": ("tcp", "udp"),
-        "live.camera_backend": ("any", "v4l2", "dshow", "msmf", "avfoundation", "gstreamer"),
+        "posture.mode": tuple(POSTURE_MODES),
     } == {key: tuple(sorted(words, key=words.index)) for key, words in _MODES.items()}

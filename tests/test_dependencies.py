@@ -26,7 +26,7 @@ ALLOWED = {
     "zoo": {"models", "weights", "engines"},  # entries bind networks to files
     "training": {"data", "models", "evaluation", "weights", "zoo", "detection", "tracking", "video"},  # optical flow
 }
-COMPOSITION = {"build", "build_classifier", "build_live", "build_batch", "cli", "commands", "annotator", "outputs"}
+COMPOSITION = {"build", "build_classifier", "build_keypoints", "cli", "commands", "annotator", "outputs", "build_batch"}
 HEAVY = {
     "torch": {"detection", "models", "engines", "data", "training", "weights", "zoo", *COMPOSITION},
     "torchvision": {"detection", "models", "zoo", "data", "training"},

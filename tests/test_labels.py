@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sf_detect.errors import ConfigError, DataError, UnknownNameError
-from sf_detect.labels import LABEL_SETS, LabelMap, label_set, load_labels, read_label_map
+from sf_detect.labels import LABEL_SETS, LabelMap, label_set, load_labels, read_label_map, shown_names
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -160,3 +160,10 @@ def test_inconsistent_map() -> None:
         LabelMap(("a", "b"), (1, 0))
     with pytest.raises(ConfigError, match="label name 'a' occurs twice"):
         LabelMap.of(["a", "a"])
+
+
+def test_names_that_people_read_tell_movements_from_postures():
+    names = label_set("jhmdb21").names
+    shown = shown_names(names)
+    assert [(a, b) for a, b in zip(names, shown, strict=True) if a != b] == [("sit", "sit down"), ("stand", "stand up")]
+    assert shown_names(("sit", "stand")) == ("sit", "stand")  # of another set, where they may be postures

@@ -129,3 +129,14 @@ def test_the_best_guess_is_the_highest_score_of_the_run():
 def test_nobody_to_score_gives_no_guess():
     assert counted(np.zeros((0, 3)), THRESHOLDS, ids=()).best_guess is None
     assert counted(np.zeros((2, 0)), ()).best_guess is None
+
+
+def test_a_posture_counts_where_no_action_does():
+    summary = RunSummary()
+    persons = Detections(np.zeros((3, 4)), np.ones(3), np.arange(3))
+    scores = np.array([[0.5, 0.1, 0.9], [0.1, 0.1, 0.9], [0.1, 0.1, 0.1]])
+    item = FrameResult(
+        Frame(np.zeros((4, 4, 3), np.uint8), 0, 0.0), persons, ActionDetections(0.0, persons, scores), True
+    )
+    summary.add(item, LABELS, THRESHOLDS, ("action", "action", "posture"))
+    assert summary.top_actions == {"a": 1, "c": 1}

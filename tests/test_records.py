@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sf_detect.errors import ConfigError, DataError
 from sf_detect.records import keyframe_record, labels_of, parse_record, read_json_lines
-from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult
+from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult, Keypoints
 
 LABELS = ("stand", "walk", "wave")
 THRESHOLDS = (0.3, 0.5, 0.1)
@@ -118,3 +118,26 @@ def test_reader_of_what_is_no_such_file(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="is not text"):
         next(read_json_lines(tmp_path / "binary"))
+
+
+def test_groups_are_named_where_not_all_are_actions():
+    groups = ("posture", "action", "action")
+    assert [entry["group"] for entry in actions([0.3, 0.6, 0.0], groups=groups)] == ["action", "posture"]
+    assert "group" not in actions([0.3, 0.6, 0.0], groups=("action",) * 3)[0]
+
+
+def test_keypoints_are_named_points_in_pixels():
+    points = np.tile(np.array([10.123, 20.567, 0.98765], np.float32), (2, 33, 1))
+    points[0, 32, 0] = 33.0
+    keypoints = Keypoints(points, np.zeros((2, 33, 3)), np.array([0.5, 0.4]))
+    persons = Detections(np.tile([1, 2, 11, 20], (2, 1)), [0.9] * 2, [1, 2], keypoints)
+    item = FrameResult(Frame(np.zeros((48, 64, 3), np.uint8), 45, 1.5), persons, None, True)
+    seen, unsure = keyframe_record(item, "v", LABELS, keypoints=True)["persons"]
+    assert len(seen["keypoints"]) == 33
+    assert seen["keypoints"]["nose"] == [10.12, 20.57, 0.988]
+    assert seen["keypoints"]["right_foot_index"][0] == 33.0
+    assert unsure["keypoints"] is None
+    assert "keypoints" not in keyframe_record(item, "v", LABELS)["persons"][0]
+    without = keyframe_record(result([[0.5] * 3]), "v", LABELS, keypoints=True)["persons"][0]
+    assert without["keypoints"] is None
+    assert parse_record("f", 1, json.dumps(keyframe_record(item, "v", LABELS, keypoints=True)))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sf_detect.errors import ConfigError, UnknownNameError
-from sf_detect.thresholds import DEFAULT_THRESHOLD, decision_thresholds
+from sf_detect.thresholds import DEFAULT_THRESHOLD, decision_thresholds, shown
 
 LABELS = ("stand", "walk", "wave")
 
@@ -47,3 +47,23 @@ def test_the_model_keeps_its_thresholds():
 def test_what_is_no_threshold_is_refused(arguments, kind, message):
     with pytest.raises(kind, match=message):
         decision_thresholds(LABELS, *arguments)
+
+
+GROUPS = ("action", "action", "posture")
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0.6, 0.2, 0.9], [True, False, False]),
+        ([0.6, 0.7, 0.2], [True, True, False]),
+        ([0.1, 0.2, 0.9], [False, False, True]),
+        ([0.1, 0.2, 0.3], [False, False, False]),
+        ([np.nan, 0.2, 0.9], [False, False, True]),
+    ],
+)
+def test_an_action_is_shown_else_the_posture(scores, expected):
+    limits = np.full(3, 0.5, np.float32)
+    assert shown(np.array([scores]), limits, GROUPS).tolist() == [expected]
+    everything = [score >= 0.5 for score in scores]
+    assert shown(np.array([scores]), limits).tolist() == [everything]

@@ -68,10 +68,11 @@ class ParquetSink:
             None if info.fps is None else float(info.fps),
             info.duration,
             spec.name,
-            {ACTION: spec.labels},
+            _by_group(spec),
             settings,
         )
         self._labels, self._thresholds, self._min_score = spec.labels, thresholds, min_score
+        self._groups = dict(zip(spec.labels, spec.groups, strict=True))
         self._events = ResultEvents(rules, info.fps)
         self._features_path = None if features is None else Path(features)
         self._features = None if features is None else FeatureRows(self._facts.video)
@@ -134,10 +135,14 @@ class ParquetSink:
             raise
 
     def _write_events(self, events: list[Event]) -> None:
-        self._add("segments", [segment_row(event, self._facts.video, self._facts.source) for event in events])
+        video, source = self._facts.video, self._facts.source
+        self._add("segments", [segment_row(event, video, source, self._groups[event.label]) for event in events])
 
     def _write_keyframe(self, result: FrameResult) -> None:
-        record = keyframe_record(result, self._facts.video, self._labels, self._thresholds, self._min_score)
+        groups = tuple(self._groups.values())
+        record = keyframe_record(
+            result, self._facts.video, self._labels, self._thresholds, self._min_score, groups=groups
+        )
         try:
             rows = person_rows(record)
         except ValueError as error:
@@ -156,3 +161,11 @@ class ParquetSink:
         if "features" not in self._tables:
             self._open("features", self._features_path, features_schema(self._features.size))
         self._add("features", rows)
+
+
+def _by_group(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
+    """The labels of each group."""
+    return {
+        group: tuple(label for label, own in zip(spec.labels, spec.groups, strict=True) if own == group)
+        for group in dict.fromkeys((ACTION, *spec.groups))
+    }

@@ -12,6 +12,8 @@ from sf_detect.structures import Detections
 
 SECONDS = 1.05
 """How far back a window reaches; a second, and some for detections that come a little late."""
+FRESH = 0.6
+"""Age in seconds up to which the newest look still tells what a person does now."""
 MOST_LOOKS = 64
 """Of one track that are kept, whatever the rate of detections; the newest."""
 
@@ -56,7 +58,7 @@ class TrackLooks:
     """The looks at all tracks of a run.
 
     Args:
-        seconds: How long a look is kept.
+        seconds: How far back from the newest a window reaches.
     """
 
     def __init__(self, seconds: float = SECONDS) -> None:
@@ -86,13 +88,16 @@ class TrackLooks:
                     persons.boxes[i],
                     image_size,
                 )
-                self._tracks.setdefault(int(ids[i]), deque(maxlen=MOST_LOOKS)).append(look)
-        self._forget(time)
+                looks = self._tracks.setdefault(int(ids[i]), deque(maxlen=MOST_LOOKS))
+                looks.append(look)
+                while looks[0].time < time - self._seconds:
+                    looks.popleft()
+        self._tracks = {track: looks for track, looks in self._tracks.items() if time - looks[-1].time <= FRESH}
 
     def window(self, track: int, time: float) -> Window | None:
-        """The looks at a track up to `time`; None where it was not looked at then."""
-        looks = [look for look in self._tracks.get(track, ()) if look.time <= time]
-        if not looks or looks[-1].time != time:
+        """The looks at a track within the last second before its newest; None where that is not fresh at `time`."""
+        looks = self._tracks.get(track, ())
+        if not looks or time - looks[-1].time > FRESH:
             return None
         return Window(
             np.array([look.time for look in looks]),
@@ -102,11 +107,3 @@ class TrackLooks:
             np.stack([look.box for look in looks]),
             looks[-1].image_size,
         )
-
-    def _forget(self, time: float) -> None:
-        oldest = time - self._seconds
-        for track, looks in list(self._tracks.items()):
-            while looks and looks[0].time < oldest:
-                looks.popleft()
-            if not looks:
-                del self._tracks[track]

@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 
 from sf_detect import boxes as box_math
-from sf_detect.structures import FloatArray, UInt8Array
+from sf_detect.landmarks import HEAD, SHOULDERS
+from sf_detect.structures import FloatArray, Keypoints, UInt8Array
 
 HEAD_BLOCKS, PERSON_BLOCKS = 4, 6
+LEAST_CONFIDENCE, LEAST_HEAD_POINTS = 0.5, 5  # of landmarks that are believed
 SMALLEST_BLOCK = 5  # pixels; below this a block hides too little
 
 
@@ -50,7 +52,30 @@ def hidden_regions(boxes: FloatArray, what: str) -> FloatArray:
     )
 
 
-def anonymise(image: UInt8Array, boxes: FloatArray, what: str) -> None:
+def seen_heads(boxes: FloatArray, keypoints: Keypoints) -> FloatArray:
+    """Where landmarks show heads, (N, 4) xyxy pixels, generous on purpose; not a number where they are not certain.
+
+    Args:
+        boxes: (N, 4) xyxy pixels; a head is in its person's box, or the landmarks are not believed.
+        keypoints: Of the same persons.
+    """
+    points = keypoints.points[:, list(HEAD)].astype(np.float64)
+    sure = points[..., 2] >= LEAST_CONFIDENCE
+    heads = np.full((len(boxes), 4), np.nan)
+    for i in np.flatnonzero((keypoints.presence >= LEAST_CONFIDENCE) & (sure.sum(axis=1) >= LEAST_HEAD_POINTS)):
+        face = points[i, sure[i], :2]
+        low, high = face.min(axis=0), face.max(axis=0)
+        shoulders = np.linalg.norm(np.subtract(*keypoints.points[i, list(SHOULDERS), :2].astype(np.float64)))
+        longer = max(boxes[i, 2] - boxes[i, 0], boxes[i, 3] - boxes[i, 1])
+        # A face in profile is narrow, and one that looks down low: the shoulders and the person's size bound it below.
+        half = 1.2 * max(*(high - low), 0.45 * shoulders, 0.06 * longer)
+        x, y = (low + high) / 2
+        if boxes[i, 0] <= x <= boxes[i, 2] and boxes[i, 1] - half <= y <= boxes[i, 3]:
+            heads[i] = x - half, y - 1.2 * half, x + half, y + half
+    return heads
+
+
+def anonymise(image: UInt8Array, boxes: FloatArray, what: str, keypoints: Keypoints | None = None) -> None:
     """Hides heads or persons in place: averaged into a handful of blocks, which are then smoothed.
 
     Averaging discards the detail; smoothing only makes the result calm to look at. At most `HEAD_BLOCKS` or
@@ -60,9 +85,15 @@ def anonymise(image: UInt8Array, boxes: FloatArray, what: str) -> None:
         image: (H, W, 3) uint8, changed in place.
         boxes: (N, 4) xyxy pixels of all persons.
         what: "head" or "person".
+        keypoints: Of the same persons: heads are hidden where they show them, and where they would be by the box alone
+            for everybody else.
     """
     blocks = HEAD_BLOCKS if what == "head" else PERSON_BLOCKS
-    regions = np.rint(box_math.clip(hidden_regions(boxes, what), (image.shape[0], image.shape[1]))).astype(int)
+    hidden = hidden_regions(boxes, what)
+    if what == "head" and keypoints is not None:
+        seen = seen_heads(boxes, keypoints)
+        hidden = np.where(np.isfinite(seen), seen, hidden)
+    regions = np.rint(box_math.clip(hidden, (image.shape[0], image.shape[1]))).astype(int)
     for x0, y0, x1, y1 in regions:
         width, height = int(x1 - x0), int(y1 - y0)
         if width > 0 and height > 0:

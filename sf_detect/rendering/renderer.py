@@ -15,6 +15,7 @@ from sf_detect.rendering.layout import LabelLayout, LabelRequest
 from sf_detect.rendering.outlines import draw_outline
 from sf_detect.rendering.plates import PlatePainter, Row
 from sf_detect.rendering.raster import Rect, paste
+from sf_detect.rendering.skeleton import draw_skeleton
 from sf_detect.rendering.style import (
     Color,
     RenderStyle,
@@ -26,6 +27,8 @@ from sf_detect.rendering.style import (
 )
 from sf_detect.rendering.text import TextPainter
 from sf_detect.structures import FloatArray, FrameResult, UInt8Array
+from sf_detect.thresholds import ACTION
+from sf_detect.thresholds import shown as shown_labels
 
 MAX_PLATE_WIDTH = 0.45  # of the frame's width
 MAX_ROWS_OF_FRAME = 0.3  # of the frame's height
@@ -42,6 +45,7 @@ class Renderer:
         labels: The C action names of the model, in the order of its scores.
         style: What to show.
         thresholds: (C,) per-class thresholds that came with the model, used unless the style sets its own.
+        groups: C groups of the labels: of somebody who acts no posture is shown. Empty: all are actions.
 
     Raises:
         UnknownNameError: The style names a label that is not in `labels`.
@@ -53,8 +57,9 @@ class Renderer:
         labels: Sequence[str],
         style: RenderStyle | None = None,
         thresholds: npt.ArrayLike | None = None,
+        groups: Sequence[str] = (),
     ) -> None:
-        self.labels = list(labels)
+        self.labels, self._groups = list(labels), tuple(groups) or (ACTION,) * len(labels)
         self.style = style or RenderStyle()
         self._thresholds = class_thresholds(self.style, self.labels, thresholds)
         self._colors = label_colors(self.style, self.labels)
@@ -86,16 +91,19 @@ class Renderer:
         boxes = result.persons.boxes
         boxes = np.where(np.isfinite(boxes).all(axis=1, keepdims=True), boxes, 0)
         if self.style.anonymise is not None:
-            anonymise(image, boxes, self.style.anonymise)
+            anonymise(image, boxes, self.style.anonymise, result.persons.keypoints)
         best = self._best_of(result)
         rows = [tuple(self._row(i, score) for i, score in some) for some in best]
         ids = _ids(result)
         colors = [self._color(track, some) for track, some in zip(ids, best, strict=True)]
         visible = np.flatnonzero(box_math.area(box_math.clip(boxes, result.frame.size)) > 0).tolist()
-        shown = [i for i in visible if rows[i] or not self.style.hide_idle]
+        acts = [any(self._groups[label] == ACTION for label, _ in some) for some in best]
+        shown = [i for i in visible if acts[i] or not self.style.hide_idle]
         thickness = line_thickness(result.frame.size, self.style)
-        for i in sorted(shown, key=lambda i: bool(rows[i])):  # persons who act lie on top
-            draw_outline(image, boxes[i], colors[i], thickness, active=bool(rows[i]))
+        for i in sorted(shown, key=lambda i: acts[i]):  # persons who act lie on top
+            draw_outline(image, boxes[i], colors[i], thickness, active=acts[i])
+            if self.style.skeleton and result.persons.keypoints is not None:
+                draw_skeleton(image, result.persons.keypoints, i, colors[i], thickness)
         reserved = self._draw_status(image, plates, result, status)
         self._draw_labels(image, plates, boxes, shown, ids, rows, colors, reserved)
         return image
@@ -120,7 +128,7 @@ class Renderer:
         return [[] if row < 0 else self._best(scores[row]) for row in match_actions(result)]
 
     def _best(self, scores: npt.NDArray[np.float32]) -> list[tuple[int, float]]:
-        over = np.flatnonzero(scores >= self._thresholds)
+        over = np.flatnonzero(shown_labels(scores[None], self._thresholds, self._groups)[0])
         best = over[np.argsort(-scores[over], kind="stable")][: self.style.top_k]
         return [(int(i), float(scores[i])) for i in best]
 

@@ -49,6 +49,7 @@ class RenderStyle:
         show_status: Print the status line in the lower left corner.
         anonymise: "head" hides the top part of every person, "person" the whole box; None hides nothing. It applies
             to every person of the result, shown or not.
+        skeleton: Draw the body landmarks of persons who have some.
         font_scale: Factor on the text size, which otherwise follows the frame size (never below 10 px).
         box_thickness: Pixels of the box outline; None follows the frame size.
         font: A TrueType file to use instead of the bundled Latin font (labels in other scripts need one).
@@ -68,6 +69,7 @@ class RenderStyle:
     font_scale: float = 1.0
     box_thickness: int | None = None
     font: Path | None = None
+    skeleton: bool = False
 
     def __post_init__(self) -> None:
         _require(self.top_k >= 0, f"top_k is 0 or more, got {self.top_k}")

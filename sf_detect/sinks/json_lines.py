@@ -29,6 +29,8 @@ class JsonLinesSink:
         min_score: Smallest score of an action that is written.
         top_k: Most actions written per person; None for all.
         thresholds: (C,) decision thresholds in force; each action then says whether its score is at or above its own.
+        groups: C groups of the labels; named in each line where not all are actions.
+        keypoints: Write body landmarks too.
 
     Raises:
         SinkError: The file cannot be opened.
@@ -42,8 +44,10 @@ class JsonLinesSink:
         min_score: float = DEFAULT_MIN_SCORE,
         top_k: int | None = None,
         thresholds: npt.ArrayLike | None = None,
+        groups: Sequence[str] = (),
+        keypoints: bool = False,
     ) -> None:
-        self.thresholds = thresholds
+        self.thresholds, self.groups, self.keypoints = thresholds, tuple(groups), keypoints
         self.video, self.labels, self.min_score, self.top_k = printable_name(video), list(labels), min_score, top_k
         self._output = TextOutput(path, "JSON Lines")
 
@@ -58,7 +62,16 @@ class JsonLinesSink:
             self._output.write("")
         if not result.is_keyframe:
             return
-        record = keyframe_record(result, self.video, self.labels, self.thresholds, self.min_score, self.top_k)
+        record = keyframe_record(
+            result,
+            self.video,
+            self.labels,
+            self.thresholds,
+            self.min_score,
+            self.top_k,
+            self.groups,
+            self.keypoints,
+        )
         try:
             self._output.write(json.dumps(record, allow_nan=False) + "\n")
         except ValueError as error:

@@ -96,10 +96,21 @@ def test_the_reference_is_that_of_the_published_file():
 
 
 @pytest.mark.skipif(not PUBLISHED.is_file(), reason="the published network is not in the cache")
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "torch"])
+@pytest.mark.parametrize("backend", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_backends_give_what_the_published_network_gives(backend):
     pytest.importorskip("openvino" if backend == "openvino" else "onnxruntime")
     engine = blazepose.blazepose_engine(EngineOptions(backend))
     kept = json.loads(blazepose.EXPECTED.read_text(encoding="utf-8"))["outputs"]
     assert difference(sample(engine.run(blazepose.example())), kept) < 1e-4
-    assert engine.backend == backend or backend == "torch"
+    assert engine.backend == backend
+
+
+def test_torch_leaves_the_landmark_network_to_another_backend(monkeypatch):
+    opened = []
+    monkeypatch.setattr(blazepose, "fetch_detector", lambda *_: Path("none"))
+    monkeypatch.setattr(
+        blazepose, "open_engine", lambda network, options: opened.append((network.name, options.backend))
+    )
+    for backend in ("torch", "auto", "openvino"):
+        blazepose.blazepose_engine(EngineOptions(backend))
+    assert opened == [("blazepose", "auto"), ("blazepose", "auto"), ("blazepose", "openvino")]

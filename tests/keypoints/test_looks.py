@@ -31,22 +31,25 @@ def test_a_window_is_the_last_second_of_a_track():
     assert len(seen.window(7, 2.0)) == 5
 
 
-def test_a_keyframe_scored_late_sees_nothing_that_came_after_it():
-    seen = TrackLooks()
-    for i in range(3):
-        seen.add(persons([7], [0.5]), 0.25 * i, SIZE)
-    assert seen.window(7, 0.25).times.tolist() == [0.0, 0.25]
-
-
 def test_nobody_looked_at_has_no_window():
     seen = TrackLooks()
     seen.add(persons([7, 8], [0.5, 0.0]), 0.0, SIZE)
-    seen.add(Detections.empty(), 0.25, SIZE)
     assert seen.window(8, 0.0) is None
     assert seen.window(9, 0.0) is None
-    assert seen.window(7, 0.25) is None  # seen before, but not now
     seen.reset()
     assert seen.window(7, 0.0) is None
+
+
+def test_the_newest_look_counts_while_it_is_fresh():
+    seen = TrackLooks()
+    seen.add(persons([7], [0.5]), 0.0, SIZE)
+    seen.add(Detections.empty(), 0.25, SIZE)
+    assert seen.window(7, 0.5).times.tolist() == [0.0]
+    assert seen.window(7, 0.75) is None
+    seen.add(persons([7], [0.6]), 0.5, SIZE)
+    assert seen.window(7, 0.5).times.tolist() == [0.0, 0.5]
+    seen.add(persons([8], [0.6]), 1.5, SIZE)
+    assert list(seen._tracks) == [8]
 
 
 def test_without_ids_or_keypoints_nothing_is_kept():

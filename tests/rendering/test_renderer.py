@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,7 @@ from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.rendering import Renderer, RenderStyle
 from sf_detect.rendering.renderer import status_line
 from sf_detect.rendering.style import track_color
-from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult
+from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult, Keypoints
 
 LABELS = ("stand", "carry_hold", "talk to (e.g., self, a person, a group)", "Größe ändern", "走る", "")
 SIZES = [(176, 144), (320, 240), (640, 480), (1920, 1080)]
@@ -302,3 +304,72 @@ def test_a_colour_that_is_none_is_refused(text):
 def test_a_colour_of_an_unknown_label_is_refused():
     with pytest.raises(UnknownNameError, match="Did you mean 'stand'"):
         Renderer(LABELS, RenderStyle(colors={"stant": "#112233"}))
+
+
+def postures(boxes, scores, **options):
+    """The labels that are printed: "stand" is a posture."""
+    item = result(boxes, scores)
+    renderer = Renderer(LABELS, quiet(**options), groups=("posture", *("action",) * 5))
+    return renderer, item, [[LABELS[i] for i, _ in some] for some in renderer._best_of(item)]
+
+
+def test_of_somebody_who_acts_no_posture_is_shown():
+    boxes = [[10, 40, 100, 200], [150, 40, 240, 200]]
+    _, _, names = postures(boxes, [[0.9, 0.4, 0, 0, 0, 0], [0.9, 0.2, 0, 0, 0, 0]])
+    assert names == [["carry_hold"], ["stand"]]
+
+
+def test_who_only_has_a_posture_is_drawn_as_idle():
+    box, scores = [[60, 40, 160, 200]], [[0.9, 0, 0, 0, 0, 0]]
+    renderer, item, _ = postures(box, scores, top_k=1)
+    acting, _, _ = postures(box, [[0, 0.9, 0, 0, 0, 0]])
+    corner = (slice(195, 200), slice(150, 160))
+    assert changed(renderer(item)[corner]).sum() < changed(acting(result(box, [[0, 0.9, 0, 0, 0, 0]]))[corner]).sum()
+    hidden, item, _ = postures(box, scores, hide_idle=True)
+    assert not changed(hidden(item)).any()
+
+
+def with_body(item, presence=0.9, confidence=0.9, head=(160, 80)):
+    """Landmarks of everybody: a face of 20 pixels at `head`, shoulders 40 apart below it, the rest in a line."""
+    count = len(item.persons)
+    points = np.zeros((count, 33, 3), np.float32)
+    points[..., 2] = confidence
+    x, y = head
+    points[:, :11, :2] = np.array([x, y]) + np.linspace(-10, 10, 11)[:, None]
+    points[:, 11:, 0], points[:, 11:, 1] = x, y + np.linspace(30, 110, 22)
+    points[:, 11:13, 0] = x - 20, x + 20
+    body = Keypoints(points, np.zeros((count, 33, 3)), np.full(count, presence))
+    return replace(item, persons=replace(item.persons, keypoints=body))
+
+
+def test_a_skeleton_is_drawn_where_it_is_certain():
+    item = result([[60, 40, 260, 230]], np.zeros((1, 6)))
+    drawn = changed(Renderer(LABELS, quiet(skeleton=True))(with_body(item)))
+    plain = changed(Renderer(LABELS, quiet())(with_body(item)))
+    assert (drawn & ~plain)[105:200, 130:190].sum() > 100
+    for unsure in (with_body(item, presence=0.4), with_body(item, confidence=0.4), item):
+        np.testing.assert_array_equal(changed(Renderer(LABELS, quiet(skeleton=True))(unsure)), plain)
+
+
+@pytest.mark.parametrize("head", [(-1e9, 40), (1e30, -1e30), (5000, 5000)])
+def test_a_skeleton_beyond_the_frame_does_no_harm(head):
+    item = with_body(result([[60, 40, 260, 230]], np.zeros((1, 6))), head=head)
+    assert Renderer(LABELS, quiet(skeleton=True))(item).shape == item.frame.image.shape
+
+
+def test_a_head_is_hidden_where_landmarks_show_it():
+    """Somebody who bends: the head is at the side of the box, half way down."""
+    noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3)).astype(np.uint8)
+    item = result([[60, 40, 200, 230]], np.zeros((1, 6)))
+    item = replace(item, frame=Frame(noise, 0, 0.0))
+    style = quiet(anonymise="head", hide_idle=True)
+    kept = (Renderer(LABELS, style)(with_body(item, head=(180, 150))) == noise).all(axis=2)
+    assert not kept[138:163, 168:193].any()
+    assert kept[:120].all()
+    by_box = Renderer(LABELS, style)(item)
+    for unsure in (
+        with_body(item, presence=0.4),
+        with_body(item, confidence=0.4),
+        with_body(item, head=(290, 150)),  # outside the box
+    ):
+        np.testing.assert_array_equal(Renderer(LABELS, style)(unsure), by_box)

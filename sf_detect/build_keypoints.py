@@ -1,0 +1,90 @@
+"""From settings to body landmarks and postures; see `build`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sf_detect.config import RunConfig
+from sf_detect.engines.engine import Warn, print_warning
+from sf_detect.errors import EngineError, MissingExtraError, WeightsError
+from sf_detect.interfaces import ActionModel, KeypointEstimator
+from sf_detect.labels import label_set
+from sf_detect.model_spec import NO_MODEL, ModelSpec
+
+if TYPE_CHECKING:
+    from sf_detect.keypoints.estimator import LandmarkNetwork
+
+POSTURE_MODES = ("auto", "on", "off")
+
+
+def with_postures(config: RunConfig, model: ActionModel | None, warn: Warn = print_warning) -> ActionModel | None:
+    """The model with postures among its labels, where `config.posture` wants them for it.
+
+    "auto" wants them for models of J-HMDB's actions, which say nothing about people who just stand, sit or lie; it does
+    without them, and says so, where the landmark network can't be fetched or run.
+
+    Args:
+        config: Settings.
+        model: Scores actions; None where there is none.
+        warn: Receives what a user should know.
+
+    Raises:
+        WeightsError: Postures were asked for, and their weights can't be fetched or read, or do not fit.
+        EngineError: Postures were asked for, and no backend runs the landmark network.
+    """
+    from sf_detect.keypoints.posture_file import SHIPPED, read_posture_file
+    from sf_detect.keypoints.stage import PostureModel
+
+    spec, chosen = NO_MODEL if model is None else model.spec, config.posture
+    if isinstance(model, PostureModel) or not _wanted(chosen.mode, spec):
+        return model
+    if chosen.weights is None and chosen.mode == "auto" and not SHIPPED.is_file():
+        return model
+    scores = read_posture_file(SHIPPED if chosen.weights is None else chosen.weights).scores_for(spec)
+    try:
+        return PostureModel(model, scores, landmark_network(config, warn))
+    except (WeightsError, EngineError, MissingExtraError) as error:
+        if chosen.mode != "auto":
+            raise
+        warn(f"postures (stand, sit, walk and so on) are left out, actions are not: {error}")
+        return model
+
+
+def landmark_network(config: RunConfig, warn: Warn = print_warning) -> LandmarkNetwork:
+    """BlazePose's landmarks, for any number of runs.
+
+    Raises:
+        WeightsError: Its weights can't be fetched or read.
+        EngineError: No backend runs it.
+    """
+    from sf_detect.engines import engine_options
+    from sf_detect.keypoints.blazepose import BlazePose, blazepose_engine
+    from sf_detect.keypoints.estimator import OneAtATime
+
+    return OneAtATime(BlazePose(blazepose_engine(engine_options(config.backend, warn=warn))))
+
+
+def keypoint_estimators(
+    config: RunConfig, model: ActionModel | None, warn: Warn = print_warning
+) -> Callable[[], KeypointEstimator] | None:
+    """What makes the estimator of a run; None where nobody needs keypoints.
+
+    Raises:
+        WeightsError, EngineError: Keypoints were asked for, see `landmark_network`.
+    """
+    from sf_detect.keypoints.estimator import TrackKeypoints
+    from sf_detect.keypoints.stage import PostureModel
+
+    if isinstance(model, PostureModel):
+        network = model.landmarks
+    elif config.keypoints.write or config.render.skeleton:
+        network = landmark_network(config, warn)
+    else:
+        return None
+    return partial(TrackKeypoints, network, config.keypoints.max_persons)
+
+
+def _wanted(mode: str, spec: ModelSpec) -> bool:
+    return mode == "on" or (mode == "auto" and set(spec.labels) == set(label_set("jhmdb21").names))

@@ -1,0 +1,95 @@
+"""The weights file of the posture classifier: safetensors, with all that is known of its outputs as metadata."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sf_detect.errors import WeightsFormatError
+from sf_detect.keypoints.postures import NAMES, PostureScores
+from sf_detect.labels import shown_names
+from sf_detect.model_spec import ModelSpec
+from sf_detect.weights.safetensors_file import parse_json, read_safetensors
+
+if TYPE_CHECKING:
+    from sf_detect.keypoints.network import PostureNetwork
+
+SHIPPED = Path(__file__).parents[1] / "weights" / "shipped" / "posture.safetensors"
+FORMAT = "sf-detect-posture/1"
+_MAX_BYTES = 50_000_000
+
+
+@dataclass(frozen=True)
+class PostureFile:
+    """The classifier of a file, and what is known of its outputs.
+
+    Attributes:
+        network: Features to logits.
+        thresholds: Decision thresholds of `NAMES`.
+        metadata: Of the file, for whoever joins action scores.
+    """
+
+    network: PostureNetwork
+    thresholds: tuple[float, ...]
+    metadata: dict[str, str]
+
+    def scores_for(self, spec: ModelSpec) -> PostureScores:
+        """What the classifier adds to an action model, whose labels get the names that people are to read."""
+        from sf_detect.keypoints.features import features
+        from sf_detect.keypoints.fusion import Fusion
+
+        network, shown = self.network, replace(spec, labels=shown_names(spec.labels))
+        return PostureScores(
+            shown,
+            lambda window: network.logits(features(window)),
+            network.postures,
+            self.thresholds,
+            Fusion.from_metadata(self.metadata, spec.name, spec.labels),
+        )
+
+
+def read_posture_file(path: str | os.PathLike[str] = SHIPPED) -> PostureFile:
+    """Reads a classifier.
+
+    Args:
+        path: The file; without one, that which ships with the package.
+
+    Raises:
+        WeightsFormatError: It can't be read, or is no such file.
+        WeightsMismatchError: Its arrays are not those of a classifier.
+    """
+    from sf_detect.keypoints.network import PostureNetwork
+
+    try:
+        if os.path.getsize(path) > _MAX_BYTES:
+            raise _other(path, f"it is longer than {_MAX_BYTES} bytes")
+    except OSError as error:
+        raise WeightsFormatError(f"posture weights {path}: {error.strerror}. Check the path.") from error
+    arrays, metadata = read_safetensors(path, "np")
+    if metadata.get("format") != FORMAT:
+        raise _other(path, f"its format is {metadata.get('format')!r:.60}")
+    try:
+        thresholds = _thresholds(parse_json(metadata["labels"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _other(path, f"its labels can't be used ({type(error).__name__}: {error})") from error
+    return PostureFile(PostureNetwork.from_arrays(arrays, metadata), thresholds, metadata)
+
+
+def _thresholds(labels: Any) -> tuple[float, ...]:
+    """Those of the postures, which stand first, in the order of `NAMES`."""
+    postures = [label for label in labels if label["group"] == "posture" and label["name"] != "none"]
+    if tuple(label["name"] for label in postures) != NAMES:
+        raise ValueError(f"the postures are {[label['name'] for label in postures]}")
+    thresholds = tuple(float(label["threshold"]) for label in postures)
+    if not all(0 <= value <= 1 for value in thresholds):
+        raise ValueError(f"the thresholds are {thresholds}")
+    return thresholds
+
+
+def _other(path: str | os.PathLike[str], problem: str) -> WeightsFormatError:
+    return WeightsFormatError(
+        f"{path} is no file of posture weights: {problem}. Expected safetensors in the format {FORMAT}, with the "
+        f"postures {', '.join(NAMES)}; leave posture.weights out for the file that ships with the package."
+    )

@@ -1,0 +1,233 @@
+"""Postures in a pipeline: in clips, in streams, beside a busy model, after a cut."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fakes import FakeActionModel, FakeDetector, FakeSource, FakeTracker
+from sf_detect.errors import StageError
+from sf_detect.keypoints.postures import NAMES, PostureScores
+from sf_detect.keypoints.stage import PostureActions, PostureModel
+from sf_detect.pipeline import Pipeline
+from sf_detect.stages import ClipActions, NoActions, PersonStage, StreamActions
+from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, Keypoints
+from sf_detect.tracking import interpolate
+from sf_detect.video.clip_buffer import ClipBuffer
+
+
+class FakeKeypoints:
+    """Everybody's presence is the time in seconds, plus one, over ten."""
+
+    def update(self, frame, persons):
+        unknown = Keypoints.unknown(len(persons))
+        return Keypoints(unknown.points, unknown.metres, np.full(len(persons), (1 + frame.pts) / 10))
+
+    def reset(self):
+        pass
+
+
+class Streaming(FakeActionModel):
+    """A model and its stream, whose scores are all 0.25."""
+
+    warning = "only the past"
+
+    def open_stream(self):
+        return self
+
+    def push(self, frame):
+        pass
+
+    def score(self, persons, pts, image_size):
+        return ActionDetections(pts, persons, np.full((len(persons), len(self.spec.labels)), 0.25))
+
+    def reset(self):
+        pass
+
+
+def logits(window):
+    """Sitting, as far as somebody was present at the newest look; standing, by the number of looks, in hundredths."""
+    found = np.zeros(8, np.float32)
+    found[NAMES.index("sit")], found[NAMES.index("stand")] = window.presence[-1], len(window) / 100
+    return found
+
+
+def scores(model=None, **changes):
+    spec = (model or FakeActionModel(labels=("a", "b", "c"))).spec
+    return PostureScores(spec, changes.get("logits", logits), lambda found: found, (0.5,) * 8)
+
+
+def sampler():
+    return ClipBuffer(ClipSpec(8, 2), 48)
+
+
+def run(stage, frames=60, detector=None):
+    persons = PersonStage(detector or FakeDetector(), FakeTracker, None, FakeKeypoints)
+    pipeline = Pipeline(persons, stage, interpolate, stride=0.5, detection_interval=0.25)
+    results = [r for r in pipeline.run(FakeSource(num_frames=frames)) if r.is_keyframe]
+    return {round(r.frame.pts, 3): r.actions for r in results}
+
+
+def clip_stage(smoothing=0.0, executor=None, made=None):
+    return PostureActions(
+        ClipActions(FakeActionModel(labels=("a", "b", "c")), sampler, 0.0, executor), made or scores(), smoothing
+    )
+
+
+SIT = scores().spec.labels.index("sit")
+
+
+def test_a_keyframe_has_actions_and_the_posture_of_its_own_time():
+    found = run(clip_stage())
+    assert list(found) == [0.0, 0.5, 1.0, 1.5]
+    for pts, actions in found.items():
+        assert actions.scores.shape == (2, 11)
+        assert actions.scores[:, 0].tolist() == pytest.approx([0.1, 0.2])  # those of the model
+        assert actions.scores[:, SIT].tolist() == pytest.approx([(1 + pts) / 10] * 2)
+        assert actions.pts == pytest.approx(pts)
+
+
+def test_a_second_of_looks_is_what_is_seen():
+    seen = []
+    run(clip_stage(made=scores(logits=lambda window: seen.append(window.times.round(2).tolist()) or logits(window))))
+    assert seen[0::2] == [[0.0], [0.0, 0.27, 0.5], [0.0, 0.27, 0.5, 0.77, 1.0], [0.5, 0.77, 1.0, 1.27, 1.5]]
+
+
+def test_beside_an_executor_results_are_the_same():
+    with ThreadPoolExecutor(1) as executor:
+        beside = run(clip_stage(0.5, executor))
+    in_line = run(clip_stage(0.5))
+    assert list(beside) == list(in_line)
+    for pts in in_line:
+        np.testing.assert_array_equal(beside[pts].scores, in_line[pts].scores)
+
+
+def test_scores_are_averaged_along_tracks():
+    found = run(clip_stage(smoothing=1e9))
+    assert found[1.5].scores[0, SIT] == pytest.approx(np.mean([0.1, 0.15, 0.2, 0.25]), abs=1e-4)
+    assert found[1.5].scores[0, 1] == pytest.approx(np.mean([0, 0.005, 0.01, 0.015]), abs=1e-4)
+
+
+def test_without_an_action_model_postures_stand_alone():
+    model = PostureModel(None, scores(), lambda image, crop: Keypoints.unknown(1))
+    found = run(
+        PostureActions(
+            NoActions(),
+            PostureScores(
+                replace(model.spec, labels=(), label_ids=(), thresholds=(), groups=()),
+                logits,
+                lambda found: found,
+                (0.5,) * 8,
+            ),
+        )
+    )
+    assert found[0.5].scores.shape == (2, 8)
+    for wrong in (lambda: model([]), model.open_stream):
+        with pytest.raises(ValueError, match="postures alone need no"):
+            wrong()
+
+
+def test_the_model_alone_scores_actions_and_no_posture():
+    model = PostureModel(FakeActionModel(labels=("a", "b", "c")), scores(), lambda image, crop: Keypoints.unknown(1))
+    found = run(ClipActions(model, sampler))
+    assert found[0.5].scores[:, :3].tolist() == pytest.approx(np.array([[0.1, 0.005, 0.5], [0.2, 0.005, 0.5]]))
+    assert (found[0.5].scores[:, 3:] == 0).all()
+    assert model.spec.labels[3:] == NAMES
+
+
+def test_streams_have_postures_too():
+    found = run(PostureActions(StreamActions(Streaming(labels=("a", "b", "c"))), scores()))
+    assert found[1.0].scores[:, :3].tolist() == [[0.25] * 3] * 2
+    assert found[1.0].scores[:, SIT].tolist() == pytest.approx([0.2] * 2)
+
+
+def test_the_stream_of_the_model_alone():
+    model = PostureModel(Streaming(labels=("a", "b", "c")), scores(), lambda image, crop: Keypoints.unknown(1))
+    stream = model.open_stream()
+    assert stream.warning == "only the past"
+    frame = next(iter(FakeSource()))
+    stream.push(frame)
+    found = stream.score(FakeTracker().update(FakeDetector()([frame.image])[0], 0.0), 0.0, frame.size)
+    assert found.scores.shape == (2, 11)
+    stream.reset()
+
+
+def test_a_cut_forgets_looks_and_means():
+    stage = clip_stage(smoothing=1e9).begin()
+    person = Detections(np.array([[1, 1, 9, 9]]), np.ones(1), np.ones(1, np.int64))
+    keypoints = Keypoints(np.zeros((1, 33, 3)), np.zeros((1, 33, 3)), np.array([0.9]))
+    image = np.zeros((48, 64, 3), np.uint8)
+    first = stage.push(Frame(image, 0, 0.0), replace(person, keypoints=keypoints), True)
+    stage.start_anew()
+    assert first.result(0).scores[0, SIT] == pytest.approx(0.9)
+    second = stage.push(Frame(image, 1, 0.1), person, True)
+    stage.finish()
+    assert second.result(0).scores[0, SIT] == 0
+
+
+def test_looks_between_keyframes_count():
+    stage = PostureActions(NoActions(), scores(FakeActionModel(labels=()))).begin()
+    person = Detections(np.array([[1, 1, 9, 9]]), np.ones(1), np.ones(1, np.int64))
+    keypoints = Keypoints(np.zeros((1, 33, 3)), np.zeros((1, 33, 3)), np.array([0.9]))
+    image = np.zeros((48, 64, 3), np.uint8)
+    assert stage.push(Frame(image, 0, 0.0), replace(person, keypoints=keypoints), False) is None
+    assert stage.push(Frame(image, 1, 0.1), None, False) is None
+    found = stage.push(Frame(image, 2, 0.3), person, True)  # a keyframe that nobody looked at
+    assert found.result(0).scores.max() == pytest.approx(0.9)
+
+
+def test_the_scores_are_being_computed_while_those_of_the_actions_are():
+    started, go_on = threading.Event(), threading.Event()
+
+    class Slow(FakeActionModel):
+        def __call__(self, clips):
+            started.set()
+            go_on.wait(10)
+            return super().__call__(clips)
+
+    with ThreadPoolExecutor(1) as executor:
+        stage = PostureActions(ClipActions(Slow(labels=("a", "b", "c")), sampler, 0.0, executor), scores()).begin()
+        frames = iter(FakeSource(num_frames=30))
+        scoring = stage.push(next(frames), Detections.empty())
+        assert not scoring.running()
+        while not started.is_set():
+            stage.push(next(frames), None)
+        assert scoring.running()
+        go_on.set()
+        assert scoring.result(10).scores.shape == (0, 11)
+        assert not scoring.running()
+        stage.finish()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.5])
+def test_what_fails_reaches_the_keyframe(smoothing):
+    class Broken(FakeActionModel):
+        def __call__(self, clips):
+            raise RuntimeError("no memory")
+
+    stage = PostureActions(ClipActions(Broken(labels=("a", "b", "c")), sampler), scores(), smoothing).begin()
+    scoring = stage.push(next(iter(FakeSource())), Detections.empty())
+    with pytest.raises(StageError, match="action model failed"):
+        stage.finish()
+    with pytest.raises(StageError, match=r"action model failed on frame 0 .*no memory"):
+        scoring.result(0)
+
+
+def test_a_classifier_that_fails_is_named():
+    def broken(window):
+        raise RuntimeError("nan")
+
+    with pytest.raises(StageError, match=r"postures failed on frame 0 .*nan"):
+        run(clip_stage(made=scores(logits=broken)))
+
+
+def test_a_run_that_is_left_gives_up_what_waits():
+    stage = clip_stage().begin()
+    scoring = stage.push(next(iter(FakeSource())), Detections.empty())
+    stage.close()
+    assert scoring.done()
+    assert scoring.exception(0) is not None

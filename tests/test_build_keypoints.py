@@ -1,0 +1,149 @@
+"""Which settings bring keypoints and postures, and what happens where they cannot be had."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fakes import FakeActionModel, FakeDetector, FakeSource
+from sf_detect import build, build_keypoints
+from sf_detect.annotator import Annotator
+from sf_detect.config import KeypointsConfig, ModelConfig, PipelineConfig, PostureConfig, RenderConfig, RunConfig
+from sf_detect.errors import WeightsDownloadError
+from sf_detect.keypoints import posture_file
+from sf_detect.keypoints.stage import PostureActions, PostureModel
+from sf_detect.labels import label_set
+from sf_detect.stages import NoActions
+from sf_detect.structures import Keypoints
+from tests.keypoints.posture_weights import window_of, write_posture_file
+
+JHMDB = label_set("jhmdb21").names
+
+
+def seen(image, crop):
+    """Somebody who stands."""
+    window = window_of(True, 1)
+    return Keypoints(window.points, window.metres, window.presence)
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """A classifier ships with the package, and the landmark network is there."""
+    file = write_posture_file(tmp_path / "posture.safetensors")
+    monkeypatch.setattr(posture_file, "SHIPPED", file)
+    monkeypatch.setattr(build_keypoints, "landmark_network", lambda *_: seen)
+    monkeypatch.setattr(build, "build_detector", lambda *_: FakeDetector())
+    return file
+
+
+def model(labels=JHMDB):
+    return FakeActionModel(labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("mode", "labels", "expected"),
+    [
+        ("auto", JHMDB, True),
+        ("auto", ("stand", "walk"), False),
+        ("auto", label_set("ava80").names, False),
+        ("on", ("fight", "walk"), True),
+        ("off", JHMDB, False),
+    ],
+)
+@pytest.mark.usefixtures("weights")
+def test_which_models_have_postures(mode, labels, expected):
+    own = model(labels)
+    found = build.with_postures(RunConfig(posture=PostureConfig(mode=mode)), own)
+    assert isinstance(found, PostureModel) is expected
+    assert found is own or found.model is own
+    assert build.with_postures(RunConfig(posture=PostureConfig(mode=mode)), found) is found
+
+
+@pytest.mark.usefixtures("weights")
+def test_a_pipeline_says_who_stands():
+    config = RunConfig(posture=PostureConfig(mode="auto"), pipeline=PipelineConfig(smoothing=0.3))
+    annotator = Annotator(config, model())
+    assert annotator.spec.labels[-5:] == ("stand", "sit", "bend", "crouch", "lie")
+    results = [r for r in annotator.results(FakeSource(num_frames=20)) if r.is_keyframe]
+    assert len(results) == 2
+    for result in results:
+        assert result.persons.keypoints is not None
+        assert {annotator.spec.labels[i] for i in result.actions.scores[:, 21:].argmax(axis=1) + 21} == {"stand"}
+
+
+@pytest.mark.usefixtures("weights")
+def test_the_stages_average_once():
+    config = RunConfig()
+    stage = build.build_actions(config, build.with_postures(config, model()))
+    assert isinstance(stage, PostureActions)
+    assert stage._smoothing == config.pipeline.smoothing
+    assert stage._actions._smoothing == 0
+
+
+@pytest.mark.usefixtures("weights")
+def test_postures_without_an_action_model():
+    config = RunConfig(model=ModelConfig("none"))
+    assert build.build_action_model(config) is None
+    assert isinstance(build.build_actions(config, None), NoActions)
+    config.posture.mode = "on"
+    found = build.build_action_model(config)
+    assert found.spec.labels == ("stand", "walk", "run", "sit", "bend", "crouch", "lie", "jump")
+    pipeline = build.assemble(config, build.build_persons(config, found), found)
+    (result,) = pipeline.run(FakeSource(num_frames=1))
+    assert result.actions.scores[0].argmax() == 0
+
+
+def test_names_that_people_read_need_no_postures(monkeypatch):
+    monkeypatch.setattr(build, "build_predictor", lambda *_: model())
+    found = build.build_action_model(RunConfig(posture=PostureConfig(mode="off")))
+    assert "sit down" in found.spec.labels
+    assert "sit" not in found.spec.labels
+
+
+def refuse(*_):
+    raise WeightsDownloadError("the weights in mediapipe cannot be fetched: no network")
+
+
+@pytest.mark.usefixtures("weights")
+def test_without_the_landmark_network_the_default_says_so_and_goes_on(monkeypatch):
+    monkeypatch.setattr(build_keypoints, "landmark_network", refuse)
+    heard: list[str] = []
+    own = model()
+    assert build.with_postures(RunConfig(), own, heard.append) is own
+    assert heard == [
+        "postures (stand, sit, walk and so on) are left out, actions are not: the weights in mediapipe cannot be "
+        "fetched: no network"
+    ]
+    with pytest.raises(WeightsDownloadError, match="no network"):
+        build.with_postures(RunConfig(posture=PostureConfig(mode="on")), own)
+    with pytest.raises(WeightsDownloadError, match="no network"):
+        build.build_persons(RunConfig(keypoints=KeypointsConfig(write=True)), own)
+
+
+def test_without_a_file_that_ships_the_default_goes_on(monkeypatch, tmp_path):
+    monkeypatch.setattr(posture_file, "SHIPPED", tmp_path / "none")
+    own = model()
+    assert build.with_postures(RunConfig(), own) is own
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (RunConfig(), False),
+        (RunConfig(keypoints=KeypointsConfig(write=True)), True),
+        (RunConfig(render=RenderConfig(skeleton=True)), True),
+    ],
+)
+@pytest.mark.usefixtures("weights")
+def test_who_asks_for_keypoints_has_them_whatever_the_model(config, expected):
+    run = build.build_persons(config, model(("a", "b"))).begin("v")
+    found = run(next(iter(FakeSource())))
+    assert (found.keypoints is not None) is expected
+
+
+@pytest.mark.usefixtures("weights")
+def test_a_classifier_of_ones_own(weights, tmp_path):
+    own = write_posture_file(tmp_path / "own.safetensors", weight=0.0)
+    found = build.with_postures(RunConfig(posture=PostureConfig(weights=str(own))), model())
+    logits = found.scores.logits(window_of(True))
+    np.testing.assert_array_equal(logits, np.zeros(31))
