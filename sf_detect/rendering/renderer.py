@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sf_detect import boxes as box_math
 from sf_detect.errors import ConfigError
 from sf_detect.matching import match_actions
+from sf_detect.picture_buffers import PictureBuffers
 from sf_detect.rendering.anonymise import anonymise, head_boxes
 from sf_detect.rendering.layout import LabelLayout, LabelRequest
 from sf_detect.rendering.outlines import draw_outline
@@ -65,6 +66,7 @@ class Renderer:
         self._colors = label_colors(self.style, self.labels)
         self._text = TextPainter(self.style.font)
         self._layout = LabelLayout()
+        self._buffers = PictureBuffers()
         self._plates: PlatePainter | None = None
         self._image_size = (0, 0)
 
@@ -86,7 +88,7 @@ class Renderer:
         Raises:
             ConfigError: The result's scores do not have one column per label.
         """
-        image = result.frame.image.copy()
+        image = self._buffers.copy(result.frame.image)
         plates = self._plates_for(result.frame.size)
         boxes = result.persons.boxes
         boxes = np.where(np.isfinite(boxes).all(axis=1, keepdims=True), boxes, 0)

@@ -17,6 +17,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from sf_detect.errors import DecodeError
+from sf_detect.picture_buffers import PictureBuffers
 from sf_detect.structures import Frame, UInt8Array, VideoInfo
 from sf_detect.video import stream_info
 from sf_detect.video.orientation import Orientation
@@ -140,14 +141,14 @@ class DecodePass:
         Args:
             one_size: Stretch all pictures to the size of the first instead.
         """
-        convert = VideoReformatter()
+        convert, buffers = VideoReformatter(), PictureBuffers()
         size = first_size = (self._first.width, self._first.height)
         end: float | None = None
         try:
             for index, picture in enumerate(itertools.chain([self._first], self._pictures), self._skipped):
                 shown = first_size if one_size else self._square_with_first(picture)
                 rgb = convert.reformat(picture, width=shown[0], height=shown[1], format="rgb24", **ONE_THREAD)
-                image: UInt8Array = self._orientation(np.asarray(rgb.to_ndarray(), np.uint8))
+                image = self._orientation(_copied(rgb, buffers))
                 stamp, jumps = self._seconds(picture), len(self._clock.jumps)
                 time = self._time(stamp)
                 if shown != size:
@@ -277,6 +278,13 @@ class DecodePass:
     def _count(self, error: Exception) -> None:
         self.errors += 1
         self.last_error = getattr(error, "strerror", None) or str(error)
+
+
+def _copied(rgb: av.VideoFrame, buffers: PictureBuffers) -> UInt8Array:
+    """The picture, (H, W, 3), in memory that circulates."""
+    plane: Any = rgb.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(rgb.height, plane.line_size)
+    return buffers.copy(rows[:, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3))
 
 
 def display_matrix(picture: av.VideoFrame) -> bytes:
