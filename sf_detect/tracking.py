@@ -184,7 +184,7 @@ def _moved(
     share: float,
 ) -> Keypoints | None:
     """Keypoints between two detections: of tracks known on both sides they move linearly, others stay."""
-    if before is None or after is None:
+    if before is None or after is None or not shared.any():
         return before
     other = after.select(partner)
     both = shared & (before.presence > 0) & (other.presence > 0)

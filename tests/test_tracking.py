@@ -193,3 +193,12 @@ def test_keypoints_move_with_their_boxes() -> None:
     np.testing.assert_allclose(between.keypoints.presence, [0.2, 0.2, 0.3, 0.5])
     assert interpolate(before, 0.0, after, 1.0, 0.25).keypoints is not None
     assert interpolate(tracked({1: 0}), 0.0, after, 1.0, 0.25).keypoints is None
+
+
+def test_keypoints_of_people_who_are_all_gone_stay() -> None:
+    before, nobody = with_keypoints(tracked({1: 0}), [1]), with_keypoints(tracked({}), [])
+    between = interpolate(before, 0.0, nobody, 1.0, 0.25)
+    assert between.keypoints is not None
+    assert between.keypoints.points[:, 7, 1].tolist() == [1]
+    assert len(interpolate(nobody, 0.0, before, 1.0, 0.25)) == 0
+    assert ids(interpolate(nobody, 0.0, before, 1.0, 0.75)) == [1]
