@@ -21,7 +21,7 @@ from sf_detect.build_keypoints import keypoint_estimators, with_postures
 from sf_detect.config import ModelConfig, RunConfig
 from sf_detect.engines.engine import Warn, print_warning
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
-from sf_detect.interfaces import ActionModel, PersonDetector, TimedDetector, VideoSource
+from sf_detect.interfaces import ActionModel, LiveSource, PersonDetector, TimedDetector, VideoSource
 from sf_detect.labels import shown_names
 from sf_detect.model_spec import NO_MODEL, ModelSpec
 from sf_detect.pipeline import Pipeline
@@ -51,6 +51,25 @@ def open_source(source: str | os.PathLike[str], config: RunConfig | None = None)
 
     fps = None if config is None or config.fps is None else Fraction(config.fps).limit_denominator(100_000)
     return open_video(os.fspath(source), fps)
+
+
+def open_live_source(source: str, config: RunConfig) -> LiveSource:
+    """A camera or stream, which is waited for and connected to again, or a file played at its own speed.
+
+    Raises:
+        SourceOpenError: It can't be opened, however often it would be tried.
+    """
+    if os.path.exists(source):
+        from sf_detect.video.paced import PacedSource
+
+        return PacedSource(open_source(source, config))
+    from sf_detect.video.live_opening import LiveOptions
+    from sf_detect.video.live_opening import open_live_source as open_live_video
+
+    chosen = config.live
+    names = ("rtsp_transport", "stall_seconds", "longest_wait", "camera_width", "camera_height", "camera_fps")
+    options = {name: getattr(chosen, name) for name in (*names, "camera_backend")}
+    return open_live_video(source, LiveOptions(**options))
 
 
 def check_device(device: str) -> None:

@@ -19,6 +19,7 @@ import typer.core
 from sf_detect.commands import annotate as annotate_command
 from sf_detect.commands import classify as classify_command
 from sf_detect.commands import evaluate as evaluate_command
+from sf_detect.commands import live as live_command
 from sf_detect.commands import query as query_command
 from sf_detect.commands import run as run_command
 from sf_detect.commands import train as train_command
@@ -55,6 +56,8 @@ app = typer.Typer(
 )
 app.command("run", help=run_command.RUN_HELP)(run_command.run)
 app.command("annotate", help=annotate_command.ANNOTATE_HELP)(annotate_command.annotate)
+app.command("live", help=live_command.LIVE_HELP)(live_command.live)
+app.command("cameras", help=live_command.CAMERAS_HELP)(live_command.cameras)
 app.command("demo", help=run_command.DEMO_HELP)(run_command.demo)
 app.command("classify", help=classify_command.CLASSIFY_HELP)(classify_command.classify)
 app.command("query", help=query_command.QUERY_HELP)(query_command.query)

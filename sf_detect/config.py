@@ -161,6 +161,34 @@ class EventsConfig:
 
 
 @dataclass
+class LiveConfig:
+    """What `sf-detect live` does otherwise than `run`.
+
+    Attributes:
+        inference: As `pipeline.inference`; "streaming" falls back to clips for a model that has no streaming form.
+        stride: As `pipeline.stride`; None scores as often as the scores change, once a slow step (clips: as
+            `pipeline.stride`).
+        adapt: Under overload take a smaller input for the actions, and in the end clips; else only frames are left out.
+        rtsp_transport: "tcp", or "udp", which loses packets rather than be late.
+        stall_seconds: Without a frame for so long a source counts as stalled.
+        longest_wait: Seconds between two tries to connect, which begin half a second apart and double.
+        camera_width, camera_height, camera_fps: Asked of cameras; None takes what they give.
+        camera_backend: OpenCV's way to cameras: any, v4l2, dshow, msmf, avfoundation or gstreamer.
+    """
+
+    inference: str = "streaming"
+    stride: float | None = None
+    adapt: bool = True
+    rtsp_transport: str = "tcp"
+    stall_seconds: float = 3.0
+    longest_wait: float = 30.0
+    camera_width: int | None = None
+    camera_height: int | None = None
+    camera_fps: float | None = None
+    camera_backend: str = "any"
+
+
+@dataclass
 class RunConfig:
     """Everything about one run but its input and outputs.
 
@@ -191,6 +219,7 @@ class RunConfig:
     posture: PostureConfig = field(default_factory=PostureConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
     events: EventsConfig = field(default_factory=EventsConfig)
+    live: LiveConfig = field(default_factory=LiveConfig)
 
 
 def check_config(config: RunConfig) -> None:
@@ -235,6 +264,10 @@ _INF = math.inf
 _RANGES: dict[tuple[float, bool, float, str], tuple[str, ...]] = {
     (0, True, _INF, "a number of seconds (or frames a second) above 0"): (
         "pipeline.stride",
+        "live.stride",
+        "live.stall_seconds",
+        "live.longest_wait",
+        "live.camera_fps",
         "max_seconds",
         "end",
         "fps",
@@ -255,7 +288,14 @@ _RANGES: dict[tuple[float, bool, float, str], tuple[str, ...]] = {
         "render.thresholds",
     ),
     (0, False, _INF, "0 or more pixels"): ("detector.min_size",),
-    (1, False, _INF, "1 or more"): ("detector.max_persons", "keypoints.max_persons", "every", "render.box_thickness"),
+    (1, False, _INF, "1 or more"): (
+        "detector.max_persons",
+        "keypoints.max_persons",
+        "every",
+        "render.box_thickness",
+        "live.camera_width",
+        "live.camera_height",
+    ),
     (0, False, _INF, "0 or more"): ("render.top_k",),
     (0.2, False, 5, "a factor from 0.2 to 5"): ("render.font_scale",),
     (0, False, 2**64 - 1, "a whole number from 0 up"): ("seed",),
@@ -264,6 +304,9 @@ _RANGES: dict[tuple[float, bool, float, str], tuple[str, ...]] = {
 
 _MODES: dict[str, tuple[str, ...]] = {
     "pipeline.inference": ("clip", "streaming"),
+    "live.inference": ("clip", "streaming"),
+    "live.rtsp_transport": ("tcp", "udp"),
+    "live.camera_backend": ("any", "v4l2", "dshow", "msmf", "avfoundation", "gstreamer"),
     "detector.tile": ("auto", "mirror", "on", "fine", "off"),
     "render.anonymise": ("head", "person"),
     "posture.mode": ("auto", "on", "off"),

@@ -161,6 +161,15 @@ class ActionModel(Protocol):
 
 
 @runtime_checkable
+class ResizableModel(ActionModel, Protocol):
+    """An action model that can be given smaller pictures than it was made for, at less cost and worse scores."""
+
+    def resized(self, short_side: int) -> ActionModel:
+        """The same model with pictures of that short side, in pixels."""
+        ...
+
+
+@runtime_checkable
 class ActionStream(Protocol):
     """The streaming form of an action model: frames go in once, scores of boxes come out at any time.
 
@@ -171,6 +180,11 @@ class ActionStream(Protocol):
 
     @property
     def warning(self) -> str | None: ...
+
+    @property
+    def step_seconds(self) -> float:
+        """Seconds of video after which new frames change the scores."""
+        ...
 
     def push(self, frame: Frame) -> None: ...
 

@@ -12,6 +12,10 @@ best first. A keyframe without persons has an empty list.
 not all labels are actions, each entry of `actions` has a `group`; entries without one are actions. Readers
 take entries by `labels_of`, and pass over keys that they do not know.
 
+Records of live sources also hold `utc`, when the keyframe came, and how old in seconds the keyframe, the detection that
+its boxes come from, and the newest frame that the network saw were when the record became known: `frame_age`,
+`boxes_age`, `labels_age`.
+
 Where keypoints are wanted, each person has `keypoints`: the 33 landmarks of `sf_detect.landmarks` by name, each [x, y,
 confidence] in pixels and [0, 1], or null where no body was recognised.
 """
@@ -20,6 +24,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +34,7 @@ import numpy.typing as npt
 from sf_detect.errors import ConfigError, DataError
 from sf_detect.landmarks import LANDMARKS
 from sf_detect.matching import match_actions
-from sf_detect.structures import FrameResult, Keypoints
+from sf_detect.structures import FrameResult, Keypoints, LiveResult
 from sf_detect.thresholds import ACTION
 
 SCHEMA = "sf-detect/1"
@@ -80,6 +85,7 @@ def keyframe_record(
         "time": round(result.frame.pts, 6),
         "width": width,
         "height": height,
+        **_liveness(result),
         "persons": [
             {
                 "box": [round(float(v), 2) for v in persons.boxes[i]],
@@ -93,6 +99,15 @@ def keyframe_record(
             for i in range(len(persons))
         ],
     }
+
+
+def _liveness(result: FrameResult) -> dict[str, Any]:
+    """What the record of a live source has beside the others' keys."""
+    if not isinstance(result, LiveResult):
+        return {}
+    ages = {"frame_age": result.frame_age, "boxes_age": result.boxes_age, "labels_age": result.labels_age}
+    came = datetime.fromtimestamp(result.utc, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"utc": came, **{name: None if age is None else round(age, 3) for name, age in ages.items()}}
 
 
 def _scores(

@@ -136,6 +136,11 @@ class LimitedStream:
         """See `ActionStream`."""
         return self._stream.warning
 
+    @property
+    def step_seconds(self) -> float:
+        """See `ActionStream`."""
+        return self._stream.step_seconds
+
     def push(self, frame: Frame) -> None:
         """See `ActionStream`."""
         with limited_threads():

@@ -86,7 +86,7 @@ class FakeTiming(Timing):
             return True
 
 
-HANG = "hang"
+HANG, NO_ANSWER = "hang", "no answer"
 Step = float | Picture | Exception | str | Callable[[], None]
 
 
@@ -126,7 +126,7 @@ class FakeConnection:
 class Script:
     """What each connection of a source does, one list of steps after the other.
 
-    A connection whose first step is an error, or `HANG`, is none: connecting fails or hangs.
+    A connection whose first step is an error, or `NO_ANSWER`, is none: connecting fails or hangs.
 
     Attributes:
         tries: When each connection was tried.
@@ -138,10 +138,12 @@ class Script:
         self.tries: list[float] = []
         self.connections: list[FakeConnection] = []
 
-    def __call__(self, stopped: threading.Event) -> FakeConnection:
+    def __call__(self, stopped: threading.Event, patience: float) -> FakeConnection:
         self.timing.step()
         self.tries.append(self.timing.time)
         steps = self.left.pop(0) if self.left else [HANG]
+        if steps and steps[0] == NO_ANSWER:
+            self.timing.hang()
         if steps and isinstance(steps[0], Exception):
             raise steps[0]
         connection = FakeConnection(self.timing, steps, stopped, self.recording)

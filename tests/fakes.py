@@ -6,16 +6,29 @@ it. The scores of an action tell the clip's time and person.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from types import TracebackType
 
 import numpy as np
 
+from sf_detect.channels import Channel
 from sf_detect.errors import ConfigError, SourceError
 from sf_detect.interfaces import ActionStream
 from sf_detect.model_spec import ModelSpec
-from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame, FrameResult, VideoInfo
+from sf_detect.structures import (
+    ActionDetections,
+    Clip,
+    ClipSpec,
+    Detections,
+    Frame,
+    FrameResult,
+    LazyFrame,
+    SourceStatus,
+    VideoInfo,
+)
 from synthetic_video import index_image, read_index
 
 LABELS = ("stand", "walk", "wave")
@@ -170,3 +183,62 @@ class FakeSink:
 
     def close(self) -> None:
         self.closes += 1
+
+
+class FakeLiveSource:
+    """A live source whose frames a test gives, one by one or all at once; a `LiveSource`.
+
+    Args:
+        name: Of the source.
+        clock: Seconds at which a frame arrives; None takes its time.
+    """
+
+    def __init__(self, name: str = "fake", clock: Callable[[], float] | None = None) -> None:
+        self.name, self._clock = name, clock
+        self._frames: Channel[Frame | BaseException] = Channel(100_000)
+        self._status = SourceStatus("connecting", 0.0)
+        self.closed = threading.Event()
+        self.given = 0
+
+    def give(
+        self,
+        pts: float,
+        size: tuple[int, int] = (48, 64),
+        starts_anew: bool = False,
+        damaged: bool = False,
+        image: np.ndarray | None = None,
+    ) -> Frame:
+        """The next frame: `index_image` unless there is an image."""
+        index, self.given = self.given, self.given + 1
+        arrival = pts if self._clock is None else self._clock()
+        picture = index_image(index, (size[1], size[0])) if image is None else image
+        frame = LazyFrame(lambda: picture, picture.shape[:2], index, pts, arrival, starts_anew, damaged)
+        self._frames.put(frame)
+        return frame
+
+    def fail(self, error: BaseException) -> None:
+        """The iteration raises this, after the frames before."""
+        self._frames.put(error)
+
+    def end(self) -> None:
+        """No frame follows."""
+        self._frames.finish()
+
+    def enter(self, state: str, detail: str = "") -> None:
+        """What `status` says from now on."""
+        self._status = replace(self._status, state=state, detail=detail)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for item in self._frames:
+            if isinstance(item, BaseException):
+                raise item
+            frames = self._status.frames + 1
+            self._status = replace(self._status, state="live", frames=frames, last_arrival=item.arrival, size=item.size)
+            yield item
+
+    def status(self) -> SourceStatus:
+        return self._status
+
+    def close(self) -> None:
+        self.closed.set()
+        self._frames.close()

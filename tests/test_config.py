@@ -138,5 +138,8 @@ def test_the_modes_are_those_of_the_rooms():
         "detector.tile": tuple(MODES),
         "render.anonymise": tuple(ANONYMISE),
         "backend": tuple(BACKENDS),
+        "live.inference": tuple(INFERENCE),
+        "live.rtsp_transport": ("tcp", "udp"),
+        "live.camera_backend": ("any", "v4l2", "dshow", "msmf", "avfoundation", "gstreamer"),
         "posture.mode": tuple(POSTURE_MODES),
     } == {key: tuple(sorted(words, key=words.index)) for key, words in _MODES.items()}

@@ -26,7 +26,8 @@ ALLOWED = {
     "zoo": {"models", "weights", "engines"},  # entries bind networks to files
     "training": {"data", "models", "evaluation", "weights", "zoo", "detection", "tracking", "video"},  # optical flow
 }
-COMPOSITION = {"build", "build_classifier", "build_keypoints", "cli", "commands", "annotator", "outputs", "build_batch"}
+COMPOSITION = {"build", "build_classifier", "build_keypoints", "build_live", "build_batch"}
+COMPOSITION |= {"cli", "commands", "annotator", "outputs"}
 HEAVY = {
     "torch": {"detection", "models", "engines", "data", "training", "weights", "zoo", *COMPOSITION},
     "torchvision": {"detection", "models", "zoo", "data", "training"},

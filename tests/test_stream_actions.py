@@ -25,7 +25,7 @@ from synthetic_video import read_index, write_video
 class FakeStream:
     """A model and its one stream: scores hold how many frames were seen and the newest one's index."""
 
-    spec, warning = ModelSpec("fake", ("seen", "newest"), ClipSpec(8, 2)), None
+    spec, warning, step_seconds = ModelSpec("fake", ("seen", "newest"), ClipSpec(8, 2)), None, 0.1
 
     def __init__(self, fail_at=None, delay=0.0):
         self.log, self.seen, self.resets = [], [], 0

@@ -121,7 +121,7 @@ def test_a_build_of_torch_whose_pool_cannot_change_is_left_alone(monkeypatch):
 class Witness:
     """A detector, a model and a stream that note the numbers of threads they are called with."""
 
-    warning = "approximate"
+    warning, step_seconds = "approximate", 0.5
 
     def __init__(self):
         self.seen, self.model = [], FakeActionModel()

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sf_detect.commands import options
 from sf_detect.config import RenderConfig, RunConfig
-from sf_detect.config_files import assign, load_config
-from sf_detect.errors import ConfigError
 from sf_detect.file_names import printable, shortened
 from sf_detect.redaction import MASK, public_url, redacted
 
@@ -55,43 +54,23 @@ _INTERRUPTED = 130
 _LOWEST_ADVICE = 0.05
 """A threshold below it lets nearly everything count."""
 
-Anonymise = Annotated[str | None, typer.Option(help="Blur 'head' or whole 'person'.")]
-
 
 def run(
+    ctx: typer.Context,
     input: Annotated[str, typer.Argument(help="Video file, folder of images, camera index or URL.", metavar="INPUT")],
     out_video: Annotated[str | None, typer.Option(help="Annotated MP4.", metavar="F.mp4")] = None,
-    out_jsonl: Annotated[str | None, typer.Option(help="JSON Lines; '-' is stdout.", metavar="F.jsonl")] = None,
+    out_jsonl: options.OutJsonl = None,
     out_csv: Annotated[str | None, typer.Option(help="AVA csv.", metavar="F.csv")] = None,
-    out_events: Annotated[
-        str | None, typer.Option(help="Who did what from when to when, csv.", metavar="F.csv")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Action model (`sf-detect weights list`), or none: boxes and tracks only.")
-    ] = None,
-    weights: Annotated[str | None, typer.Option(help="Checkpoint file for the action model.")] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            help="A name of `weights list`, precomputed:F.csv, detectron2:CONFIG or whole_frame [ssdlite_person]."
-        ),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option(help="What computes the default networks: auto, torch, onnxruntime or openvino [auto]."),
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file of settings.", metavar="F.yaml")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", "-s", help="Override a setting, repeatable.", metavar="KEY=VALUE")
-    ] = None,
-    postures: Annotated[
-        bool | None,
-        typer.Option("--postures/--no-postures", help="Say who stands, walks, sits, lies [where the model does not]."),
-    ] = None,
-    keypoints: Annotated[
-        bool, typer.Option("--keypoints", help="Write 33 body landmarks a person into JSON Lines.")
-    ] = False,
+    out_events: options.OutEvents = None,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    detector: options.Detector = None,
+    device: options.Device = None,
+    backend: options.Backend = None,
+    config: options.Config = None,
+    set_: options.Set = None,
+    postures: options.Postures = None,
+    keypoints: options.Keypoints = False,
     stride: Annotated[float | None, typer.Option(help="Seconds between keyframes [0.5].")] = None,
     inference: Annotated[
         str | None, typer.Option(help="clip, or streaming: every frame computed once, no look-ahead [clip].")
@@ -101,51 +80,20 @@ def run(
     max_seconds: Annotated[float | None, typer.Option(help="Stop after this much video.")] = None,
     every: Annotated[int | None, typer.Option(help="Process every N-th frame only [1].", metavar="N")] = None,
     fps: Annotated[float | None, typer.Option(help="Frame rate of a folder of images [25].")] = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed [0].")] = None,
-    detector_threshold: Annotated[float | None, typer.Option(help="Lowest person score.")] = None,
-    tile: Annotated[
-        str | None, typer.Option(help="Look again, mirrored, or at tiles too: auto, mirror, on, fine or off.")
-    ] = None,
-    top_k: Annotated[int | None, typer.Option(help="Actions drawn per person [3].")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Score from which an action counts [the model's].")] = None,
-    show: Annotated[list[str] | None, typer.Option(help="Draw only this label, repeatable.", metavar="LABEL")] = None,
-    color: Annotated[
-        list[str] | None, typer.Option(help="Colour of a label, repeatable.", metavar="LABEL=#RRGGBB")
-    ] = None,
-    hide_scores: Annotated[bool, typer.Option("--hide-scores", help="Draw labels without scores.")] = False,
-    font_scale: Annotated[float | None, typer.Option(help="Text size factor [1].")] = None,
-    anonymise: Anonymise = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
+    seed: options.Seed = None,
+    detector_threshold: options.DetectorThreshold = None,
+    tile: options.Tile = None,
+    top_k: options.TopK = None,
+    threshold: options.Threshold = None,
+    show: options.Show = None,
+    color: options.Color = None,
+    hide_scores: options.HideScores = False,
+    font_scale: options.FontScale = None,
+    anonymise: options.Anonymise = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Annotate one video."""
-    settings = load_config(RunConfig, config, set_ or [])
-    given = {
-        "model.name": model,
-        "model.weights": weights,
-        "detector.name": detector,
-        "detector.score_threshold": detector_threshold,
-        "detector.tile": tile,
-        "device": device,
-        "backend": backend,
-        "seed": seed,
-        "fps": fps,
-        "start": start,
-        "end": end,
-        "max_seconds": max_seconds,
-        "every": every,
-        "posture.mode": None if postures is None else ("on" if postures else "off"),
-        "keypoints.write": keypoints or None,
-        "pipeline.stride": stride,
-        "pipeline.inference": inference,
-        "render.top_k": top_k,
-        "render.threshold": threshold,
-        "render.labels": show,
-        "render.colors": None if color is None else dict(_label_and_color(text) for text in color),
-        "render.hide_scores": hide_scores or None,
-        "render.font_scale": font_scale,
-        "render.anonymise": anonymise,
-    }
-    assign(settings, given)
+    settings = options.settings_of(ctx.params, {"max_seconds": "max_seconds"})
     if out_video is None and out_jsonl is None and out_csv is None and out_events is None:
         out_video = default_output(input)
     raise typer.Exit(_annotate(input, settings, _Outputs(out_video, out_jsonl, out_csv, out_events), quiet))
@@ -187,13 +135,6 @@ def _stem_of_address(address: str) -> str:
     host = re.sub(r":\d*$", "", parts[0]) if parts else ""
     last = next((part for part in reversed(parts[1:]) if part), "")
     return re.sub(r'[\x00-\x1f<>:"|\\*]', "_", Path(last).stem or host)
-
-
-def _label_and_color(text: str) -> tuple[str, str]:
-    label, separator, color = text.partition("=")
-    if not separator:
-        raise ConfigError(f"--color {text}: expected LABEL=#RRGGBB, such as wave=#ff8800.")
-    return label, color
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,10 @@ class _LabelledStream:
     def warning(self) -> str | None:
         return self._stream.warning
 
+    @property
+    def step_seconds(self) -> float:
+        return self._stream.step_seconds
+
     def push(self, frame: Frame) -> None:
         self._stream.push(frame)
 

@@ -89,6 +89,16 @@ class EnginePredictor(PredictorOutputs):
         self.preprocessing = preprocessing
         self._engines, self._resize = engines, resize
 
+    def resized(self, short_side: int) -> EnginePredictor:
+        """The same network with pictures of another short side, in pixels, than it was trained on."""
+        return EnginePredictor(
+            self._engines,
+            replace(self.spec, short_side=short_side),
+            replace(self.preprocessing, short_side=short_side),
+            self._activation,
+            self._resize,
+        )
+
     def open_stream(self) -> ActionStream:
         """The streaming form, with a state of its own.
 

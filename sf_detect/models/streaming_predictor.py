@@ -82,6 +82,7 @@ class EngineStream(PredictorOutputs):
     Attributes:
         exact: True if the scores are those of the network run over the whole video.
         warning: What a user must know about the scores; None where they are exact.
+        step_seconds: Seconds of video of one slow step.
         resets: How often a stream has begun, the first time included.
 
     Raises:
@@ -101,6 +102,7 @@ class EngineStream(PredictorOutputs):
         self._grid = TimeGrid(spec.clip_spec.interval, longest_gap=max(spec.clip_spec.duration, _SHORTEST_CUT))
         self.exact = network.exact and _slow_frames_are_last(spec.clip_spec, slow_index)
         self.warning = None if self.exact else f"{spec.name or 'the model'}: {APPROXIMATION}"
+        self.step_seconds = network.step_frames * spec.clip_spec.interval
         self.reset()
 
     def reset(self) -> None:

@@ -21,6 +21,7 @@ class VideoSink:
         info: The source; size, shape of the pixels and rate of the output follow it.
         renderer: Makes the picture of a result, usually a `Renderer`.
         audio_from: A file whose sound is kept.
+        fragmented: As of `VideoWriter`, for what may end at any moment.
 
     Raises:
         SinkError: The file cannot be opened.
@@ -32,9 +33,10 @@ class VideoSink:
         info: VideoInfo,
         renderer: Callable[[FrameResult], UInt8Array],
         audio_from: Path | None = None,
+        fragmented: bool = False,
     ) -> None:
         self.path, self._renderer = Path(path), renderer
-        self._writer = VideoWriter(self.path, info, audio_from)
+        self._writer = VideoWriter(self.path, info, audio_from, fragmented=fragmented)
         self._size = (info.height, info.width)
         self._closed = False
 

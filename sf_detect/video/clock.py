@@ -101,10 +101,11 @@ class Pacer:
     Args:
         longest_delay: Pictures that are late are released at once, and those behind them keep the plan, up to this
             many seconds; beyond it, and where the stamps jump, the plan begins anew.
+        longest_pause: Two stamps further apart than so many seconds are a jump.
     """
 
-    def __init__(self, longest_delay: float = 1.0) -> None:
-        self._longest_delay = longest_delay
+    def __init__(self, longest_delay: float = 1.0, longest_pause: float = 10.0) -> None:
+        self._longest_delay, self._longest_pause = longest_delay, longest_pause
         self._offset: float | None = None
         self._last: float | None = None
 
@@ -115,11 +116,8 @@ class Pacer:
             stamp: Presentation time in seconds.
             now: Seconds of the monotonic clock.
         """
-        jumped = self._last is not None and not -_SLIP_S < stamp - self._last < _LONGEST_PAUSE_S
+        jumped = self._last is not None and not -_SLIP_S < stamp - self._last < self._longest_pause
         self._last = stamp
         if self._offset is None or jumped or now - (stamp + self._offset) > self._longest_delay:
             self._offset = now - stamp
         return stamp + self._offset
-
-
-_LONGEST_PAUSE_S = 10.0

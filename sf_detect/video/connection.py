@@ -58,6 +58,6 @@ class Connection(Protocol):
     def close(self) -> None: ...
 
 
-Connect = Callable[[threading.Event], Connection]
-"""Makes a connection, however long that takes, or raises `ConnectionLost`. The event says that nobody wants it any
-more; who waits in a way that can be cut short, waits for it too."""
+Connect = Callable[[threading.Event, float], Connection]
+"""Makes a connection, within so many seconds if it can help it, or raises `ConnectionLost`. The event says that nobody
+wants it any more; who waits in a way that can be cut short, waits for it too."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -34,9 +35,11 @@ class Link:
         connect: Makes the connection.
         changed: The condition.
         counts: Where to count.
-        started: Seconds of the monotonic clock.
+        now: The monotonic clock, in seconds.
+        patience: Seconds that connecting may take.
 
     Attributes:
+        started, connected: When connecting began, and when it was done; None before.
         stopped: Set by the other side where it wants no more; nothing is left or counted then.
         pictures: Those that came and were not taken; at most a few, then the oldest is dropped.
         last_arrival: When the newest came, in seconds of the monotonic clock.
@@ -44,8 +47,16 @@ class Link:
         error: Why, where it did not end by itself.
     """
 
-    def __init__(self, connect: Connect, changed: threading.Condition, counts: Counts, started: float) -> None:
-        self.started = started
+    def __init__(
+        self,
+        connect: Connect,
+        changed: threading.Condition,
+        counts: Counts,
+        now: Callable[[], float],
+        patience: float,
+    ) -> None:
+        self.started, self.patience = now(), patience
+        self.connected: float | None = None
         self.stopped = threading.Event()
         self.pictures: deque[Picture] = deque()
         self.last_arrival: float | None = None
@@ -53,7 +64,7 @@ class Link:
         self.fps: Fraction | None = None
         self.finished = False
         self.error: BaseException | None = None
-        self._connect, self._changed, self._counts = connect, changed, counts
+        self._connect, self._changed, self._counts, self._now = connect, changed, counts, now
         self._errors = 0
 
     @property
@@ -73,9 +84,11 @@ class Link:
             self._changed.notify_all()
 
     def _read(self) -> None:
-        with closing(self._connect(self.stopped)) as connection:
+        with closing(self._connect(self.stopped, self.patience)) as connection:
             with self._changed:
                 self.is_recording, self.fps = connection.is_recording, connection.fps
+                self.connected = self._now()
+                self._changed.notify_all()
             for picture in connection.pictures():
                 if not self._put(picture, connection.errors):
                     return

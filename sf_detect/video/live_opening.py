@@ -10,7 +10,7 @@ from pathlib import Path
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.interfaces import LiveSource
 from sf_detect.redaction import public_host
-from sf_detect.video.network import NetworkConnection, require_known_scheme
+from sf_detect.video.network import NetworkConnection, SeenPackets, require_known_scheme
 from sf_detect.video.reconnecting import ReconnectingSource
 
 _TRANSPORTS = ("tcp", "udp")
@@ -53,7 +53,7 @@ def open_live_source(spec: str | Path, options: LiveOptions | None = None) -> Li
     require_known_scheme(text)
     return ReconnectingSource(
         public_host(text) or "stream",
-        partial(NetworkConnection, text, rtsp_transport=options.rtsp_transport),
+        partial(NetworkConnection, text, rtsp_transport=options.rtsp_transport, seen=SeenPackets()),
         stall_seconds=options.stall_seconds,
         longest_wait=options.longest_wait,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
@@ -23,12 +24,13 @@ from sf_detect.video.connection import ConnectionLost, ConnectionRefused, Pictur
 from sf_detect.video.damage import DamageGate
 from sf_detect.video.decoding import ONE_THREAD, DecodePass
 
-# To connect, and to the next packet. FFmpeg waits as long again when it says goodbye to a server that is not there.
-_TIMEOUTS_S = (5.0, 3.0)
+# FFmpeg waits as long again when it says goodbye to a server that is not there.
+_READ_TIMEOUT_S = 3.0
 SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "srt", "tcp"})
 _LOSSY_SCHEMES = frozenset({"udp", "rtp"})
 # FFmpeg looks at five seconds of a stream before it hands out the first packet, and all that lags behind for good.
 _SHORT_PROBE = {"fflags": "nobuffer", "analyzeduration": "100000", "probesize": "50000"}
+_LONGEST_LIVE_PAUSE_S = 3.0
 _SEGMENTED = frozenset({"hls", "dash"})
 _WEB = frozenset({"http", "https"})
 _MOST_ERRORS_IN_A_ROW = 50
@@ -64,6 +66,26 @@ def _is_playlist(url: str) -> bool:
     return url.partition("?")[0].lower().endswith((".m3u8", ".mpd"))
 
 
+class SeenPackets:
+    """The newest packets of a stream in segments, over its connections.
+
+    Its server hands out the last segments again and again after the camera has gone; they must not pass for new.
+    """
+
+    def __init__(self, count: int = 4000) -> None:
+        self._packets: OrderedDict[tuple[int | None, int], None] = OrderedDict()
+        self._count = count
+
+    def add(self, packet: av.Packet) -> bool:
+        """Whether it is new: no other of this time and size was there before."""
+        key = (packet.pts, packet.size)
+        new = key not in self._packets
+        self._packets[key] = None
+        if len(self._packets) > self._count:
+            self._packets.popitem(last=False)
+        return new
+
+
 class NetworkConnection:
     """One connection to an address, see `Connection`.
 
@@ -73,21 +95,31 @@ class NetworkConnection:
     Args:
         url: Address with its scheme.
         stopped: Set where nobody wants it any more.
+        patience: Seconds that connecting may take.
         rtsp_transport: "tcp" or "udp".
+        seen: What earlier connections to the address had, where it comes in segments.
 
     Raises:
         ConnectionLost: There is no connection or no video.
         ConnectionRefused: User name and password are not accepted.
     """
 
-    def __init__(self, url: str, stopped: threading.Event, rtsp_transport: str = "tcp") -> None:
+    def __init__(
+        self,
+        url: str,
+        stopped: threading.Event,
+        patience: float,
+        rtsp_transport: str = "tcp",
+        seen: SeenPackets | None = None,
+    ) -> None:
         self._url, self._stopped = url, stopped
+        self._seen = seen or SeenPackets()
         self.errors = 0
         try:
             self._container: Any = av.open(
                 encoded_url(url),
                 options=stream_options(url, rtsp_transport),
-                timeout=_TIMEOUTS_S,
+                timeout=(patience, _READ_TIMEOUT_S),
                 metadata_errors="replace",
             )
         except av.error.ProtocolNotFoundError:
@@ -115,7 +147,7 @@ class NetworkConnection:
             self.fps = stream_info.frame_rate(container, self._stream)
         lossy = scheme in _LOSSY_SCHEMES or (scheme.startswith("rtsp") and rtsp_transport != "tcp")
         self._gate = DamageGate(lossy)
-        self._pacer = Pacer(longest_delay=0.0) if segmented else None
+        self._pacer = Pacer(longest_delay=0.0, longest_pause=_LONGEST_LIVE_PAUSE_S) if segmented else None
 
     def pictures(self) -> Iterator[Picture]:
         """See `Connection`."""
@@ -141,6 +173,8 @@ class NetworkConnection:
         except av.error.FFmpegError:
             self.errors += 1
             self._gate.lost()
+            return
+        if self._pacer is not None and packet.size and not self._seen.add(packet):
             return
         for picture in decoded:
             yield self._picture(picture, arrival, base)

@@ -23,15 +23,16 @@ class ReservedFile:
     Args:
         path: The final name; the temporary one is next to it, see `AtomicFile`.
         reserve: Bytes to set aside.
+        hidden: Whether the temporary name starts with a dot.
 
     Raises:
         OSError: The folder cannot be written, or has no room for the reserve; another run writes the file.
     """
 
-    def __init__(self, path: Path, reserve: int) -> None:
+    def __init__(self, path: Path, reserve: int, hidden: bool = True) -> None:
         self.path = path
         self.full: OSError | None = None
-        self._output = AtomicFile(path)
+        self._output = AtomicFile(path, hidden)
         self.name, self._file = str(self._output.part), self._output.file
         try:
             handle, self._reserve_path = create_beside(self._output.target, suffix=".reserve")

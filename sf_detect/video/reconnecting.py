@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 from sf_detect.errors import SourceError
 from sf_detect.structures import Frame, LazyFrame, SourceStatus
@@ -25,7 +26,10 @@ from sf_detect.video.link import Counts, Link
 _FIRST_WAIT_S, _REFUSED_WAIT_S = 0.5, 60.0
 _JITTER = 0.25
 _PROVEN_S = 5.0  # a connection that held for so long was a good one: the next wait is short again
-_LONGEST_OPENING_S = 15.0
+# A try that gets no answer lasts a little longer than the wait would have been: so who comes back in the middle of one
+# that is lost is found within that wait and two seconds, and who is slow to answer is given more time at each try.
+_TRY_AND_WAIT_S, _LONGEST_TRY_S = 1.5, 15.0
+_LONGEST_WITHOUT_PICTURE_S = 15.0  # from a connection to its first key picture
 _THREADS_LEFT_BEHIND = 3
 
 
@@ -62,6 +66,10 @@ class Backoff:
         seconds = min(self._next, self._longest)
         self._next = min(2 * self._next, self._longest)
         return seconds * (1 - _JITTER * self._jitter())
+
+    def patience(self) -> float:
+        """Seconds that a try may take before it is given up."""
+        return min(min(self._next, self._longest) + _TRY_AND_WAIT_S, _LONGEST_TRY_S)
 
     def reset(self) -> None:
         """The next wait is the first one again."""
@@ -180,11 +188,11 @@ class ReconnectingSource:
         """Starts a connection, as soon as not too many threads hang in old ones."""
         with self._changed:
             if not self._may_open():
-                self._enter("stalled", f"{self._detail or 'no picture'}, and the device does not answer")
+                self._enter("stalled", f"{self._detail}, and earlier connections still hang")
                 self._timing.wait(self._changed, self._may_open, None)
             self._enter("connecting", self._detail)
             self._clock.connect()
-            link = Link(self._connect, self._changed, self._counts, self._timing.now())
+            link = Link(self._connect, self._changed, self._counts, self._timing.now, self._backoff.patience())
         self._timing.start(link.work)
         return link
 
@@ -197,11 +205,10 @@ class ReconnectingSource:
         first = True
         while True:
             with self._changed:
-                self._timing.wait(self._changed, lambda: link.has_news or self._closed, self._patience(link))
+                if not self._wait_for_news(link):
+                    return self._stall(link)
                 if self._closed:
                     return None
-                if not link.has_news:
-                    return self._stall(link)
                 if not link.pictures:
                     return _end_of(link)
                 frame = self._frame(link.pictures.popleft(), link, first)
@@ -209,17 +216,34 @@ class ReconnectingSource:
             yield frame
             del frame  # it may hold a picture of the decoder
 
+    def _wait_for_news(self, link: Link) -> bool:
+        """Waits for a picture, an end, or `close`; False where it takes too long."""
+        while not (link.has_news or self._closed):
+            ready = partial(self._has_changed, link, link.connected)
+            if not self._timing.wait(self._changed, ready, self._patience(link)):
+                return False
+        return True
+
+    def _has_changed(self, link: Link, connected: float | None) -> bool:
+        return link.has_news or self._closed or link.connected != connected
+
     def _patience(self, link: Link) -> float | None:
-        """Seconds that the next picture may take; None where a recording pauses as it likes."""
-        if link.last_arrival is None:
-            return max(0.0, link.started + max(_LONGEST_OPENING_S, self._stall_seconds) - self._timing.now())
-        if link.is_recording:
+        """Seconds that the next news may take; None where a recording pauses as it likes."""
+        if link.connected is None:
+            limit = link.started + link.patience
+        elif link.last_arrival is None:
+            limit = link.connected + max(_LONGEST_WITHOUT_PICTURE_S, self._stall_seconds)
+        elif link.is_recording:
             return None
-        return max(0.0, link.last_arrival + self._stall_seconds - self._timing.now())
+        else:
+            limit = link.last_arrival + self._stall_seconds
+        return max(0.0, limit - self._timing.now())
 
     def _stall(self, link: Link) -> _Loss:
+        if link.connected is None:
+            return _Loss("no answer")
         if link.last_arrival is None:
-            return _Loss(f"no picture within {self._timing.now() - link.started:.0f} s of connecting")
+            return _Loss(f"connected, and no picture within {self._timing.now() - link.connected:.0f} s")
         loss = _Loss(f"no picture for {self._stall_seconds:g} s")
         self._enter("stalled", loss.detail)
         return loss

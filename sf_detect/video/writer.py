@@ -12,6 +12,7 @@ import av
 import av.error
 import cv2
 import numpy as np
+from av.video.frame import PictureType
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from sf_detect.errors import SinkError
@@ -34,6 +35,11 @@ _HD_HEIGHT = 720
 _LIMITED_RANGE = 1
 # Pictures and sound arrive interleaved; where the sound has ended, waiting for more of it would only fill memory.
 _MUXER_OPTIONS = {"movflags": "faststart", "max_interleave_delta": "500000"}
+# The index of each second stands with its pictures, and reaches the file at once.
+_FRAGMENT_SECONDS = 1.0
+_FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+# The encoder holds no picture back. One thread: those that share a picture would cost more than they save.
+_NO_DELAY = {"tune": "zerolatency", "forced-idr": "1", "threads": "1"}
 
 
 class VideoWriter:
@@ -57,6 +63,8 @@ class VideoWriter:
         key_interval: At most so many frames from one key picture to the next, so that a reader can enter the file
             quickly anywhere; None leaves it to x264 (250).
         begin: Second of the pictures' and the sound's time line at which the video begins: its own times count from it.
+        fragmented: Write a recording that plays up to its last second whatever happens: in fragments of a second, each
+            with its own index, under a temporary name that is easy to find (`PATH.RANDOM.part`).
 
     Attributes:
         num_frames: Pictures written.
@@ -76,8 +84,9 @@ class VideoWriter:
         preset: str = "veryfast",
         key_interval: int | None = None,
         begin: float = 0.0,
+        fragmented: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path, self._fragmented = Path(path), fragmented
         self._begin = begin
         self.info = info
         self.num_frames = 0
@@ -88,6 +97,7 @@ class VideoWriter:
         self._time_base = _fine_time_base(fps)
         self._interval = min(max(1, round(1 / (fps * self._time_base))), _MAX_TICKS)
         self._last_ticks: int | None = None
+        self._last_key: int | None = None
         self._closed_ticks = 0
         self._held: av.Packet | None = None
         self._audio: AudioTrack | None = None
@@ -98,7 +108,7 @@ class VideoWriter:
             raise SinkError(f"{self.path}: got crf {crf}. Expected 0 (lossless) to {_MAX_CRF}; 23 is usual.")
         self._file = self._create()
         try:
-            options = {"crf": str(crf), "preset": preset, "bf": "0"}
+            options = {"crf": str(crf), "preset": preset, "bf": "0"} | (_NO_DELAY if fragmented else {})
             self._start(fps, audio_from, options if key_interval is None else {**options, "g": str(key_interval)})
         except BaseException as error:
             self._file.discard()
@@ -109,7 +119,7 @@ class VideoWriter:
     def _create(self) -> ReservedFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            return ReservedFile(self.path, self._reserve_bytes())
+            return ReservedFile(self.path, self._reserve_bytes(), hidden=not self._fragmented)
         except OSError as error:
             raise SinkError(
                 f"{self.path} cannot be written ({error.strerror}). Expected a folder with write permission and at "
@@ -133,7 +143,8 @@ class VideoWriter:
             self.audio_problem = f"the sound was left out ({_reason(error)})"
 
     def _open(self, fps: Fraction, audio_from: Path | None, options: dict[str, str]) -> None:
-        container: Any = av.open(self._file, "w", format="mp4", options=_MUXER_OPTIONS, buffer_size=1 << 18)
+        muxing = _MUXER_OPTIONS | (_FRAGMENTS if self._fragmented else {})
+        container: Any = av.open(self._file, "w", format="mp4", options=muxing, buffer_size=1 << 18)
         self._container = container
         stream: Any = container.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height = self.info.width + self.info.width % 2, self.info.height + self.info.height % 2
@@ -205,6 +216,10 @@ class VideoWriter:
             rgb, format="yuv420p", dst_colorspace=self._matrix, dst_color_range=_LIMITED_RANGE, **ONE_THREAD
         )
         picture.pts, picture.time_base = ticks, self._time_base
+        if self._fragmented and (
+            self._last_key is None or (ticks - self._last_key) * self._time_base >= _FRAGMENT_SECONDS
+        ):
+            picture.pict_type, self._last_key = PictureType.I, ticks
         return picture
 
     def _mux(self, packets: list[av.Packet]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fake_connections import HANG, Burst, FakeTiming, Script, Step, picture
+from fake_connections import HANG, NO_ANSWER, Burst, FakeTiming, Script, Step, picture
 from sf_detect.errors import SourceError, SourceOpenError
 from sf_detect.interfaces import LiveSource
 from sf_detect.structures import Frame
@@ -156,17 +156,32 @@ def test_the_stall_time_is_a_setting(make: Make, timing: FakeTiming) -> None:
     assert script.tries == pytest.approx([0, 8.6])
 
 
-def test_connecting_that_hangs_is_given_up(make: Make) -> None:
+def test_who_comes_back_in_the_middle_of_a_lost_try_is_found_soon(make: Make) -> None:
+    source, script = make(*[[NO_ANSWER]] * 3, [0.1])
+    states: list = []
+    source._timing.wait = watched(source, states)  # type: ignore[method-assign]
+    take(source, 1)
+    assert script.tries == [0, 2, 4.5, 8]  # each a second and a half longer than the wait would have been
+    assert "no answer" in {detail for _, detail, _ in states}
+
+
+def test_a_try_never_lasts_longer_than_a_quarter_of_a_minute() -> None:
+    backoff = Backoff()
+    patience = [(backoff.patience(), backoff.wait())[0] for _ in range(7)]
+    assert patience == [2, 2.5, 3.5, 5.5, 9.5, 15, 15]
+
+
+def test_connected_and_no_picture(make: Make) -> None:
     source, script = make([HANG], [0.1])
     states: list = []
     source._timing.wait = watched(source, states)  # type: ignore[method-assign]
     take(source, 1)
     assert script.tries == [0, 15]
-    assert "no picture within 15 s of connecting" in {detail for _, detail, _ in states}
+    assert "connected, and no picture within 15 s" in {detail for _, detail, _ in states}
 
 
 def test_threads_that_hang_do_not_pile_up(make: Make, timing: FakeTiming) -> None:
-    source, script = make(*[[HANG]] * 4, [0.1])
+    source, script = make(*[[NO_ANSWER]] * 4, [0.1])
     wait, hung = timing.wait, []
 
     def waiting(condition: threading.Condition, ready: Callable[[], bool], timeout: float | None) -> bool:
@@ -177,7 +192,7 @@ def test_threads_that_hang_do_not_pile_up(make: Make, timing: FakeTiming) -> Non
 
     timing.wait = waiting  # type: ignore[method-assign]
     take(source, 1)
-    assert hung == ["no picture within 15 s of connecting, and the device does not answer"]
+    assert hung == ["no answer, and earlier connections still hang"]
     assert len(script.tries) == 5
 
 
@@ -276,7 +291,7 @@ def test_close_ends_an_iteration_that_waits(make: Make, timing: FakeTiming) -> N
 def test_close_from_another_thread_wakes_a_real_wait() -> None:
     begun = threading.Event()
 
-    def connect(stopped: threading.Event) -> None:
+    def connect(stopped: threading.Event, patience: float) -> None:
         begun.set()
         raise OFFLINE
 
