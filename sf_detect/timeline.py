@@ -224,4 +224,8 @@ def _filled_up(actions: ActionDetections, other: ActionDetections) -> ActionDete
         return actions
     lacking = ~np.isin(more.track_ids, own.track_ids)
     persons = joined(own, more.select(lacking))
-    return replace(actions, persons=persons, scores=np.concatenate([actions.scores, other.scores[lacking]]))
+    scores = np.concatenate([actions.scores, other.scores[lacking]])
+    features = None
+    if actions.features is not None and other.features is not None:
+        features = np.concatenate([actions.features, other.features[lacking]])
+    return replace(actions, persons=persons, scores=scores, features=features)

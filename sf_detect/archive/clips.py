@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -16,10 +17,15 @@ from sf_detect.archive.places import locate
 from sf_detect.archive.schema import VideoFacts
 from sf_detect.errors import ConfigError, SFDetectError
 from sf_detect.file_names import printable_name, shortened
+from sf_detect.interfaces import VideoSource
 from sf_detect.structures import Frame, UInt8Array
 
 MARGIN = 0.5
 """Seconds before and after a segment that its clip holds too."""
+
+
+HIDING = ("head", "person")
+"""What can be hidden of persons."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,8 @@ def parts_of(answer: Answer) -> list[Part]:
         track, label = value.get("track_id"), value.get("label")
         try:
             start, end = float(value["start_time"]), float(value["end_time"])
+            if not (math.isfinite(start) and math.isfinite(end)):
+                raise ValueError("a time that is no number")
             return Part(str(value["video"]), start, end, None if track is None else int(track), str(label or ""))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"start_time, end_time and track_id are numbers, got {row!r:.100}.") from error
@@ -100,6 +108,8 @@ class Cutting:
     def __post_init__(self) -> None:
         if not 0 <= self.margin < float("inf"):
             raise ConfigError(f"--margin is a number of seconds from 0 up, got {self.margin}.")
+        if self.hide not in (None, *HIDING):
+            raise ConfigError(f"--anonymise is {' or '.join(HIDING)}, got {self.hide!r}.")
         if self.copy and self.hide is not None:
             raise ConfigError(
                 "--copy takes pictures as they are, so --anonymise can't hide anybody in them: leave one."
@@ -133,7 +143,7 @@ def cut(
             source = locate(facts_of(video, videos), how.videos_root)
             yield from _cut_video(source, named, how, boxes.get(video), on_problem)
         except SFDetectError as error:
-            on_problem(f"{error} {len(named)} clip(s) of it were not cut.")
+            on_problem(f"{error} No clip of it was cut ({len(named)}).")
 
 
 def facts_of(video: str, videos: Mapping[str, VideoFacts]) -> VideoFacts:
@@ -165,30 +175,43 @@ def _cut_video(
     on_problem: Callable[[str], None],
 ) -> Iterator[Path]:
     from sf_detect.video import open_source
-    from sf_detect.video.excerpts import copy_excerpt, encode_excerpt
 
     file = Path(source) if Path(source).is_file() else None
     if how.copy and file is None:
         raise ConfigError(f"{source}: only files can be copied from; leave --copy out.")
-    if how.copy and file is not None:
-        for part, name in parts:
-            target = how.folder / f"{name}.mp4"
-            yield copy_excerpt(file, target, max(0.0, part.start - how.margin), part.end + how.margin)
-        return
-    change = None if how.hide is None or boxes is None else _hiding(boxes, how.hide)
     if how.hide is not None and boxes is None:
         raise ConfigError(f"nobody can be hidden in {source}: the archive has no boxes of its persons.")
     with closing(open_source(source)) as opened:
         for part, name in parts:
-            target = how.folder / f"{name}.mp4"
-            begin, end = max(0.0, part.start - how.margin), part.end + how.margin
-            problem = encode_excerpt(opened, target, begin, end, file, change)
-            if problem is not None:
-                on_problem(f"{target}: {problem}")
-            yield target
+            try:
+                yield _cut_part(opened, file, part, how.folder / f"{name}.mp4", how, boxes, on_problem)
+            except SFDetectError as error:
+                on_problem(f"{error} The clip was not cut.")
 
 
-def _hiding(boxes: PersonBoxes, what: str) -> Callable[[Frame], UInt8Array]:
+def _cut_part(
+    opened: VideoSource,
+    file: Path | None,
+    part: Part,
+    target: Path,
+    how: Cutting,
+    boxes: PersonBoxes | None,
+    on_problem: Callable[[str], None],
+) -> Path:
+    from sf_detect.video.excerpts import copy_excerpt, encode_excerpt
+
+    start, end = max(0.0, part.start - how.margin), part.end + how.margin
+    if how.copy and file is not None:
+        return copy_excerpt(file, target, start, end)
+    change = None if how.hide is None or boxes is None else hiding(boxes, how.hide)
+    problem = encode_excerpt(opened, target, start, end, file, change)
+    if problem is not None:
+        on_problem(f"{target}: {problem}")
+    return target
+
+
+def hiding(boxes: PersonBoxes, what: str) -> Callable[[Frame], UInt8Array]:
+    """What makes persons in frames unrecognisable: their heads ("head") or all of them ("person")."""
     from sf_detect.rendering.anonymise import anonymise
 
     def hide(frame: Frame) -> UInt8Array:

@@ -68,6 +68,8 @@ class FeatureRows:
         rows = self._ended(pts)
         if not len(seen) or result.actions is None:
             return rows
+        if result.actions.features is None and self.size is not None:
+            return rows  # nobody of this keyframe itself was scored
         if result.actions.features is None:
             raise ConfigError("features were asked for, but the model gives none; annotate with model.features=true.")
         features = result.actions.features[matched[seen]]

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from sf_detect.archive.database import Database
-from sf_detect.errors import ConfigError
 from sf_detect.structures import FloatArray
 
 _Look = tuple[float, npt.NDArray[np.float64]]
@@ -40,30 +39,26 @@ class PersonBoxes:
         times = np.unique([look[1] for look in looks])
         hold = max(_HOLD, 1.5 * float(np.diff(times).min())) if len(times) > 1 else _HOLD
         spans = [span for track, seen in by_track.items() for span in _spans(seen, hold, tracked=track is not None)]
+        self._looks = by_track
         self._start = np.array([span[0] for span in spans])
         self._end = np.array([span[1] for span in spans])
         self._boxes = np.array([span[2] for span in spans]).reshape(-1, 4)
 
     @classmethod
     def of_videos(cls, database: Database, videos: Collection[str]) -> dict[str, PersonBoxes]:
-        """Those of several videos of an archive, by name.
-
-        Raises:
-            ConfigError: The archive has no boxes of the persons of one of them.
-        """
+        """Those of several videos of an archive, by name; none of a video without persons."""
         marks = ", ".join("?" * len(videos))
         sql = (
             "SELECT video, track_id, time, x1 / width, y1 / height, x2 / width, y2 / height FROM persons "
             f"WHERE video IN ({marks}) ORDER BY video, time"
         )
         rows = database.ask(sql, list(videos)).rows if videos else iter(())
-        found = {name: cls([row[1:] for row in group]) for name, group in groupby(rows, key=itemgetter(0))}
-        missing = next((video for video in videos if video not in found), None)
-        if missing is not None:
-            raise ConfigError(
-                f"nobody can be hidden in {missing}: the archive has no boxes of its persons. Annotate it again."
-            )
-        return found
+        return {name: cls([row[1:] for row in group]) for name, group in groupby(rows, key=itemgetter(0))}
+
+    def look(self, track: int, time: float) -> tuple[float, FloatArray] | None:
+        """The look at a person that is nearest to a time: its time and box (4,) xyxy in shares of the frame."""
+        seen = self._looks.get(track)
+        return None if not seen else min(seen, key=lambda look: abs(look[0] - time))
 
     def at(self, time: float, size: tuple[int, int]) -> FloatArray:
         """Boxes (N, 4) xyxy in pixels of a frame of (height, width)."""

@@ -71,11 +71,16 @@ class Search:
         if self.before is not None:
             parts.append(("start_time < ?", [self.before]))
         if self.videos:
-            one = "video GLOB ? OR {last} GLOB ? OR regexp_replace({last}, '\\.[^.]*$', '') GLOB ?"
-            one = one.format(last="regexp_extract(video, '[^/]*$')")
-            parts.append((" OR ".join([one] * len(self.videos)), [name for name in self.videos for _ in range(3)]))
+            parts.append(video_condition(self.videos))
         sql = " AND ".join(f"({text})" for text, _ in parts) or "true"
         return sql, [value for _, values in parts for value in values]
+
+
+def video_condition(patterns: Sequence[str]) -> tuple[str, list[Any]]:
+    """That a video's name, or the last part of it, with or without ending, is like a pattern; and its values."""
+    last = "regexp_extract(video, '[^/]*$')"
+    one = f"video GLOB ? OR {last} GLOB ? OR regexp_replace({last}, '\\.[^.]*$', '') GLOB ?"
+    return " OR ".join([one] * len(patterns)), [pattern for pattern in patterns for _ in range(3)]
 
 
 def find(database: Database, search: Search) -> Answer:

@@ -109,7 +109,8 @@ def find_alike(database: Database, files: ArchiveFiles, moment: Moment, videos: 
     stretches = _read(files.features, _of_same_model(database, moment))
     row = _row(stretches, moment)
     likeness = _cosines(stretches, row)
-    allowed = np.array([videos is None or name in set(videos) for name in stretches.videos], bool)
+    chosen = None if videos is None else set(videos)
+    allowed = np.array([chosen is None or name in chosen for name in stretches.videos], bool)
     itself = (stretches.video == stretches.video[row]) & (stretches.track == moment.track)
     best = np.argsort(-likeness, kind="stable")
     best = best[allowed[stretches.video[best]] & ~itself[best]]

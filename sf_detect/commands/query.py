@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sf_detect.errors import ConfigError
+from sf_detect.file_names import printable
+from sf_detect.redaction import redacted
 
 if TYPE_CHECKING:
-    from sf_detect.archive.database import Answer, Database
-    from sf_detect.archive.search import Search
+    from sf_detect.archive.clips import Cutting, Part
+    from sf_detect.archive.database import Database
+    from sf_detect.archive.files import ArchiveFiles
 
 QUERY_HELP = """Find things in an archive of annotated videos: who did what, where and when.
 
@@ -30,9 +33,14 @@ Examples:
 
     sf-detect query archive/ --stats
 
+    sf-detect query archive/ --label wave --cut clips/ --sheet waves.jpg --anonymise head
+
+    sf-detect query archive/ --like door.mp4:12.5:3
+
     sf-detect query archive/ --sql "SELECT video, count(*) FROM segments WHERE label = 'run' GROUP BY video"
 """
 _GRACE_SECONDS = 5.0
+_PARTLY = 3
 _DEFAULT_SECONDS = 60.0
 
 
@@ -51,14 +59,35 @@ def query(
     sql: Annotated[
         str | None, typer.Option(help="A SELECT over the tables segments, persons, labels and videos.")
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(help="Persons who move like this one; needs `annotate --features`.", metavar="VIDEO:TIME:TRACK"),
+    ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Seconds of each label in each video.")] = False,
     format: Annotated[str | None, typer.Option(help="table, csv or json [table].")] = None,
     out: Annotated[str | None, typer.Option(help="Write the answer here instead of standard output.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Most rows [100 of a table, else all].", min=0)] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Most rows [100 of a table, 20 of --like, else all].", min=0)
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Longest that a question may take, in seconds.")] = _DEFAULT_SECONDS,
+    cut: Annotated[Path | None, typer.Option(help="Write a clip of each row into this folder.", metavar="DIR2")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet of the rows.", metavar="F.jpg")] = None,
+    margin: Annotated[float, typer.Option(help="Seconds before and after each clip.", metavar="S")] = 0.5,
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Copy clips from the key picture before them on, instead of encoding.")
+    ] = False,
+    videos_root: Annotated[
+        Path | None, typer.Option(help="Folder that holds the videos now, if they have moved.", metavar="DIR")
+    ] = None,
+    anonymise: Annotated[str | None, typer.Option(help="Hide 'head' or 'person' in clips and on sheets.")] = None,
 ) -> None:
     """Ask an archive."""
+    from sf_detect.archive.clips import Cutting
+    from sf_detect.archive.database import Database
+    from sf_detect.archive.files import ArchiveFiles
+    from sf_detect.archive.questions import Question
     from sf_detect.archive.search import Search
+    from sf_detect.archive.similar import Moment
 
     search = Search(
         labels=tuple(label or ()),
@@ -70,33 +99,30 @@ def query(
         before=before,
         group=group,
     )
-    _check(search, sql, stats, timeout)
-    with _ended_in_time(timeout), _opened(folder, timeout) as database:
-        _write(_answer(database, search, sql, stats), _format(format, out), out, limit)
+    question = Question(search, sql, None if like is None else Moment.parse(like), stats, limit)
+    how = Cutting(cut or Path(), margin, copy, videos_root, anonymise)
+    _check(stats, timeout, cut, sheet)
+    wanted = cut is not None or sheet is not None
+    files = ArchiveFiles.find(folder)
+    with Database(files, timeout) as database:
+        with _ended_in_time(timeout):
+            answer = question.ask(database, files)
+            rows = list(answer.rows) if wanted else None
+            _write(answer.columns, answer.rows if rows is None else rows, _format(format, out), out, limit)
+        if rows is not None:
+            parts = _parts(answer.columns, rows)
+            raise typer.Exit(_make(parts, database, files, how, cut is not None, sheet))
 
 
-def _check(search: Search, sql: str | None, stats: bool, timeout: float) -> None:
+def _check(stats: bool, timeout: float, cut: Path | None, sheet: Path | None) -> None:
     if not timeout > 0:
         raise ConfigError(f"--timeout is a number of seconds above 0, got {timeout:g}.")
-    if sql is not None and (stats or search.condition()[0] != "true"):
-        raise ConfigError("--sql is the whole question: put conditions into it, and leave the other options out.")
+    if stats and (cut is not None or sheet is not None):
+        raise ConfigError("--stats counts seconds, of which there are no clips; leave it or --cut and --sheet out.")
+    if sheet is not None:
+        from sf_detect.archive.sheets import check_ending
 
-
-@contextmanager
-def _opened(folder: Path, seconds: float) -> Iterator[Database]:
-    from sf_detect.archive.database import Database
-    from sf_detect.archive.files import ArchiveFiles
-
-    with Database(ArchiveFiles.find(folder), seconds) as database:
-        yield database
-
-
-def _answer(database: Database, search: Search, sql: str | None, stats: bool) -> Answer:
-    from sf_detect.archive.search import find, seconds_per_label
-
-    if sql is not None:
-        return database.ask_user(sql)
-    return seconds_per_label(database, search) if stats else find(database, search)
+        check_ending(sheet)
 
 
 def _format(format: str | None, out: str | None) -> str:
@@ -106,16 +132,49 @@ def _format(format: str | None, out: str | None) -> str:
     return {".csv": "csv", ".json": "json"}.get(Path(out or "").suffix.lower(), "table")
 
 
-def _write(answer: Answer, format: str, out: str | None, limit: int | None) -> None:
+def _write(
+    columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]], format: str, out: str | None, limit: int | None
+) -> None:
+    from sf_detect.archive.database import Answer
     from sf_detect.archive.tables import as_text
     from sf_detect.sinks.text_output import STDOUT, TextOutput
 
+    pieces = as_text(Answer(columns, iter(rows)), format, limit)
     output = TextOutput(STDOUT if out is None else out, "the answer")
     try:
-        for text in as_text(answer, format, limit):
+        for text in pieces:
             output.write(text, text.count("\n"))
     finally:
         output.close()
+
+
+def _parts(columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[Part]:
+    from sf_detect.archive.clips import parts_of
+    from sf_detect.archive.database import Answer
+
+    return parts_of(Answer(columns, iter(rows)))
+
+
+def _make(
+    parts: Sequence[Part], database: Database, files: ArchiveFiles, how: Cutting, clips: bool, sheet: Path | None
+) -> int:
+    """Clips and sheet; returns the exit code."""
+    from sf_detect.archive.pictures import make_pictures
+
+    title = f"{len(parts)} found in {files.folder.name or files.folder}"
+    made = make_pictures(parts, database, files, how, clips=clips, sheet=sheet, title=title, tell=_tell)
+    if clips:
+        _tell(f"wrote {made.clips} clip(s)" + (f" below {how.folder}" if made.clips else ""))
+    if made.on_sheet:
+        rest = f", the first of {len(parts)}" if made.on_sheet < len(parts) else ""
+        _tell(f"wrote {sheet} with {made.on_sheet} part(s){rest}")
+    if not made.problems:
+        return 0
+    return _PARTLY if made.clips or made.on_sheet else 1
+
+
+def _tell(text: str) -> None:
+    print(printable(f"sf-detect: {redacted(text)}"), file=sys.stderr)
 
 
 @contextmanager
@@ -123,7 +182,7 @@ def _ended_in_time(seconds: float) -> Iterator[threading.Timer]:
     """Ends the process where DuckDB does not notice that it is to stop, as in the middle of one huge value."""
 
     def end() -> None:
-        print(f"sf-detect: the question took longer than {seconds:g} s and was ended. Ask for less.", file=sys.stderr)
+        _tell(f"the question took longer than {seconds:g} s and was ended. Ask for less.")
         sys.stderr.flush()
         os._exit(ConfigError.exit_code)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import av
 import av.error
 
-from sf_detect.atomic_file import atomic_file
+from sf_detect.atomic_file import atomic_path
 from sf_detect.errors import SinkError, SourceError
 from sf_detect.interfaces import SeekableSource, VideoSource
 from sf_detect.structures import Frame, UInt8Array
@@ -84,7 +85,7 @@ def copy_excerpt(source: Path, path: Path, start: float, end: float) -> Path:
     Args:
         source: A file.
         path: Where; the ending becomes .mkv where MP4 can't hold its streams.
-        start, end: Seconds of the source.
+        start, end: Seconds of the source. Up to a few pictures behind the end are kept, which those before it need.
 
     Returns:
         The file that was written.
@@ -98,18 +99,18 @@ def copy_excerpt(source: Path, path: Path, start: float, end: float) -> Path:
         sound = next(iter(container.streams.audio), None)
         format = _format(pictures, sound)
         path = path if format == "mp4" else path.with_suffix(".mkv")
-        packets = _packets(container, pictures, sound, start, end)
+        packets = _of_part(_packets(container, pictures, sound, start, end), pictures, end)
         first = next(packets, None)
         if first is None:
             raise SourceError(f"{source}: no key picture to copy from before {end:.2f} s.")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_file(path) as file:
-                _mux(file, format, pictures, sound, first, packets)
+            with atomic_path(path) as part:
+                _mux(part, format, pictures, sound, chain([first], packets))
         except (av.error.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise SinkError(
-                f"{path}: the part can't be copied ({reason}). Leave --copy out: encoding it again works for all videos."
+                f"{path}: the part can't be copied ({reason}). Leave --copy out: every video can be encoded again."
             ) from error
         except OSError as error:
             raise SinkError(f"{path} can't be written: {error.strerror or error}.") from error
@@ -124,35 +125,66 @@ def _format(pictures: Any, sound: Any) -> str:
 
 
 def _packets(container: Any, pictures: Any, sound: Any, start: float, end: float) -> Iterator[av.Packet]:
-    """Packets of the part, beginning with a key picture."""
+    """Packets of the part, beginning with the last key picture at or before `start`."""
     origin = start_time(pictures) or 0.0
     if start > 0:
         container.seek(int((origin + start) / pictures.time_base), stream=pictures)
-    begun: float | None = None
+    waiting: list[av.Packet] = []
+    settled = False  # whether no later key picture can be the first
     for packet in container.demux([pictures] if sound is None else [pictures, sound]):
-        if packet.dts is None or packet.pts is None:
+        time = None if packet.pts is None else float(packet.pts * packet.time_base) - origin
+        if time is None:
             continue
-        time = float(packet.pts * packet.time_base) - origin
-        decoded = float(packet.dts * packet.time_base) - origin
         if packet.stream is pictures:
-            if begun is None and not packet.is_keyframe:
-                continue
-            if decoded >= end - _TOLERANCE:
+            decoded = time if packet.dts is None else float(packet.dts * packet.time_base) - origin
+            if decoded >= end - _TOLERANCE and settled:
                 return
-            begun = time if begun is None else begun
+            if packet.is_keyframe and time <= start + _TOLERANCE:
+                waiting = []
+            settled = settled or decoded > start
+        waiting.append(packet)
+        if settled and packet.stream is pictures and packet.dts is not None:
+            yield from _ordered(waiting, pictures)
+            waiting = []
+    yield from _ordered(waiting, pictures)
+
+
+def _ordered(packets: list[av.Packet], pictures: Any) -> Iterator[av.Packet]:
+    """Packets with the decoding times that Matroska does not tell behind a jump."""
+    following: dict[int, int] = {}
+    for packet in reversed(packets):
+        index = packet.stream.index
+        if packet.dts is None:
+            step = max(1, packet.duration or 1)
+            packet.dts = min(packet.pts or 0, following.get(index, (packet.pts or 0) + step) - step)
+        following[index] = packet.dts
+    yield from packets
+
+
+def _of_part(packets: Iterator[av.Packet], pictures: Any, end: float) -> Iterator[av.Packet]:
+    """From the first key picture on; sound from its time on, up to the end."""
+    origin = start_time(pictures) or 0.0
+    begun: float | None = None
+    for packet in packets:
+        time = float((packet.pts or 0) * packet.time_base) - origin
+        if packet.stream is pictures:
+            if begun is None:
+                if not packet.is_keyframe or time >= end - _TOLERANCE:
+                    continue
+                begun = time
             yield packet
         elif begun is not None and begun <= time < end:
             yield packet
 
 
-def _mux(file: Any, format: str, pictures: Any, sound: Any, first: av.Packet, rest: Iterator[av.Packet]) -> None:
+def _mux(part: Path, format: str, pictures: Any, sound: Any, packets: Iterator[av.Packet]) -> None:
     options = {"movflags": "faststart"} if format == "mp4" else {}
-    with av.open(file, "w", format=format, options=options) as output:
+    begin: float | None = None
+    with av.open(f"file:{part}", "w", format=format, options=options) as output:
         copies = {s.index: output.add_stream_from_template(s) for s in (pictures, sound) if s is not None}
-        begin = float((first.pts or 0) * first.time_base)
-        for packet in (first, *rest):
-            index = packet.stream.index
+        for packet in packets:
+            begin = float((packet.pts or 0) * packet.time_base) if begin is None else begin
             shift = round(begin / packet.time_base)
             packet.pts, packet.dts = (packet.pts or 0) - shift, (packet.dts or 0) - shift
-            packet.stream = copies[index]
+            packet.stream = copies[packet.stream.index]
             output.mux(packet)

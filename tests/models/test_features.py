@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,9 @@ from sf_detect.models.predictor import EnginePredictor, model_spec
 from sf_detect.models.preprocessing import Preprocessing
 from sf_detect.models.torch_action_engines import TorchActionEngines
 from sf_detect.smoothing import ScoreSmoothing
-from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections
+from sf_detect.structures import ActionDetections, Clip, ClipSpec, Detections, Frame
+from sf_detect.timeline import Timeline
+from sf_detect.tracking import interpolate
 from tests.engines.test_backends import backend, shipped, unchecked  # noqa: F401 (backend is a fixture)
 
 PLAIN = Preprocessing(short_side=12, mean=(0.0,) * 3, std=(1.0,) * 3)
@@ -99,3 +103,24 @@ def test_converted_networks_give_those_of_torch(backend, monkeypatch):  # noqa: 
 def test_settings_that_have_no_features(config, message):
     with pytest.raises(ConfigError, match=message):
         check_config(config)
+
+
+def test_between_keyframes_each_person_has_their_own():
+    """On frames between, the tracks that only the other keyframe has are filled up from it."""
+    line = Timeline(interpolate, stride=0.5)
+    for index, track in ((0, 1), (1, None), (2, None), (3, 2)):
+        frame = Frame(np.zeros((6, 8, 3), np.uint8), index, index / 4)
+        if track is None:
+            line.add(frame, None, None)
+            continue
+        persons = Detections(np.array([[0, 0, 2, 4]]), np.ones(1), np.array([track]))
+        scoring: Future[ActionDetections] = Future()
+        features = np.full((1, 2), track, np.float32)
+        scoring.set_result(ActionDetections(frame.pts, persons, np.zeros((1, 1)), features=features))
+        line.add(frame, persons, scoring)
+    line.end()
+    for result in line.release():
+        assert result.actions is not None
+        assert result.actions.features is not None
+        assert result.actions.persons.track_ids is not None
+        assert result.actions.features[:, 0].tolist() == result.actions.persons.track_ids.tolist()
