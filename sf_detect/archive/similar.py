@@ -151,7 +151,7 @@ def matching(name: str, videos: Sequence[str] | dict[str, Any]) -> list[str]:
 
 def _read(files: Sequence[Path], wanted: set[str] | None) -> _Stretches:
     if not files:
-        raise DataError("features", None, "the archive has none. Annotate with --features to find who moves alike.")
+        raise DataError("features", None, "the archive has none. Annotate with features to find who moves alike.")
     try:
         # Features of one model have one size; files of another would not read as the first does.
         sizes = {pq.read_schema(files[0]).field("features").type}
@@ -161,7 +161,7 @@ def _read(files: Sequence[Path], wanted: set[str] | None) -> _Stretches:
             files[0].parent,
             None,
             f"a table of features can't be read: {str(error).splitlines()[0]}. Delete that file, or the folder of "
-            "features, and annotate those videos again with --features.",
+            "features, and annotate those videos again with features.",
         ) from error
     if wanted is not None:
         table = table.filter(pc.is_in(table["video"], pa.array(sorted(wanted))))

@@ -94,7 +94,7 @@ def test_a_name_of_several_videos(tmp_path):
 
 def test_an_archive_without_features(tmp_path):
     sink_for(tmp_path, "a.mp4").close()
-    with pytest.raises(DataError, match="Annotate with --features"):
+    with pytest.raises(DataError, match="Annotate with features"):
         alike(tmp_path, "a.mp4:0:1")
 
 
