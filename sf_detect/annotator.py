@@ -19,7 +19,6 @@ from sf_detect.pipeline import Pipeline, PipelineRun
 from sf_detect.processing import Part, RunSummary, process
 from sf_detect.sinks import SinkGroup
 from sf_detect.structures import FrameResult, VideoInfo
-from sf_detect.tracking import import_early
 
 Source = str | os.PathLike[str] | VideoSource | Iterable[object]
 """A path, a URL, a camera's number as text, an open source, or one's own frames."""
@@ -47,7 +46,6 @@ class Annotator:
     def __init__(self, config: RunConfig | None = None, model: ActionModel | None = None) -> None:
         self.config = config or RunConfig()
         check_config(self.config)
-        import_early()
         self._problems: list[str] = []
         warn = self._problems.append
         self._model = (

@@ -1,4 +1,4 @@
-"""Identities over time: ByteTrack (Zhang et al. 2022) from the `trackers` library, and boxes between detections.
+"""Identities over time: ByteTrack (Zhang et al. 2022), and boxes between detections.
 
 Detections come every few tenths of a second rather than every frame, so a person may have moved more than a body width
 in between. Boxes are therefore compared by distance-IoU (Zheng et al. 2020), which still tells near from far where
@@ -7,36 +7,66 @@ boxes no longer overlap, and a person counts as tracked from the first confident
 
 from __future__ import annotations
 
-import contextlib
 import math
-import threading
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect.association import assign, distance_iou
 from sf_detect.errors import ConfigError
 from sf_detect.structures import Detections, Keypoints, joined
 
-if TYPE_CHECKING:
-    from trackers import ByteTrackTracker
+# Steps of the filter in a second. Of 2, 4, 10 and 30, 10 keeps ids best at 4 to 10 detections a second; 30 trusts
+# velocities too much over such gaps and doubles the switches.
+_STEPS_PER_SECOND = 10.0
+# A gap this near to a step, in seconds, is one: clocks round.
+_STEP_TOLERANCE = 0.004
+_MEASUREMENT_VARIANCE = 0.1
+_PROCESS_VARIANCE = 0.01
 
-# The rate at which one Kalman step is one frame. Of 2, 4, 10 and 30, 10 keeps ids best at 4 to 10 detections a second;
-# the library's 30 trusts velocities too much over such gaps and doubles the switches.
-_NOMINAL_RATE = 10.0
+
+class Track:
+    """A person who was seen: a box whose edges move at constant velocity, estimated by a Kalman filter.
+
+    The four edges are independent of each other and have the same noise, so one covariance of position and velocity
+    serves all. Units are pixels and steps of 0.1 s.
+
+    Args:
+        track_id: The person's.
+        box: (4,) float64 xyxy, where they are.
+    """
+
+    def __init__(self, track_id: int, box: npt.NDArray[np.float64]) -> None:
+        self.track_id, self.unseen_seconds = track_id, 0.0
+        self.box, self._velocity = box, np.zeros(4)
+        self._covariance = np.eye(2)
+
+    def predict(self, seconds: float) -> None:
+        """Where they are so much later."""
+        step = seconds * _STEPS_PER_SECOND
+        self.unseen_seconds += seconds
+        self.box = self.box + step * self._velocity
+        move = np.array([[1, step], [0, 1]])
+        self._covariance = move @ self._covariance @ move.T + _process_noise(step)
+
+    def update(self, box: npt.NDArray[np.float64]) -> None:
+        """They were seen, (4,) float64 xyxy."""
+        self.unseen_seconds = 0.0
+        gain = self._covariance[:, 0] / (self._covariance[0, 0] + _MEASUREMENT_VARIANCE)
+        off = box - self.box
+        self.box, self._velocity = self.box + gain[0] * off, self._velocity + gain[1] * off
+        self._covariance = self._covariance - np.outer(gain, self._covariance[0])
 
 
-def import_early() -> threading.Thread:
-    """Begin to import the tracking library, in a thread: it takes a second that loading networks can hide."""
+def _process_noise(step: float) -> npt.NDArray[np.float64]:
+    """Covariance (2, 2) that a prediction adds: of random accelerations, constant over the gap.
 
-    def work() -> None:
-        with contextlib.suppress(ImportError):  # whoever needs it meets the error itself
-            import supervision  # noqa: F401
-            import trackers  # noqa: F401
-
-    thread = threading.Thread(target=work, name="import trackers", daemon=True)
-    thread.start()
-    return thread
+    Over a gap of one step it is that of independent noise of position and velocity, as ByteTrack has it.
+    """
+    if abs(step - 1) <= _STEP_TOLERANCE * _STEPS_PER_SECOND:
+        return _PROCESS_VARIANCE * np.eye(2)
+    effect = np.array([step**2 / 2, step])
+    return _PROCESS_VARIANCE * np.outer(effect, effect)
 
 
 class ByteTrack:
@@ -77,7 +107,7 @@ class ByteTrack:
 
     def reset(self) -> None:
         """Forgets all persons; ids start at 1 again."""
-        self._tracker: ByteTrackTracker | None = None
+        self._tracks: list[Track] = []
         self._next_id = 1
         self._last_pts = -math.inf
 
@@ -89,50 +119,39 @@ class ByteTrack:
         """
         if not self._last_pts < pts < math.inf:
             raise ValueError(f"pts must increase from update to update, got {pts} after {self._last_pts}")
+        for track in self._tracks:
+            track.predict(pts - self._last_pts)
         self._last_pts = pts
-        if self._tracker is None:
-            self._tracker = self._build()
-        result = self._tracker.update(self._as_supervision(detections), timestamp=pts)
+        # Before the association: nobody comes back to an id that was given up.
+        self._tracks = [track for track in self._tracks if track.unseen_seconds <= self.lost_seconds]
+        boxes, confident = detections.boxes.astype(np.float64), detections.scores >= self.new_track_score
         ids = np.full(len(detections), -1, np.int64)
-        if len(result):
-            ids[result.data["row"]] = np.asarray(result.tracker_id)
-        self._confirm_new(detections, ids)
+        # Confident detections choose first, weak ones among the tracks that are left (paper, algorithm 1).
+        left = self._associate(self._tracks, boxes, np.flatnonzero(confident), ids)
+        self._associate(left, boxes, np.flatnonzero(~confident), ids)
+        for row in np.flatnonzero(confident & (ids < 0)):
+            self._tracks.append(Track(self._next_id, boxes[row]))
+            ids[row] = self._next_id
+            self._next_id += 1
         return Detections(detections.boxes, detections.scores, ids).select(ids >= 0)
 
-    def _confirm_new(self, detections: Detections, ids: npt.NDArray[np.int64]) -> None:
-        """Gives tracks that were started just now their id, which the library would do at the next sighting."""
-        assert self._tracker is not None
-        new = [track for track in self._tracker.tracks if track.tracker_id == -1]
-        for row in np.flatnonzero(ids == -1):
-            for i, track in enumerate(new):
-                if np.array_equal(track.get_state_bbox(), detections.boxes[row].astype(np.float64)):
-                    ids[row] = track.tracker_id = self._next_id
-                    self._next_id += 1
-                    del new[i]
-                    break
-
-    def _build(self) -> ByteTrackTracker:
-        from trackers import ByteTrackTracker, DIoU  # a second of imports, see `import_early`
-
-        return ByteTrackTracker(
-            lost_track_buffer=round(min(self.lost_seconds, 1e6) * 30),  # the library counts in 30ths of a second
-            frame_rate=_NOMINAL_RATE,
-            track_activation_threshold=self.new_track_score,
-            high_conf_det_threshold=self.new_track_score,
-            minimum_consecutive_frames=1,
-            minimum_iou_threshold=self.min_similarity,
-            iou=DIoU(),
-        )
-
-    @staticmethod
-    def _as_supervision(detections: Detections):  # type: ignore[no-untyped-def]
-        import supervision
-
-        return supervision.Detections(
-            xyxy=detections.boxes.astype(np.float64),
-            confidence=detections.scores,
-            data={"row": np.arange(len(detections))},  # the library reorders
-        )
+    def _associate(
+        self,
+        tracks: list[Track],
+        boxes: npt.NDArray[np.float64],
+        rows: npt.NDArray[np.intp],
+        ids: npt.NDArray[np.int64],
+    ) -> list[Track]:
+        """Gives detections `rows` the ids of tracks that they continue, and returns the tracks that none continues."""
+        if not tracks or not len(rows):
+            return tracks
+        similarity = distance_iou(np.stack([track.box for track in tracks]), boxes[rows])
+        pairs = assign(similarity, self.min_similarity)
+        for i, j in pairs:
+            tracks[i].update(boxes[rows[j]])
+            ids[rows[j]] = tracks[i].track_id
+        continued = {i for i, _ in pairs}
+        return [track for i, track in enumerate(tracks) if i not in continued]
 
 
 def interpolate(

@@ -10,7 +10,7 @@ import sf_detect
 PACKAGE = Path(sf_detect.__file__).parent
 LEAVES = {"structures", "boxes", "labels", "errors", "version", "assets", "box_regression", "model_spec"}
 LEAVES |= {"redaction", "file_names", "output_lock", "atomic_file", "interruptible", "interpolation"}
-LEAVES |= {"picture_buffers", "records", "matching", "thresholds", "landmarks"}
+LEAVES |= {"association", "picture_buffers", "records", "matching", "thresholds", "landmarks"}
 LEAVES |= {"pickles", "zip_files"}
 ROOMS = {"video", "detection", "models", "rendering", "sinks", "data", "evaluation", "training", "tracking"}
 ROOMS |= {"engines", "events", "keypoints", "weights", "zoo", "archive"}

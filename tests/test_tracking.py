@@ -122,6 +122,68 @@ def test_values_out_of_range(options: dict, message: str) -> None:
         ByteTrack(**options)
 
 
+def crowd(seed: int) -> list[tuple[float, Detections]]:
+    """Detections of a few people who walk and are missed now and then, and of some things that are nobody."""
+    rng = np.random.default_rng(seed)
+    count = rng.integers(1, 8)
+    place, speed, size = (
+        rng.uniform(0, 500, (count, 2)),
+        rng.normal(0, 60, (count, 2)),
+        rng.uniform(20, 150, (count, 2)),
+    )
+    time, looks = 0.0, []
+    for _ in range(60):
+        gap = rng.choice([0.1, 0.2, 0.25, 0.25, 0.25, 0.04, 0.5, 1.3])
+        time, place, speed = time + gap, place + speed * gap, speed + rng.normal(0, 20, speed.shape) * gap
+        there = rng.random(count) < 0.85
+        corner = np.concatenate([place[there] + rng.normal(0, 4, (there.sum(), 2)), rng.uniform(0, 500, (2, 2))])
+        extent = np.concatenate([size[there], rng.uniform(10, 100, (2, 2))])
+        boxes = np.concatenate([corner, corner + extent], axis=1).astype(np.float32)
+        looks.append((time, Detections(boxes, rng.uniform(0.1, 1, len(boxes)).astype(np.float32))))
+    return looks
+
+
+class LibraryByteTrack:
+    """ByteTrack of the library `trackers`, which reads the paper independently; ids come with the first detection."""
+
+    def __init__(self) -> None:
+        library = pytest.importorskip("trackers")
+        self._new_detections = pytest.importorskip("supervision").Detections
+        self._tracker = library.ByteTrackTracker(
+            lost_track_buffer=60,  # in 30ths of a second
+            frame_rate=10.0,
+            track_activation_threshold=0.4,
+            high_conf_det_threshold=0.4,
+            minimum_consecutive_frames=1,
+            minimum_iou_threshold=-0.2,
+            iou=library.DIoU(),
+        )
+        self._given = 0
+
+    def update(self, look: Detections, time: float) -> list[int]:
+        """The id of each detection, -1 for none."""
+        boxes, rows = look.boxes.astype(np.float64), {"row": np.arange(len(look))}
+        result = self._tracker.update(self._new_detections(boxes, confidence=look.scores, data=rows), timestamp=time)
+        ids = dict(zip(result.data["row"].tolist(), np.asarray(result.tracker_id).tolist(), strict=True))
+        for row in range(len(look)):
+            for track in self._tracker.tracks:
+                if ids[row] == track.tracker_id == -1 and np.array_equal(track.get_state_bbox(), boxes[row]):
+                    self._given += 1
+                    ids[row] = track.tracker_id = self._given
+        return [ids[row] for row in range(len(look))]
+
+
+def test_tracks_are_those_of_the_library_trackers() -> None:
+    for seed in range(5):
+        library, own = LibraryByteTrack(), ByteTrack()
+        for time, look in crowd(seed):
+            expected = np.array(library.update(look, time))
+            found = own.update(look, time)
+            assert ids(found) == expected[expected >= 0].tolist(), f"{seed=} {time=}"
+            np.testing.assert_array_equal(found.boxes, look.boxes[expected >= 0])
+        assert own._next_id > 5
+
+
 def tracked(pairs: dict[int, float]) -> Detections:
     """Persons by id, at these x."""
     boxes = np.array([person(x) for x in pairs.values()], np.float32).reshape(-1, 4)
