@@ -67,9 +67,10 @@ def open_live_source(source: str, config: RunConfig) -> LiveSource:
     from sf_detect.video.live_opening import open_live_source as open_live_video
 
     chosen = config.live
-    names = ("rtsp_transport", "stall_seconds", "longest_wait", "camera_width", "camera_height", "camera_fps")
-    options = {name: getattr(chosen, name) for name in (*names, "camera_backend")}
-    return open_live_video(source, LiveOptions(**options))
+    options = LiveOptions(
+        stall_seconds=chosen.stall_seconds, longest_wait=chosen.longest_wait, rtsp_transport=chosen.rtsp_transport
+    )
+    return open_live_video(source, options)
 
 
 def check_device(device: str) -> None:

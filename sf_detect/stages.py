@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future, wait
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -79,6 +80,13 @@ class PersonStage:
     ) -> None:
         self._detector, self._new_tracker, self._box_regression = detector, new_tracker, box_regression
         self._new_keypoints = new_keypoints
+
+    def sharing(self, wrap: Callable[[PersonDetector], PersonDetector]) -> PersonStage:
+        """The same stage around what `wrap` makes of its detector; one that looks at no pictures stays as it is."""
+        shared = copy(self)
+        if not isinstance(self._detector, TimedDetector):
+            shared._detector = wrap(self._detector)
+        return shared
 
     def begin(self, video: str, counts: StageCounts | None = None) -> PersonRun:
         """The persons of one run over the video of that name."""

@@ -13,12 +13,15 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sf_detect.interfaces import ActionModel, ActionStream, PersonDetector
 from sf_detect.model_spec import ModelSpec
 from sf_detect.structures import ActionDetections, Clip, Detections, Frame, UInt8Array
+
+_BACKGROUND = 5
+"""Niceness of a thread that others may overtake."""
 
 
 def share_of_cores() -> int:
@@ -26,6 +29,16 @@ def share_of_cores() -> int:
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
     return max(1, cores // 2)
+
+
+def step_back() -> None:
+    """The calling thread computes behind the process's others, where the system has priorities of threads (Linux).
+
+    For threads that compute for long beside others that must answer at once, such as a live display.
+    """
+    if sys.platform.startswith("linux"):
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BACKGROUND)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from fakes import FakeDetector, FakeLiveSource, FakeTracker
 from sf_detect.interfaces import ActionStream
 from sf_detect.live import ActionForm, LiveParts, LiveSession, Load
 from sf_detect.model_spec import ModelSpec
-from sf_detect.stages import NoActions, PersonStage, StreamActions
+from sf_detect.stages import ActionStage, NoActions, PersonStage, StreamActions
 from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, LiveResult
 
 PATIENCE = 20.0
@@ -44,18 +44,16 @@ class FakeStreamModel:
         self.resets += 1
 
 
-def streaming(model, stride: float = 0.1) -> list[ActionForm]:
-    return [ActionForm(StreamActions(model), stride, streaming=True, text="streaming")]
+def streaming(model) -> list[ActionStage]:
+    return [StreamActions(model)]
 
 
-def no_actions(stride: float = 0.1) -> list[ActionForm]:
-    return [ActionForm(NoActions(), stride, streaming=True, text="tracks alone")]
-
-
-def parts(forms: Sequence[ActionForm] | None = None, detector=None, tracker=FakeTracker, **others) -> LiveParts:
+def parts(actions: Sequence[ActionStage] = (), detector=None, tracker=FakeTracker, **others) -> LiveParts:
     """Detection on every frame that is due, at 10 a second."""
     stage = PersonStage(detector or FakeDetector(), tracker)
-    return LiveParts(stage, Load(forms or no_actions(), others.pop("interval", 0.1)), **others)
+    actions = actions or [NoActions()]
+    forms = [ActionForm(0.1, streaming=True, text="streaming") for _ in actions]
+    return LiveParts(stage, actions, Load(forms, others.pop("interval", 0.1)), **others)
 
 
 def session(source: FakeLiveSource, some: LiveParts | None = None, **options) -> LiveSession:

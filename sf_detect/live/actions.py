@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,8 +17,9 @@ from sf_detect.live.load import ActionForm, Load
 from sf_detect.live.retries import Retries
 from sf_detect.live.view import View
 from sf_detect.pipeline import Schedule
-from sf_detect.stages import ActionRun, Scoring
+from sf_detect.stages import ActionRun, ActionStage, Scoring
 from sf_detect.structures import ActionDetections, Frame, LazyFrame, LiveResult
+from sf_detect.threads import step_back
 
 LEAST_LAG = 0.75
 """Seconds that the newest frame may be ahead of the one that is computed."""
@@ -45,6 +46,7 @@ class ActionScorer:
         name: Of the source.
         intake: Frames fit for a network.
         view: Knows where persons are, and is told their actions.
+        stages: What computes in the caller's thread, a stage for each form of `load`.
         load: Says in which form to compute, and is told what it costs.
         retries: When to try again after a failure.
         counts: Of the stream.
@@ -58,6 +60,7 @@ class ActionScorer:
         name: str,
         intake: Intake,
         view: View,
+        stages: Sequence[ActionStage],
         load: Load,
         retries: Retries,
         counts: Counts,
@@ -65,7 +68,7 @@ class ActionScorer:
         state: Callable[[], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name, self._intake, self._view, self._load = name, intake, view, load
+        self._name, self._intake, self._view, self._stages, self._load = name, intake, view, stages, load
         self._retries, self._counts, self._publish, self._state = retries, counts, publish, state
         self._clock = clock
         self._form, self._part = -1, -1
@@ -84,6 +87,7 @@ class ActionScorer:
         Raises:
             StageError: The stage failed and has never worked.
         """
+        step_back()
         try:
             while True:
                 self._take(self._intake.take())
@@ -122,7 +126,7 @@ class ActionScorer:
             self._settle()
             self._run.close()
         self._form = form
-        self._run = self._current.stage.begin()
+        self._run = self._stages[form].begin()
         self._anew = True
 
     @property

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sf_detect.stages import ActionStage
-
 TOO_MUCH = 0.9
 """Share of the time that action threads may compute before something gives way."""
 TARGET = 0.7
@@ -34,10 +32,9 @@ _LEAST_VIDEO = 0.6  # seconds of video that a judgement needs
 
 @dataclass(frozen=True)
 class ActionForm:
-    """One way to compute actions.
+    """One way to compute actions; `LiveParts.actions` holds what computes them so.
 
     Attributes:
-        stage: Computes them in the caller's thread.
         stride: Seconds between keyframes.
         streaming: Whether every frame is computed once; else clips are.
         text: For people, such as "streaming 256x344".
@@ -45,7 +42,6 @@ class ActionForm:
         approximation: What a user should know of its scores, or None where they are those the model was made for.
     """
 
-    stage: ActionStage
     stride: float
     streaming: bool
     text: str

@@ -13,6 +13,7 @@ from sf_detect.live.load import Load
 from sf_detect.live.retries import Retries
 from sf_detect.live.view import View
 from sf_detect.stages import PersonRun
+from sf_detect.threads import step_back
 
 BUSY = 0.7
 """Largest share of its time that the thread computes: what takes longer comes less often."""
@@ -54,6 +55,7 @@ class PersonFinder:
         Raises:
             StageError: The stage failed and has never worked.
         """
+        step_back()
         for arrived in self._mailbox:
             if arrived.part != self._part:
                 self._start_anew(arrived)

@@ -35,6 +35,7 @@ class LiveSession:
         streams: The sources, with names of their own, and what each is made of.
         max_seconds: Seconds from the start after which the session ends; None: never.
         on_warning: Told what a user should know, as it happens; from whatever thread.
+        on_close: Called once the session has ended.
         clock: Monotonic seconds.
 
     Attributes:
@@ -47,10 +48,11 @@ class LiveSession:
         *,
         max_seconds: float | None = None,
         on_warning: Callable[[str], None] | None = None,
+        on_close: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.failures: list[SFDetectError] = []
-        self._max_seconds, self._clock = max_seconds, clock
+        self._max_seconds, self._on_close, self._clock = max_seconds, on_close, clock
         self._results = NewestResults()
         self._lock = threading.Lock()
         self._ends: float | None = None
@@ -145,6 +147,8 @@ class LiveSession:
         for stream in self._streams.values():
             self.failures += stream.close(deadline if self._started else time.monotonic())
         self._results.close()
+        if self._on_close is not None:
+            self._on_close()
 
     def stats(self) -> dict[str, StreamStats]:
         """How each stream is, by name; from any thread, without waiting."""

@@ -30,7 +30,7 @@ from sf_detect.live.output import LiveOutput
 from sf_detect.live.persons import PersonFinder
 from sf_detect.live.retries import Retries
 from sf_detect.live.view import View
-from sf_detect.stages import PersonStage
+from sf_detect.stages import ActionStage, PersonStage
 from sf_detect.structures import Frame, LiveResult
 
 LINGER = 0.5
@@ -43,7 +43,8 @@ class LiveParts:
 
     Attributes:
         persons: Detector, tracker and what follows.
-        load: Shared by the streams of a session; holds the forms of the actions.
+        actions: What computes actions, a stage for each form of `load`.
+        load: Shared by the streams of a session.
         draw: Makes pictures, with a memory of its own; None where nobody looks at any.
         pictures: Outputs that take every result with its picture.
         records: Outputs that take keyframes.
@@ -51,6 +52,7 @@ class LiveParts:
     """
 
     persons: PersonStage
+    actions: Sequence[ActionStage]
     load: Load
     draw: Drawing | None = None
     pictures: Sequence[LiveOutput] = ()
@@ -183,6 +185,7 @@ class LiveStream:
             self.name,
             self._intake,
             self._view,
+            self._parts.actions,
             self._parts.load,
             self._stages["actions"],
             self._counts,

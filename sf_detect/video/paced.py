@@ -10,9 +10,7 @@ from dataclasses import replace
 from sf_detect.errors import SourceError
 from sf_detect.interfaces import VideoSource
 from sf_detect.structures import Frame, SourceStatus
-
-LONGEST_DELAY = 1.0
-"""Seconds by which a source that decodes too slowly may be late before its plan begins anew."""
+from sf_detect.video.clock import Pacer
 
 
 class PacedSource:
@@ -45,13 +43,10 @@ class PacedSource:
         return self._play()
 
     def _play(self) -> Iterator[Frame]:
-        begun: float | None = None
+        pacer = Pacer()
         try:
             for frame in self._source:
-                now = self._clock()
-                if begun is None or now - (begun + frame.pts) > LONGEST_DELAY:
-                    begun = now - frame.pts
-                if not self._wait_until(begun + frame.pts):
+                if not self._wait_until(pacer.due(frame.pts, self._clock())):
                     return
                 yield self._arrived(frame)
         finally:
