@@ -45,11 +45,13 @@ class Connection(Protocol):
         fps: Nominal rate, where it is known.
         is_recording: It has an end, and pauses of its own.
         errors: Errors met so far while decoding.
+        note: What a user should know of it, in one line, such as a size other than the one asked for; or empty.
     """
 
     fps: Fraction | None
     is_recording: bool
     errors: int
+    note: str
 
     def pictures(self) -> Iterator[Picture]:
         """Pictures as they come; the end of a live connection, or `ConnectionLost`, is a loss."""

@@ -62,6 +62,7 @@ class Link:
         self.last_arrival: float | None = None
         self.is_recording = False
         self.fps: Fraction | None = None
+        self.note = ""
         self.finished = False
         self.error: BaseException | None = None
         self._connect, self._changed, self._counts, self._now = connect, changed, counts, now
@@ -86,7 +87,7 @@ class Link:
     def _read(self) -> None:
         with closing(self._connect(self.stopped, self.patience)) as connection:
             with self._changed:
-                self.is_recording, self.fps = connection.is_recording, connection.fps
+                self.is_recording, self.fps, self.note = connection.is_recording, connection.fps, connection.note
                 self.connected = self._now()
                 self._changed.notify_all()
             for picture in connection.pictures():

@@ -104,6 +104,8 @@ class NetworkConnection:
         ConnectionRefused: User name and password are not accepted.
     """
 
+    note = ""
+
     def __init__(
         self,
         url: str,

@@ -272,7 +272,7 @@ class ReconnectingSource:
             first_of_link or jumped or picture.size != last[0] or (last[1] and not picture.damaged)
         )
         if first_of_link:
-            self._enter("live")
+            self._enter("live", link.note)
             self._reconnects += last is not None
             self._fps = link.fps
         index, self._index = self._index, self._index + 1
