@@ -49,8 +49,7 @@ def open_source(source: str | os.PathLike[str], config: RunConfig | None = None)
     """
     from sf_detect.video import open_source as open_video
 
-    fps = None if config is None or config.fps is None else Fraction(config.fps).limit_denominator(100_000)
-    return open_video(os.fspath(source), fps)
+    return open_video(os.fspath(source), _exact(None if config is None else config.fps))
 
 
 def open_live_source(source: str, config: RunConfig) -> LiveSource:
@@ -59,18 +58,16 @@ def open_live_source(source: str, config: RunConfig) -> LiveSource:
     Raises:
         SourceOpenError: It can't be opened, however often it would be tried.
     """
-    if os.path.exists(source):
-        from sf_detect.video.paced import PacedSource
-
-        return PacedSource(open_source(source, config))
     from sf_detect.video.live_opening import LiveOptions
     from sf_detect.video.live_opening import open_live_source as open_live_video
 
-    chosen = config.live
-    options = LiveOptions(
-        stall_seconds=chosen.stall_seconds, longest_wait=chosen.longest_wait, rtsp_transport=chosen.rtsp_transport
-    )
-    return open_live_video(source, options)
+    names = ("rtsp_transport", "stall_seconds", "longest_wait", "camera_width", "camera_height", "camera_fps")
+    options = {name: getattr(config.live, name) for name in (*names, "camera_backend")}
+    return open_live_video(source, LiveOptions(**options), _exact(config.fps))
+
+
+def _exact(fps: float | None) -> Fraction | None:
+    return None if fps is None else Fraction(fps).limit_denominator(100_000)
 
 
 def check_device(device: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 
+from sf_detect.file_names import printable_name
 from sf_detect.video.camera import quiet_opencv
 
 _DEVICES = Path("/dev")
@@ -34,6 +35,15 @@ class CameraInfo:
     size: tuple[int, int] | None
     fps: Fraction | None
     backend: str
+
+    def __str__(self) -> str:
+        """A line for people."""
+        if self.size is None:
+            seen = "no picture; another program may use it"
+        else:
+            rate = f" at {float(self.fps):.4g} pictures/s" if self.fps else ""
+            seen = f"{self.size[1]}x{self.size[0]}{rate}"
+        return f"{self.index}: {printable_name(self.name)}, {seen} ({self.backend})"
 
 
 def list_cameras() -> list[CameraInfo]:

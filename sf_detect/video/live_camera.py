@@ -112,7 +112,8 @@ class CameraConnection:
                 self.errors += 1
                 continue
             failures = 0
-            yield Picture(partial(_rgb, image), image.shape[:2], None, time.monotonic())
+            bgr: UInt8Array = np.asarray(image, np.uint8)
+            yield Picture(partial(_rgb, bgr), (bgr.shape[0], bgr.shape[1]), None, time.monotonic())
         raise ConnectionLost("the camera gives no picture")
 
     def close(self) -> None:

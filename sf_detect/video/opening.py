@@ -29,17 +29,28 @@ def open_source(spec: str | Path, fps: Fraction | None = None) -> VideoSource:
         DecodeError: It opened, but holds no picture that decodes.
     """
     text = os.fspath(spec)
-    device = re.fullmatch(r"(?:/dev/video)?(\d{1,3})", text)
-    if device and not (text.isdecimal() and Path(text).exists()):
-        return CameraSource(int(device[1]))  # in this thread: macOS asks the user for permission in the main one only
+    number = camera_number(text)
+    if number is not None:
+        return CameraSource(number)  # in this thread: macOS asks the user for permission in the main one only
     return interruptible(lambda: _open(text, fps), lambda source: source.close())
 
 
+def camera_number(spec: str) -> int | None:
+    """The number of the camera that is meant ("0", "/dev/video0"); None where something else is."""
+    device = re.fullmatch(r"(?:/dev/video)?(\d{1,3})", spec)
+    return int(device[1]) if device and not (spec.isdecimal() and Path(spec).exists()) else None
+
+
+def is_stream(spec: str) -> bool:
+    """Whether an address of a network is meant ("scheme://...", not "file://...")."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", spec) is not None and not spec.startswith("file://")
+
+
 def _open(text: str, fps: Fraction | None) -> VideoSource:
+    if is_stream(text):
+        return StreamSource(text)
     if text.startswith("file://"):
         text = unquote(urlsplit(text).path, errors="surrogateescape")
-    elif re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
-        return StreamSource(text)
     path = Path(text).expanduser()
     if path.is_dir():
         return ImageFolderSource(path, fps)
