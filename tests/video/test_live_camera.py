@@ -126,7 +126,8 @@ def test_it_is_opened_again(capture: type[Capture]) -> None:
 
 def test_what_it_does_not_give_is_in_the_status(capture: type[Capture]) -> None:
     source = open_live_source("0", LiveOptions(camera_width=1280))
-    next(iter(source))
+    frames = iter(source)
+    next(frames)
     assert (source.status().state, source.status().detail) == ("live", "the camera gives 64x48 instead of 1280x48")
 
 
