@@ -6,7 +6,7 @@ Everything it returns takes explicit arguments only; nothing behind it reads a c
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from fractions import Fraction
@@ -280,8 +280,19 @@ def model_spec(model: ActionModel | None) -> ModelSpec:
     return NO_MODEL if model is None else model.spec
 
 
-def build_actions(config: RunConfig, model: ActionModel | None, executor: Executor | None = None) -> ActionStage:
+def build_actions(
+    config: RunConfig,
+    model: ActionModel | None,
+    executor: Executor | None = None,
+    share: Callable[[ActionModel], ActionModel] = lambda model: model,
+) -> ActionStage:
     """The form of inference that `config.pipeline` names.
+
+    Args:
+        config: Settings.
+        model: Scores actions, with postures or without; None where only boxes and tracks are wanted.
+        executor: Runs the model beside everything else; None runs it in line.
+        share: Wraps what computes the actions, for models that several streams share.
 
     Raises:
         UnknownNameError: No such form.
@@ -296,8 +307,8 @@ def build_actions(config: RunConfig, model: ActionModel | None, executor: Execut
         return NoActions()
     if isinstance(model, PostureModel):  # which averages along tracks itself
         alone = replace(config, pipeline=replace(chosen, smoothing=0.0))
-        return PostureActions(build_actions(alone, model.model, executor), model.scores, chosen.smoothing)
-    model = LimitedModel(model)
+        return PostureActions(build_actions(alone, model.model, executor, share), model.scores, chosen.smoothing)
+    model = LimitedModel(share(model))
     if chosen.inference == "streaming":
         return StreamActions(model, chosen.smoothing, executor)
     spec = model.spec

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sf_detect.config import RunConfig
 from sf_detect.engines.engine import Warn, print_warning
 from sf_detect.errors import EngineError, MissingExtraError, WeightsError
-from sf_detect.interfaces import ActionModel, KeypointEstimator
+from sf_detect.interfaces import ActionModel, KeypointEstimator, ResizableModel
 from sf_detect.labels import label_set
 from sf_detect.model_spec import NO_MODEL, ModelSpec
 
@@ -35,7 +35,7 @@ def with_postures(config: RunConfig, model: ActionModel | None, warn: Warn = pri
         EngineError: Postures were asked for, and no backend runs the landmark network.
     """
     from sf_detect.keypoints.posture_file import SHIPPED, read_posture_file
-    from sf_detect.keypoints.stage import PostureModel
+    from sf_detect.keypoints.stage import PostureModel, ResizablePostureModel
 
     spec, chosen = NO_MODEL if model is None else model.spec, config.posture
     if isinstance(model, PostureModel) or not _wanted(chosen.mode, spec):
@@ -43,8 +43,9 @@ def with_postures(config: RunConfig, model: ActionModel | None, warn: Warn = pri
     if chosen.weights is None and chosen.mode == "auto" and not SHIPPED.is_file():
         return model
     scores = read_posture_file(SHIPPED if chosen.weights is None else chosen.weights).scores_for(spec)
+    kind = ResizablePostureModel if isinstance(model, ResizableModel) else PostureModel
     try:
-        return PostureModel(model, scores, landmark_network(config, warn))
+        return kind(model, scores, landmark_network(config, warn))
     except (WeightsError, EngineError, MissingExtraError) as error:
         if chosen.mode != "auto":
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from sf_detect import build, build_keypoints
 from sf_detect.annotator import Annotator
 from sf_detect.config import KeypointsConfig, ModelConfig, PipelineConfig, PostureConfig, RenderConfig, RunConfig
 from sf_detect.errors import WeightsDownloadError
+from sf_detect.interfaces import ResizableModel
 from sf_detect.keypoints import posture_file
 from sf_detect.keypoints.stage import PostureActions, PostureModel
 from sf_detect.labels import label_set
@@ -147,3 +150,20 @@ def test_a_classifier_of_ones_own(weights, tmp_path):
     found = build.with_postures(RunConfig(posture=PostureConfig(weights=str(own))), model())
     logits = found.scores.logits(window_of(True))
     np.testing.assert_array_equal(logits, np.zeros(31))
+
+
+@pytest.mark.usefixtures("weights")
+def test_a_model_that_takes_smaller_pictures_still_does():
+    class Resizable(FakeActionModel):
+        def resized(self, short_side):
+            smaller = FakeActionModel(labels=self.spec.labels)
+            smaller.spec = replace(self.spec, short_side=short_side)
+            return smaller
+
+    found = build.with_postures(RunConfig(), Resizable(labels=JHMDB))
+    assert isinstance(found, ResizableModel)
+    smaller = found.resized(32)
+    assert isinstance(smaller, PostureModel)
+    assert (smaller.spec.short_side, smaller.spec.labels) == (32, found.spec.labels)
+    assert found.spec.short_side == 48
+    assert not isinstance(build.with_postures(RunConfig(), model()), ResizableModel)

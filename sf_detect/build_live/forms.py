@@ -34,7 +34,7 @@ class BuildableForm:
 
     def stage(self, share: Callable[[ActionModel], ActionModel]) -> ActionStage:
         """The stage of one stream, around what `share` makes of the model."""
-        return build.build_actions(self.config, None if self.model is None else share(self.model))
+        return build.build_actions(self.config, self.model, share=share)
 
 
 def with_inference(config: RunConfig, inference: str) -> RunConfig:

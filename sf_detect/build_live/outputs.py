@@ -95,7 +95,7 @@ class SourceOutputs:
         """Draws its results; remembers where labels were."""
         from sf_detect.rendering.notice import notice_picture
 
-        renderer = build.build_renderer(self.config, self.spec.labels, self.spec.thresholds)
+        renderer = build.build_renderer(self.config, self.spec.labels, self.spec.thresholds, self.spec.groups)
 
         def draw(result: LiveResult) -> UInt8Array:
             if result.notice:
@@ -115,7 +115,15 @@ class SourceOutputs:
 
         name, made = self.source.name, []
         if (path := self.paths.get("jsonl")) is not None:
-            made.append(_data(path, JsonLinesSink(path, name, self.spec.labels, thresholds=self.thresholds)))
+            sink = JsonLinesSink(
+                path,
+                name,
+                self.spec.labels,
+                thresholds=self.thresholds,
+                groups=self.spec.groups,
+                keypoints=self.config.keypoints.write,
+            )
+            made.append(_data(path, sink))
         if (path := self.paths.get("events")) is not None:
             settings = replace(self.config, pipeline=replace(self.config.pipeline, stride=self.stride))
             made.append(_data(path, EventsCsvSink(path, build.build_event_rules(settings, self.spec, name))))

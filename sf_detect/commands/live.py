@@ -55,6 +55,8 @@ def live(
     backend: options.Backend = None,
     config: options.Config = None,
     set_: options.Set = None,
+    postures: options.Postures = None,
+    keypoints: options.Keypoints = False,
     stride: Annotated[
         float | None, typer.Option(help="Seconds between keyframes [as often as the scores change].")
     ] = None,

@@ -87,8 +87,8 @@ def settings_of(given: Mapping[str, Any], keys: Mapping[str, str] | None = None)
     named = {key: given[name] for name, key in {**_KEYS, **(keys or {})}.items() if name in given}
     if given.get("color") is not None:
         named["render.colors"] = dict(_label_and_color(text) for text in given["color"])
-    if given.get("postures") is not None:
-        named["posture.mode"] = "on" if given["postures"] else "off"
+    if (postures := given.get("postures")) is not None:
+        named["posture.mode"] = "on" if postures else "off"
     named["keypoints.write"] = given.get("keypoints") or None
     named["render.hide_scores"] = given.get("hide_scores") or None
     assign(settings, named)

@@ -61,7 +61,9 @@ def query(
     ] = None,
     like: Annotated[
         str | None,
-        typer.Option(help="Persons who move like this one; needs `annotate` with features.", metavar="VIDEO:TIME:TRACK"),
+        typer.Option(
+            help="Persons who move like this one; needs `annotate` with features.", metavar="VIDEO:TIME:TRACK"
+        ),
     ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Seconds of each label in each video.")] = False,
     format: Annotated[str | None, typer.Option(help="table, csv or json [table].")] = None,

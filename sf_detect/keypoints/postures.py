@@ -7,6 +7,7 @@ of an action model (`fusion`) come from the weights file.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -79,6 +80,12 @@ class PostureScores:
             thresholds=(*limits, *(float(thresholds[i]) for i in self._own)),
             groups=(*spec.groups, *(POSTURE for _ in self._own)),
         )
+
+    def resized(self, short_side: int) -> PostureScores:
+        """The same for an action model that sees pictures of another size."""
+        changed = copy.copy(self)
+        changed.spec = replace(self.spec, short_side=short_side)
+        return changed
 
     def joined(self, actions: Floats, logits: Sequence[Floats | None]) -> Floats:
         """What is averaged over a track.

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
-from sf_detect.interfaces import ActionModel, ActionStream
+import numpy as np
+
+from sf_detect.interfaces import ActionModel, ActionStream, ResizableModel
 from sf_detect.keypoints.estimator import LandmarkNetwork
 from sf_detect.keypoints.looks import TrackLooks
 from sf_detect.keypoints.postures import Floats, PostureScores
@@ -14,6 +16,10 @@ from sf_detect.model_spec import ModelSpec
 from sf_detect.smoothing import ScoreSmoothing
 from sf_detect.stages import ActionRun, ActionStage, Scoring, StageCounts, run_stage
 from sf_detect.structures import ActionDetections, Clip, Detections, Frame
+
+
+ALONE_SECONDS = 0.25
+"""How often postures without an action model change, in seconds."""
 
 
 class PostureModel:
@@ -39,40 +45,58 @@ class PostureModel:
     def __call__(self, clips: Sequence[Clip]) -> list[ActionDetections]:
         """See `ActionModel`."""
         if self.model is None:
-            raise ValueError("postures alone need no clips")
+            return [self._labelled(_unscored(c.persons, c.keyframe_pts, float(c.pts[-1]))) for c in clips]
         return [self._labelled(actions) for actions in self.model(clips)]
 
     def open_stream(self) -> ActionStream:
         """See `ActionModel`."""
-        if self.model is None:
-            raise ValueError("postures alone need no stream")
-        return _LabelledStream(self.model.open_stream(), self)
+        return _LabelledStream(None if self.model is None else self.model.open_stream(), self)
 
     def _labelled(self, actions: ActionDetections) -> ActionDetections:
         joined = self.scores.joined(actions.scores, [None] * len(actions.persons))
         return replace(actions, scores=self.scores.labelled(joined))
 
 
+class ResizablePostureModel(PostureModel):
+    """A `PostureModel` of a `ResizableModel`, which it is too."""
+
+    def resized(self, short_side: int) -> PostureModel:
+        """See `ResizableModel`; postures do not depend on the size."""
+        assert isinstance(self.model, ResizableModel)
+        smaller = self.model.resized(short_side)
+        return PostureModel(smaller, self.scores.resized(smaller.spec.short_side), self.landmarks)
+
+
 class _LabelledStream:
-    def __init__(self, stream: ActionStream, model: PostureModel) -> None:
+    """The stream of a `PostureModel`; without one to wrap, nobody does anything."""
+
+    def __init__(self, stream: ActionStream | None, model: PostureModel) -> None:
         self._stream, self._model = stream, model
 
     @property
     def warning(self) -> str | None:
-        return self._stream.warning
+        return None if self._stream is None else self._stream.warning
 
     @property
     def step_seconds(self) -> float:
-        return self._stream.step_seconds
+        return ALONE_SECONDS if self._stream is None else self._stream.step_seconds
 
     def push(self, frame: Frame) -> None:
-        self._stream.push(frame)
+        if self._stream is not None:
+            self._stream.push(frame)
 
     def score(self, persons: Detections, pts: float, image_size: tuple[int, int]) -> ActionDetections:
+        if self._stream is None:
+            return self._model._labelled(_unscored(persons, pts, pts))
         return self._model._labelled(self._stream.score(persons, pts, image_size))
 
     def reset(self) -> None:
-        self._stream.reset()
+        if self._stream is not None:
+            self._stream.reset()
+
+
+def _unscored(persons: Detections, pts: float, seen_until: float) -> ActionDetections:
+    return ActionDetections(pts, persons, np.zeros((len(persons), 0), np.float32), seen_until)
 
 
 class PostureActions:

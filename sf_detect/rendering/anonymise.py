@@ -71,7 +71,7 @@ def seen_heads(boxes: FloatArray, keypoints: Keypoints) -> FloatArray:
         half = 1.2 * max(*(high - low), 0.45 * shoulders, 0.06 * longer)
         x, y = (low + high) / 2
         if boxes[i, 0] <= x <= boxes[i, 2] and boxes[i, 1] - half <= y <= boxes[i, 3]:
-            heads[i] = x - half, y - 1.2 * half, x + half, y + half
+            heads[i] = x - half, y - 1.5 * half, x + half, y + half
     return heads
 
 

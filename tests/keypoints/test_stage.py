@@ -13,6 +13,7 @@ from fakes import FakeActionModel, FakeDetector, FakeSource, FakeTracker
 from sf_detect.errors import StageError
 from sf_detect.keypoints.postures import NAMES, PostureScores
 from sf_detect.keypoints.stage import PostureActions, PostureModel
+from sf_detect.model_spec import NO_MODEL
 from sf_detect.pipeline import Pipeline
 from sf_detect.stages import ClipActions, NoActions, PersonStage, StreamActions
 from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, Keypoints
@@ -34,7 +35,7 @@ class FakeKeypoints:
 class Streaming(FakeActionModel):
     """A model and its stream, whose scores are all 0.25."""
 
-    warning = "only the past"
+    warning, step_seconds = "only the past", 0.25
 
     def open_stream(self):
         return self
@@ -113,22 +114,20 @@ def test_scores_are_averaged_along_tracks():
 
 
 def test_without_an_action_model_postures_stand_alone():
-    model = PostureModel(None, scores(), lambda image, crop: Keypoints.unknown(1))
-    found = run(
-        PostureActions(
-            NoActions(),
-            PostureScores(
-                replace(model.spec, labels=(), label_ids=(), thresholds=(), groups=()),
-                logits,
-                lambda found: found,
-                (0.5,) * 8,
-            ),
-        )
-    )
-    assert found[0.5].scores.shape == (2, 8)
-    for wrong in (lambda: model([]), model.open_stream):
-        with pytest.raises(ValueError, match="postures alone need no"):
-            wrong()
+    made = PostureScores(NO_MODEL, logits, lambda found: found, (0.5,) * 8)
+    found = run(PostureActions(NoActions(), made))
+    assert found[0.5].scores[:, NAMES.index("sit")].tolist() == pytest.approx([0.15] * 2)
+
+
+def test_without_an_action_model_clips_and_streams_tell_nothing():
+    made = PostureScores(NO_MODEL, logits, lambda found: found, (0.5,) * 8)
+    model = PostureModel(None, made, lambda image, crop: Keypoints.unknown(1))
+    for stage in (ClipActions(model, sampler), StreamActions(model)):
+        found = run(stage)
+        assert (found[0.5].scores == np.zeros((2, 8))).all()
+    stream = model.open_stream()
+    stream.reset()
+    assert (stream.warning, stream.step_seconds) == (None, 0.25)
 
 
 def test_the_model_alone_scores_actions_and_no_posture():
@@ -149,6 +148,7 @@ def test_the_stream_of_the_model_alone():
     model = PostureModel(Streaming(labels=("a", "b", "c")), scores(), lambda image, crop: Keypoints.unknown(1))
     stream = model.open_stream()
     assert stream.warning == "only the past"
+    assert stream.step_seconds == 0.25
     frame = next(iter(FakeSource()))
     stream.push(frame)
     found = stream.score(FakeTracker().update(FakeDetector()([frame.image])[0], 0.0), 0.0, frame.size)
