@@ -17,7 +17,6 @@ from sf_detect.smoothing import ScoreSmoothing
 from sf_detect.stages import ActionRun, ActionStage, Scoring, StageCounts, run_stage
 from sf_detect.structures import ActionDetections, Clip, Detections, Frame
 
-
 ALONE_SECONDS = 0.25
 """How often postures without an action model change, in seconds."""
 
