@@ -5,25 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sf_detect.annotator import Annotator
+from sf_detect.batch.estimate import Cost, Estimate, estimate
 from sf_detect.batch.inputs import Inputs, stamp_by_time
 from sf_detect.batch.jobs import JobRunner, Limits, Report, VideoStats, WorkerPool
 from sf_detect.batch.layout import ArchiveFolder, kinds_of
 from sf_detect.batch.listing import Listed, Selection
 from sf_detect.batch.local import LocalPool
 from sf_detect.batch.manifest import Versions
+from sf_detect.batch.remote import RemoteInputs, fetched
 from sf_detect.batch.run import Batch, Observer, run_batch
 from sf_detect.batch.summary import BatchSummary
 from sf_detect.batch.worker import ArchiveWorker
-from sf_detect.build import build_event_rules
+from sf_detect.build import build_event_rules, open_source
 from sf_detect.config import RunConfig, check_config
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.events import ResultEvents
@@ -32,12 +36,13 @@ from sf_detect.structures import FrameResult, VideoInfo
 from sf_detect.threads import limited_threads
 from sf_detect.version import __version__
 
-DEFAULT_FORMATS = ("jsonl", "events")
+DEFAULT_FORMATS = ("jsonl", "events", "parquet")
 ENGINES = ("local", "ray")
 _WORKER_BYTES = 900_000_000
 """Memory to reckon with for a worker of the default model on video of 1080 lines (docs/batch.md)."""
 _SHARE_OF_MEMORY = 0.8
 _GPU_WORKERS = 4
+_TRIAL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -85,12 +90,66 @@ def annotate_videos(
         SFDetectError: An argument is wrong, the archive can't be written, or the models can't be loaded.
     """
     check_config(config)
-    batch = build(out_dir, config, options)
-    inputs = build_inputs(out_dir, options, lines)
-    make = partial(build_worker, config, os.path.abspath(out_dir), batch.folder.part, tuple(batch.kinds))
-    summary = run_batch(batch, inputs.of(arguments), partial(build_pool, config, options, make), observer)
+    batch, remote = build(out_dir, config, options), RemoteInputs()
+    inputs = build_inputs(out_dir, options, remote, lines)
+    make = partial(build_worker, config, batch)
+    summary = run_batch(
+        replace(batch, resolved=remote.resolved),
+        inputs.of(arguments),
+        partial(build_pool, config, options, make),
+        observer,
+    )
     summary.problems += inputs.problems
     return summary
+
+
+def estimate_videos(
+    arguments: Sequence[str],
+    out_dir: str | os.PathLike[str],
+    config: RunConfig,
+    options: BatchOptions,
+    lines: Iterable[str] = (),
+) -> Estimate:
+    """What `annotate_videos` would do; writes nothing. Arguments and errors are the same."""
+    check_config(config)
+    workers = options.workers or default_workers(config.device)
+    batch, remote = build(out_dir, config, options), RemoteInputs()
+    return estimate(
+        replace(batch, resolved=remote.resolved),
+        build_inputs(out_dir, options, remote, lines).of(arguments),
+        partial(_length, config=config),
+        partial(_cost, config=config),
+        workers,
+        cores(),
+    )
+
+
+def _length(source: str, config: RunConfig) -> float | None:
+    with open_source(source, config) as opened:  # FFmpeg reads addresses of the web itself
+        info = opened.info
+        if info.duration is None and info.num_frames and info.fps:
+            return float(info.num_frames / info.fps)
+        return info.duration
+
+
+def _cost(source: str, config: RunConfig) -> Cost:
+    """Of a second of video, by annotating some of this one in this process, as one of the workers would."""
+    annotator = Annotator(replace(config, max_seconds=_TRIAL_SECONDS))
+    with _fetched_here(source) as path, limited_threads(1):
+        wall, core, last = time.perf_counter(), time.process_time(), 0.0
+        first: float | None = None
+        for result in annotator.results(path):
+            first = result.frame.pts if first is None else first
+            last = result.frame.pts
+    seconds = max(last - (first or 0.0), 0.04)
+    wall, core = time.perf_counter() - wall, time.process_time() - core
+    return Cost(wall / seconds, core / seconds, f"{seconds:.1f} s of {os.path.basename(source)}, annotated to measure")
+
+
+@contextmanager
+def _fetched_here(source: str) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder, fetched(source, Path(folder), lambda seconds, total: None) as found:
+        yield found[0]
 
 
 def build(out_dir: str | os.PathLike[str], config: RunConfig, options: BatchOptions) -> Batch:
@@ -101,17 +160,28 @@ def build(out_dir: str | os.PathLike[str], config: RunConfig, options: BatchOpti
     """
     if options.engine not in ENGINES:
         raise UnknownNameError("engine", options.engine, ENGINES)
+    if options.engine == "ray":
+        from sf_detect.batch.ray_pool import import_ray
+
+        import_ray()  # before anything is listed
+    elif options.ray_address is not None:
+        raise ConfigError("--ray-address goes with --engine ray; add it.")
     if options.workers is not None and options.workers < 1:
         raise ConfigError(f"workers is {options.workers}; expected 1 or more.")
     shard = options.selection.shard
     part = "" if shard is None else f".{shard[0]}-of-{shard[1]}"
     folder = ArchiveFolder(os.path.abspath(out_dir), part)
-    return Batch(folder, kinds_of(options.formats), fingerprints(config), options.selection)
+    kinds = (*kinds_of(options.formats), *(("features",) if config.model.features else ()))
+    if "features" in kinds and "persons" not in kinds:
+        raise ConfigError("features are kept beside the tables of persons; add parquet to --format.")
+    return Batch(folder, kinds, fingerprints(config), options.selection)
 
 
-def build_inputs(out_dir: str | os.PathLike[str], options: BatchOptions, lines: Iterable[str] = ()) -> Inputs:
+def build_inputs(
+    out_dir: str | os.PathLike[str], options: BatchOptions, remote: RemoteInputs, lines: Iterable[str] = ()
+) -> Inputs:
     """What finds the videos."""
-    return Inputs(out_dir, stamp_by_hash if options.by_hash else stamp_by_time, None, lines)
+    return Inputs(out_dir, stamp_by_hash if options.by_hash else stamp_by_time, remote.list, lines)
 
 
 def stamp_by_hash(path: str) -> tuple[int, str]:
@@ -127,10 +197,15 @@ def build_pool(
     config: RunConfig, options: BatchOptions, make: Callable[[int], JobRunner], listed: Listed
 ) -> WorkerPool:
     """The workers of an engine; `make` gets the number of threads of each."""
+    if options.engine == "ray":
+        from sf_detect.batch.ray_pool import RayPool, Resources
+
+        gpus = 0.0 if config.device == "cpu" else 1 / _GPU_WORKERS
+        most = min(listed.waiting, options.workers or listed.waiting)
+        return RayPool(partial(make, 1), most, options.limits, Resources(1.0, gpus), options.ray_address)
     workers = options.workers or default_workers(config.device)
     threads = max(1, cores() // workers)
-    workers = min(workers, listed.waiting)
-    return LocalPool(partial(make, threads), workers, options.limits)
+    return LocalPool(partial(make, threads), min(workers, listed.waiting), options.limits)
 
 
 def cores() -> int:
@@ -155,18 +230,12 @@ def default_workers(device: str) -> int:
     return min(most, room)
 
 
-def build_worker(config: RunConfig, out_dir: str, part: str, kinds: Sequence[str], threads: int) -> JobRunner:
+def build_worker(config: RunConfig, batch: Batch, threads: int) -> JobRunner:
     """Called in each worker: loads the models."""
     # Before torch is imported, which reads it once; a worker is a process of our own.
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    annotate = ConfiguredAnnotator(config, threads)
-    return ArchiveWorker(annotate, ArchiveFolder(out_dir, part), kinds, fetched)
-
-
-@contextmanager
-def fetched(source: str) -> Iterator[tuple[str, str]]:
-    """A local file needs no fetching."""
-    yield source, source
+    annotate = ConfiguredAnnotator(config, batch.versions.settings, threads)
+    return ArchiveWorker(annotate, batch.folder, batch.kinds, fetched)
 
 
 class ConfiguredAnnotator:
@@ -174,11 +243,12 @@ class ConfiguredAnnotator:
 
     Args:
         config: Settings of each video.
+        settings: Their fingerprint.
         threads: That a step computes with.
     """
 
-    def __init__(self, config: RunConfig, threads: int = 1) -> None:
-        self._threads = threads
+    def __init__(self, config: RunConfig, settings: str = "", threads: int = 1) -> None:
+        self._settings, self._threads = settings, threads
         with limited_threads(threads):
             self._annotator = Annotator(config)
 
@@ -187,7 +257,11 @@ class ConfiguredAnnotator:
         watch = _Watch(self._annotator, report)
         with limited_threads(self._threads):
             summary = self._annotator.annotate_into(
-                path, Outputs(**outputs), name=name, on_start=watch.start, on_result=watch.see
+                path,
+                Outputs(**outputs, origin=source, settings=self._settings),
+                name=name,
+                on_start=watch.start,
+                on_result=watch.see,
             )
         spec = self._annotator.spec
         return VideoStats(
@@ -239,6 +313,7 @@ def fingerprints(config: RunConfig) -> Versions:
     """
     settings = asdict(config)
     settings.pop("seed")  # inference is deterministic
+    settings["model"].pop("features")  # they change no result; whether they are there is looked at
     render = settings.pop("render")
     counting = {key: render.pop(key) for key in ("threshold", "thresholds")}
     shipped = {path.name: _sha256(path) for path in sorted(_shipped_folder().glob("*.safetensors"))}

@@ -24,6 +24,9 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
     "csv": (".csv",),
     "events": (".csv",),
     "sheet": (".jpg", ".jpeg", ".png"),
+    "persons": (".parquet",),
+    "segments": (".parquet",),
+    "features": (".parquet",),
 }
 """Endings of the files of each output."""
 
@@ -38,6 +41,10 @@ class Outputs:
         csv: AVA's detection format; "-" is standard output.
         events: Who did what from when to when, as csv; "-" is standard output.
         sheet: A picture of keyframes in order.
+        persons, segments: Tables of an archive (`sf_detect.archive`), both or none.
+        features: A third one, of the model's features (with `model.features`).
+        origin: Where the video comes from, for the tables; empty takes its name.
+        settings: Fingerprint of the settings, for the tables.
     """
 
     video: str | os.PathLike[str] | None = None
@@ -45,10 +52,15 @@ class Outputs:
     csv: str | os.PathLike[str] | None = None
     events: str | os.PathLike[str] | None = None
     sheet: str | os.PathLike[str] | None = None
+    persons: str | os.PathLike[str] | None = None
+    segments: str | os.PathLike[str] | None = None
+    features: str | os.PathLike[str] | None = None
+    origin: str = ""
+    settings: str = ""
 
     def paths(self) -> dict[str, str]:
         """Those that are written, by kind."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found = {field.name: getattr(self, field.name) for field in fields(self) if field.name in ENDINGS}
         return {kind: os.fspath(path) for kind, path in found.items() if path is not None}
 
     def check(self, source: str | None = None) -> None:
@@ -98,11 +110,29 @@ class Outputs:
             if "sheet" in paths:
                 renderer = build.build_renderer(config, spec.labels, spec.thresholds, spec.groups)
                 sinks["sheet"] = SheetSink(paths["sheet"], info.name, renderer)
+            if "persons" in paths:
+                sinks["parquet"] = self._tables(paths, info, spec, config)
         except BaseException:
             with suppress(SFDetectError):  # the first failure is the one to tell
                 SinkGroup(list(sinks.values())).close()
             raise
         return sinks
+
+    def _tables(self, paths: Mapping[str, str], info: VideoInfo, spec: ModelSpec, config: RunConfig) -> Sink:
+        from sf_detect.archive import ParquetSink  # pyarrow takes a while
+
+        return ParquetSink(
+            persons=paths["persons"],
+            segments=paths["segments"],
+            features=paths.get("features"),
+            video=info.name,
+            source=self.origin or info.name,
+            info=info,
+            spec=spec,
+            thresholds=build.decision_thresholds(config, spec),
+            rules=build.build_event_rules(config, spec, info.name),
+            settings=self.settings,
+        )
 
 
 def check_outputs(source: str | None, outputs: Mapping[str, str]) -> None:

@@ -18,7 +18,8 @@ STDIN = "-"
 LIST_ENDINGS = frozenset({".txt", ".lst", ".list"})
 
 _GLOB = re.compile(r"[*?\[]")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+"""What an address begins with; a drive of Windows has one letter."""
 _MAX_LINE = 32_768
 
 
@@ -98,7 +99,7 @@ class Inputs:
                 # Several folders keep their names, so that equal names in them differ.
                 prefix = os.path.basename(os.path.abspath(argument)) if len(folders) > 1 else ""
                 yield from self._folder(argument, prefix)
-            elif _ADDRESS.match(argument):
+            elif ADDRESS.match(argument):
                 yield from self._address(argument)
             elif argument in files:
                 yield self._file(argument, os.path.relpath(os.path.abspath(argument), base))
@@ -175,7 +176,7 @@ class Inputs:
                 raise ConfigError(
                     f"{printable_name(where)}, line {number}: no path. Expected a path or address a line."
                 )
-            if _ADDRESS.match(line):
+            if ADDRESS.match(line):
                 yield from self._address(line)
             elif os.path.isdir(line):
                 for path in self._walk(os.path.abspath(line), frozenset()):
@@ -197,12 +198,12 @@ def archive_name(path: str) -> str:
 
 
 def _is_folder(argument: str) -> bool:
-    return argument != STDIN and not _ADDRESS.match(argument) and os.path.isdir(argument)
+    return argument != STDIN and not ADDRESS.match(argument) and os.path.isdir(argument)
 
 
 def _is_plain(argument: str) -> bool:
     """Whether an argument is a video file, not a list of them."""
-    if _ADDRESS.match(argument) or os.path.splitext(argument)[1].lower() in LIST_ENDINGS:
+    if ADDRESS.match(argument) or os.path.splitext(argument)[1].lower() in LIST_ENDINGS:
         return False
     try:
         return not stat.S_ISDIR(os.stat(argument).st_mode)

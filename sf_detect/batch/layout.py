@@ -35,6 +35,8 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
 }
 """Kinds of files of each format that a user asks for."""
 
+OPTIONAL = frozenset({"features"})
+"""Kinds of which a video may have no file: nobody was scored in it."""
 _STAGING = ".staging"
 _ATTEMPTS = 100
 _ROOM = 40
@@ -82,9 +84,11 @@ class ArchiveFolder:
         return os.path.join(self._root, folder, *map(shortened, parents), shortened(last, ending, 255 - _ROOM))
 
     def complete(self, name: str, outputs: Mapping[str, int]) -> bool:
-        """Whether all these files are there, with these sizes in bytes."""
+        """Whether all these files are there, with these sizes in bytes; one of no bytes need not be there."""
         for kind, size in outputs.items():
             try:
+                if not size and kind in OPTIONAL:
+                    continue
                 if kind not in KINDS or os.stat(self._file(kind, name)).st_size != size:
                     return False
             except OSError:
@@ -111,14 +115,18 @@ class ArchiveFolder:
         """Gives complete files their places and removes those of other kinds, which belong to other settings.
 
         Returns:
-            Bytes by kind.
+            Bytes by kind; 0 for one of `OPTIONAL` that is not there.
+
+        Raises:
+            OSError: A file is not there, or can't be moved.
         """
-        sizes = {kind: path.stat().st_size for kind, path in staged.items()}
-        for kind, path in staged.items():
+        absent = {kind for kind, path in staged.items() if kind in OPTIONAL and not path.exists()}
+        sizes = {kind: 0 if kind in absent else path.stat().st_size for kind, path in staged.items()}
+        for kind in sizes.keys() - absent:
             target = self.place(kind, name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, target)
-        self.remove(name, [kind for kind in KINDS if kind not in staged])
+            os.replace(staged[kind], target)
+        self.remove(name, [kind for kind in KINDS if kind not in staged or kind in absent])
         return sizes
 
     def remove(self, name: str, kinds: Iterable[str] = tuple(KINDS)) -> None:

@@ -89,10 +89,23 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         self.path = path
         with self._errors():
-            self._db = sqlite3.connect(path, isolation_level=None)
+            # SQLite takes no name for a temporary file of its own.
+            self._db = sqlite3.connect("" if path == Path() else path, isolation_level=None)
             self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             self._db.execute("PRAGMA synchronous = FULL")
             self._make()
+
+    @classmethod
+    def copy_of(cls, path: Path) -> Manifest:
+        """A copy in a temporary file that goes with it; empty where there is none at `path`. Nothing is locked."""
+        copy = cls(Path())
+        if path.exists():
+            with (
+                copy._errors(),
+                contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file,
+            ):
+                file.backup(copy._db)
+        return copy
 
     def _make(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()

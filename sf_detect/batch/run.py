@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sf_detect.batch.inputs import Input
-from sf_detect.batch.jobs import Outcome, Progress, WorkerPool
+from sf_detect.batch.jobs import Job, Outcome, Progress, WorkerPool
 from sf_detect.batch.layout import ArchiveFolder
 from sf_detect.batch.listing import Listed, Listing, Selection
 from sf_detect.batch.locking import FolderLock
@@ -38,12 +38,14 @@ class Batch:
         kinds: Of files that each video gets.
         versions: Of settings and weights.
         selection: Which of the videos.
+        resolved: Gives jobs the sources that no file may hold.
     """
 
     folder: ArchiveFolder
     kinds: Sequence[str]
     versions: Versions
     selection: Selection
+    resolved: Callable[[Iterable[Job]], Iterator[Job]] = iter
 
 
 @contextlib.contextmanager
@@ -63,7 +65,10 @@ def opened(folder: ArchiveFolder) -> Iterator[Manifest]:
         for other in sorted(folder.path.glob("manifest*.sqlite")):
             if other != manifest.path:
                 manifest.adopt(other)
-        yield manifest
+        try:
+            yield manifest
+        finally:
+            folder.clear_staging()  # of workers that were ended
 
 
 def manifest_path(folder: ArchiveFolder, ending: str = ".sqlite") -> Path:
@@ -114,7 +119,7 @@ def _work(
     recorder = _Recorder(manifest, batch.versions, summary)
     try:
         observer.start(summary.listed, pool.workers)
-        for events in pool.run(manifest.waiting(run)):
+        for events in pool.run(batch.resolved(manifest.waiting(run))):
             recorder.record(events)
             for event in events:
                 observer.event(event, summary)

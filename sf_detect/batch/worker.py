@@ -6,6 +6,7 @@ import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from sf_detect.batch.jobs import DONE, FAILED, Job, Outcome, Report, VideoAnnotator, VideoStats
 from sf_detect.batch.layout import KINDS, ArchiveFolder
@@ -16,8 +17,9 @@ from sf_detect.redaction import redacted
 _FULL = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS") if hasattr(errno, name)}
 """Errors of an output that every other video would meet too."""
 
-Fetch = Callable[[str], AbstractContextManager[tuple[str, str]]]
-"""A local file for a source, for as long as the context lasts, and the source as it may be shown."""
+Fetch = Callable[[str, Path, Report], AbstractContextManager[tuple[str, str]]]
+"""A local file for a source, in a folder for such files, for as long as the context lasts, and the source as it may be
+shown."""
 
 
 class ArchiveWorker:
@@ -46,7 +48,7 @@ class ArchiveWorker:
         with self._folder.staging() as staging:
             # Short names of their own: only the final ones are the user's, and may be as long as names can be.
             staged = {kind: staging / f"{kind}{KINDS[kind][1]}" for kind in self._kinds}
-            with self._fetch(job.source) as (path, shown):
+            with self._fetch(job.source, staging, report) as (path, shown):
                 stats = self._annotate(path, job.name, shown, staged, report)
             return stats, self._folder.publish(job.name, staged)
 

@@ -16,6 +16,7 @@ from sf_detect.file_names import printable_name
 from sf_detect.redaction import redacted
 
 if TYPE_CHECKING:
+    from sf_detect.batch.estimate import Estimate
     from sf_detect.batch.summary import BatchSummary
 
 ANNOTATE_HELP = """Annotate many videos into one folder, unattended.
@@ -32,6 +33,8 @@ Examples:
 
     find /data -name '*.avi' | sf-detect annotate - --out-dir archive --workers 4
 
+    sf-detect annotate videos/ --out-dir archive --dry-run
+
     sf-detect annotate videos/ --out-dir archive --retry-failed
 
     sf-detect annotate videos/ --out-dir archive --shard 3/10
@@ -45,7 +48,9 @@ def annotate(
     out_dir: Annotated[Path, typer.Option(help="The archive: results, manifest and summary.", metavar="DIR")],
     format: Annotated[
         str | None,
-        typer.Option(help="jsonl, csv, events, video, sheet, separated by commas [jsonl,events].", metavar="F,F"),
+        typer.Option(
+            help="jsonl, csv, events, video, sheet, parquet, separated by commas [jsonl,events,parquet].", metavar="F,F"
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Action model (`sf-detect weights list`), or none: boxes and tracks only.")
@@ -61,7 +66,16 @@ def annotate(
     stride: Annotated[float | None, typer.Option(help="Seconds between keyframes [0.5].")] = None,
     threshold: Annotated[float | None, typer.Option(help="Score from which an action counts [the model's].")] = None,
     anonymise: Annotated[str | None, typer.Option(help="Blur 'head' or whole 'person' in videos and sheets.")] = None,
+    features: Annotated[
+        bool, typer.Option("--features", help="Keep the model's features of each person, for `query --like`.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(help="Processes [one a core, as far as memory goes].")] = None,
+    engine: Annotated[
+        str, typer.Option(help="local (processes), or ray: a cluster that shares DIR and inputs.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster, such as auto or HOST:PORT [start one here].", metavar="A")
+    ] = None,
     stall_timeout: Annotated[
         float, typer.Option(help="Give a video up that yields no result for so long.", metavar="S")
     ] = 120.0,
@@ -77,13 +91,16 @@ def annotate(
     compare: Annotated[
         str, typer.Option(help="Tell a changed video by 'time' (and size) or 'hash' (reads every file).")
     ] = "time",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and about how long it takes; write nothing.")
+    ] = False,
     progress: Annotated[str, typer.Option(help="auto, bar, lines, json (on stdout) or none.")] = "auto",
 ) -> None:
     """Annotate many videos."""
     from sf_detect.batch.jobs import Limits
     from sf_detect.batch.listing import Selection
     from sf_detect.batch.progress import observer
-    from sf_detect.build_batch import DEFAULT_FORMATS, BatchOptions, annotate_videos
+    from sf_detect.build_batch import DEFAULT_FORMATS, BatchOptions, annotate_videos, estimate_videos
 
     settings = load_config(RunConfig, config, set_ or [])
     given = {
@@ -95,6 +112,7 @@ def annotate(
         "pipeline.stride": stride,
         "render.threshold": threshold,
         "render.anonymise": anonymise,
+        "model.features": features or None,
     }
     assign(settings, given)
     if compare not in ("time", "hash"):
@@ -107,13 +125,33 @@ def annotate(
         selection=Selection(retry_failed, redo, None if shard is None else _shard(shard), limit),
         limits=Limits(stall_timeout, timeout),
         workers=workers,
+        engine=engine,
+        ray_address=ray_address,
         by_hash=compare == "hash",
     )
+    if dry_run:
+        _print_estimate(estimate_videos(inputs, out_dir, settings, options, _lines()))
+        return
     summary = annotate_videos(inputs, out_dir, settings, options, observer(progress), _lines())
     if progress not in ("json", "none"):
         _print_summary(summary, out_dir)
     _print_problems(summary)
     raise typer.Exit(_exit_code(summary))
+
+
+def _print_estimate(found: Estimate) -> None:
+    from sf_detect.batch.progress import duration
+
+    listed = found.listed
+    changed = f", {listed.changed} of them because they or the settings changed" if listed.changed else ""
+    failed = f"; {listed.failed} failed before (--retry-failed)" if listed.failed else ""
+    print(f"{listed.videos} video(s): {listed.waiting} to annotate{changed}; {listed.done} done before{failed}")
+    if found.video_seconds is not None:
+        print(f"about {duration(found.video_seconds)} of video, from {found.sample} that were looked at")
+    if found.unreadable:
+        print(f"{found.unreadable} of {found.sample} that were looked at can't be opened")
+    if found.wall_seconds is not None:
+        print(f"about {duration(found.wall_seconds)} to annotate, from {printable_name(found.basis)}")
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from sf_detect.errors import SinkError, SourceError, UnknownNameError
 
 
 @contextmanager
-def here(source):
+def here(source, folder, report):
     yield source, source
 
 
@@ -116,7 +116,7 @@ def test_what_is_fetched_is_annotated_and_let_go(folder):
     events = []
 
     @contextmanager
-    def fetch(source):
+    def fetch(source, folder, report):
         events.append(f"fetch {source}")
         yield "/tmp/local.mp4", "https://host/a.mp4"
         events.append("let go")
