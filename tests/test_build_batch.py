@@ -8,8 +8,9 @@ from sf_detect import build_batch
 from sf_detect.batch.jobs import Limits
 from sf_detect.batch.listing import Listed, Selection
 from sf_detect.build_batch import BatchOptions, build_pool, default_workers, fingerprints, stamp_by_hash
-from sf_detect.config import RunConfig
-from sf_detect.errors import UnknownNameError
+from sf_detect.config import DetectorConfig, ModelConfig, RunConfig
+from sf_detect.errors import ConfigError, UnknownNameError
+from synthetic_video import write_video
 
 
 def changed(key, value):
@@ -109,3 +110,33 @@ def test_an_unknown_engine(tmp_path):
 def test_parts_have_manifests_of_their_own(tmp_path):
     options = BatchOptions(selection=Selection(shard=(2, 5)), limits=Limits())
     assert build_batch.build(tmp_path, RunConfig(), options).folder.part == ".2-of-5"
+
+
+def test_features_are_kept_beside_tables(tmp_path):
+    config = RunConfig(model=ModelConfig(features=True))
+    kinds = build_batch.build(tmp_path, config, BatchOptions()).kinds
+    assert kinds == ("jsonl", "events", "persons", "segments", "features")
+    with pytest.raises(ConfigError, match="add parquet to --format"):
+        build_batch.build(tmp_path, config, BatchOptions(formats=("jsonl",)))
+
+
+def test_features_change_no_result():
+    assert changed("model.features", True) == fingerprints(RunConfig())
+
+
+def test_an_address_without_the_engine(tmp_path):
+    with pytest.raises(ConfigError, match=r"--ray-address goes with --engine ray"):
+        build_batch.build(tmp_path, RunConfig(), BatchOptions(ray_address="auto"))
+
+
+def test_a_dry_run_of_videos(tmp_path):
+    write_video(tmp_path / "in.mp4", 60)
+    (tmp_path / "bad.mp4").write_text("text")
+    config = RunConfig(model=ModelConfig("none"), detector=DetectorConfig("whole_frame"))
+    arguments = [str(tmp_path / "in.mp4"), str(tmp_path / "bad.mp4")]
+    found = build_batch.estimate_videos(arguments, tmp_path / "out", config, BatchOptions())
+    assert (found.listed.waiting, found.unreadable, found.sample) == (2, 1, 2)
+    assert found.video_seconds == pytest.approx(2.0, abs=0.1)
+    assert found.wall_seconds > 0
+    assert found.basis == "2.0 s of in.mp4, annotated to measure"
+    assert not (tmp_path / "out").exists()

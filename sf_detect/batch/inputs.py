@@ -143,8 +143,8 @@ class Inputs:
                 continue
             if entry.is_dir():
                 yield from self._walk(entry.path, above | {place})
-            elif entry.is_file() and is_video(entry.path):
-                yield entry.path
+            elif is_video(entry.path) and (entry.is_file() or entry.is_symlink()):
+                yield entry.path  # a link to nothing fails by itself, and is told
             else:
                 self.passed_over += 1
 

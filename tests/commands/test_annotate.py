@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from sf_detect import build_batch, cli
+from sf_detect.batch.estimate import Estimate
 from sf_detect.batch.listing import Listed
 from sf_detect.batch.summary import BatchSummary
 from synthetic_video import write_video
@@ -44,7 +45,7 @@ def test_a_folder_with_a_bad_video_and_again(monkeypatch, tmp_path, capsys):
     write_video(tmp_path / "in" / "b.mkv", 10)
     (tmp_path / "in" / "bad.mp4").write_text("this is text")
     options = ["--out-dir", tmp_path / "out", "--model", "none", "--detector", "whole_frame", "--workers", "1"]
-    options += ["--format", "jsonl,csv,events,video,sheet"]
+    options += ["--format", "jsonl,csv,events,video,sheet,parquet"]
     assert run(monkeypatch, tmp_path / "in", *options) == 3
     told = capsys.readouterr()
     assert "2 video(s) annotated, 1 failed" in told.err
@@ -53,6 +54,7 @@ def test_a_folder_with_a_bad_video_and_again(monkeypatch, tmp_path, capsys):
     files = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
     reports = {"manifest.sqlite", "manifest.csv", "summary.json"}
     folders = {"jsonl": ".jsonl", "csv": ".csv", "events": ".csv", "video": ".mp4", "sheet": ".jpg"}
+    folders |= {"parquet/persons": ".parquet", "parquet/segments": ".parquet"}
     assert files - reports == {
         f"{folder}/{name}{ending}" for folder, ending in folders.items() for name in ("cam/a.mp4", "b.mkv")
     }
@@ -134,3 +136,16 @@ def test_wrong_options(monkeypatch, tmp_path, capsys, options, message):
     assert run(monkeypatch, tmp_path / "a.mp4", "--out-dir", tmp_path / "out", *options) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run(monkeypatch, tmp_path, capsys):
+    found = Estimate(Listed(9, 5, 100, 3, 1, 2), 7200.0, 3700.0, 1, 5, "a trial")
+    monkeypatch.setattr(build_batch, "estimate_videos", lambda *arguments: found)
+    assert run(monkeypatch, "a.mp4", "--out-dir", tmp_path / "out", "--dry-run") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "9 video(s): 5 to annotate, 2 of them because they or the settings changed; 3 done before; "
+        "1 failed before (--retry-failed)",
+        "about 2:00 h of video, from 5 that were looked at",
+        "1 of 5 that were looked at can't be opened",
+        "about 1:01 h to annotate, from a trial",
+    ]
