@@ -18,7 +18,6 @@ from sf_detect.live import LiveParts, LiveSession, Load
 from sf_detect.sharing import SharedDetector, SharedModel, Worker
 from sf_detect.stages import PersonStage
 from sf_detect.structures import Frame
-from sf_detect.tracking import import_early
 
 _NAMED = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)=(.+)", re.DOTALL)
 _WARM_UP_SIZE = (480, 640)
@@ -122,7 +121,6 @@ def _session(
     pictures: bool,
     warn: Callable[[str], None],
 ) -> LiveSession:
-    importing = import_early()
     if model is None:
         model = build.build_action_model(with_inference(config, config.live.inference), warn)
     spec = build.model_spec(model)
@@ -146,7 +144,6 @@ def _session(
             only_looked_at=config.render.anonymise is not None,
         )
         streams.append((source, parts))
-    importing.join()
     _warm_up(persons)
     return LiveSession(streams, max_seconds=max_seconds, on_warning=warn, on_close=share.close)
 
