@@ -89,6 +89,11 @@ def main() -> None:
         code = _run(interruption)
         if interruption.exit_code is not None and code in (0, _PARTLY_DECODED, _INTERRUPTED):
             code = interruption.exit_code
+        if live_command.threads_left():  # in native code, which must not meet the end of the interpreter
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(code)
         raise SystemExit(code)
 
 

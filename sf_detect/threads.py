@@ -21,7 +21,7 @@ from sf_detect.model_spec import ModelSpec
 from sf_detect.structures import ActionDetections, Clip, Detections, Frame, UInt8Array
 
 _BACKGROUND = 5
-"""Niceness of a thread that others may overtake."""
+"""By how much the niceness rises of a thread that others may overtake."""
 
 
 def share_of_cores() -> int:
@@ -38,7 +38,7 @@ def step_back() -> None:
     """
     if sys.platform.startswith("linux"):
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BACKGROUND)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _BACKGROUND)
 
 
 @contextmanager

@@ -5,6 +5,7 @@
     python tools/benchmark.py stages                   # share of each stage, in CPU seconds of its thread
     python tools/benchmark.py routes                   # the command beside Python loops, one core busy with other work
     python tools/benchmark.py streaming --threads 2    # clip and streaming inference side by side, a slow step each
+    python tools/benchmark.py live                     # lag and rates of a live session, see benchmark_live.py
     python tools/benchmark.py ava                      # AVA evaluation beside a plain evaluator, which takes minutes
     python tools/benchmark.py ava --keyframes 2000     # a smaller case (--case FOLDER: your gt.csv, det.csv)
 
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import av
 import benchmark_ava
+import benchmark_live
 import benchmark_routes
 import benchmark_stages
 import benchmark_streaming
@@ -96,12 +98,15 @@ def count_frames(video: Path) -> int:
 def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "stages", "routes", "streaming", "ava"))
+    parser.add_argument("what", choices=("run", "stages", "routes", "streaming", "live", "ava"))
     parser.add_argument("--video", type=Path, default=DEMO_VIDEO)
     parser.add_argument("--seconds", type=float, default=60.0, help="the video is looped to this length")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--keyframes", type=int, default=benchmark_ava.FULL, help="of the made AVA case")
-    parser.add_argument("--case", type=Path, help="folder with an AVA case to evaluate in place of a made one")
+    parser.add_argument(
+        "--case", help=f"ava: folder with a case in place of a made one; live: {', '.join(benchmark_live.CASES)}"
+    )
+    parser.add_argument("--warm-up", type=float, default=10.0, help="live: seconds that are not measured")
     parser.add_argument("--model", help="streaming: of `sf-detect weights list` [the default model and the AVA R50]")
     parser.add_argument("--size", default="256x344", help="streaming: HEIGHTxWIDTH of the input, with --model")
     parser.add_argument("--threads", type=int, help="streaming: of torch; default: its own choice")
@@ -110,8 +115,12 @@ def main() -> None:
         chosen = benchmark_streaming.chosen_models(arguments.model, arguments.size)
         benchmark_streaming.measure_time(chosen, arguments.repeat, arguments.threads)
         return
+    if arguments.what == "live":
+        benchmark_live.measure(arguments.case or benchmark_live.CASES[0], arguments.seconds, arguments.warm_up)
+        return
     if arguments.what == "ava":
-        benchmark_ava.measure(arguments.case, arguments.keyframes, arguments.repeat)
+        case = None if arguments.case is None else Path(arguments.case)
+        benchmark_ava.measure(case, arguments.keyframes, arguments.repeat)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sf_detect import build
-from sf_detect.build_live.forms import action_forms, with_inference
+from sf_detect.build_live.forms import TRIAL_SIZE, action_forms, expected_share, with_inference
 from sf_detect.build_live.outputs import LiveOutputs, SourceOutputs
 from sf_detect.config import RunConfig, check_config
 from sf_detect.errors import ConfigError
@@ -20,7 +20,6 @@ from sf_detect.stages import PersonStage
 from sf_detect.structures import Frame
 
 _NAMED = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)=(.+)", re.DOTALL)
-_WARM_UP_SIZE = (480, 640)
 
 
 def open_live(
@@ -129,6 +128,7 @@ def _session(
         warn(spec.warning)
     forms = action_forms(config, model, warn)
     load = Load([one.form for one in forms], config.pipeline.detection_interval, warn)
+    load.expect(expected_share(forms) * len(opened))
     share = _Sharing(len(opened), 1 if config.device == "cpu" else len(opened))
     thresholds = build.decision_thresholds(config, spec)
     streams = []
@@ -172,4 +172,4 @@ class _Sharing:
 
 def _warm_up(persons: PersonStage) -> None:
     """The first detection takes a second or more, which is not to be a camera's."""
-    persons.begin("warm-up")(Frame(np.zeros((*_WARM_UP_SIZE, 3), np.uint8), 0, 0.0))
+    persons.begin("warm-up")(Frame(np.zeros((*TRIAL_SIZE, 3), np.uint8), 0, 0.0))

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from sf_detect import build
 from sf_detect.config import RunConfig
 from sf_detect.errors import ConfigError
-from sf_detect.interfaces import ActionModel, ResizableModel
+from sf_detect.interfaces import ActionModel, ActionStream, ResizableModel
 from sf_detect.live import ActionForm
 from sf_detect.stages import ActionStage
+from sf_detect.structures import Frame
+from sf_detect.threads import LimitedModel, share_of_cores
 
-SIZES = (1.0, 0.875, 0.75, 0.625, 0.5, 0.4375, 0.375)
-"""Shares of a model's short side that an overload may lead to."""
 LEAST_SIDE = 96
+"""Shortest side in pixels that an overload may lead to."""
+TRIAL_SIZE = (480, 640)
+"""(height, width) of the black picture that models are tried on."""
 _GRID = 16
 
 
@@ -72,8 +78,8 @@ def _sizes(
     full = model.spec.short_side
     sized = {full: model}
     if config.live.adapt and isinstance(model, ResizableModel):
-        smaller = (int(full * share) // _GRID * _GRID for share in SIZES[1:])
-        sized |= {side: model.resized(side) for side in smaller if LEAST_SIDE <= side < full}
+        largest = (full - 1) // _GRID * _GRID
+        sized |= {side: model.resized(side) for side in range(largest, LEAST_SIDE - 1, -_GRID)}
     forms = []
     for side, one in sized.items():
         reduced = None if side == full else f"pictures of short side {side} instead of {full}"
@@ -82,7 +88,31 @@ def _sizes(
             inference == "streaming",
             f"{'clips' if inference == 'clip' else inference}, short side {side}",
             cost=(side / full) ** 2,
+            begin_seconds=model.spec.clip_spec.duration,
             approximation="; ".join(text for text in (warning, reduced) if text is not None) or None,
         )
         forms.append(BuildableForm(form, settings, one))
     return forms
+
+
+def expected_share(forms: list[BuildableForm]) -> float:
+    """Of the time there is: what the first form would take, by a try of the smallest one; 0 where it is not tried.
+
+    Models that another backend than torch computes are small.
+    """
+    last = next((one for one in reversed(forms) if one.form.streaming), forms[0])
+    model = last.model
+    if model is None or not last.form.streaming or last is forms[0] or model.spec.backend not in ("", "torch"):
+        return 0.0
+    stream = LimitedModel(model).open_stream()
+    seconds = min(_beginning(stream) for _ in range(2))  # the first one prepares what the others need
+    return seconds / last.form.begin_seconds * forms[0].form.cost / last.form.cost
+
+
+def _beginning(stream: ActionStream) -> float:
+    # A single thread's own seconds, so that a moment in which others work does not count.
+    clock = time.thread_time if share_of_cores() == 1 else time.monotonic
+    stream.reset()
+    begun = clock()
+    stream.push(Frame(np.zeros((*TRIAL_SIZE, 3), np.uint8), 0, 0.0))
+    return clock() - begun

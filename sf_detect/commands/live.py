@@ -37,6 +37,7 @@ Examples:
 """
 CAMERAS_HELP = """List the cameras of this machine."""
 PROGRESS = ("auto", "line", "lines", "json", "none")
+_ended: list[LiveSession] = []
 _WINDOW_SECONDS, _STATUS_SECONDS = 0.02, 0.5
 
 
@@ -99,10 +100,16 @@ def live(
         _watch(session, shown, status)
     finally:
         session.stop()
+        _ended.append(session)
         status.end(session.stats())
         if shown is not None:
             shown.close()
     session.raise_failures()
+
+
+def threads_left() -> bool:
+    """Whether a session of this process has left threads that hang in a model or a source."""
+    return any(session.left_behind for session in _ended)
 
 
 def cameras() -> None:

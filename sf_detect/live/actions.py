@@ -116,7 +116,7 @@ class ActionScorer:
             return
         self._settle()
         if anew or before is None:
-            self._load.begun(self._name)
+            self._load.begun(self._name, self._clock() - begun, self._current.begin_seconds)
         elif self._last is not None:
             self._load.computed(self._name, self._clock() - begun, max(0.0, self._last.pts - before.pts))
 

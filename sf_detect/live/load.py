@@ -20,11 +20,13 @@ LEAST_SHOWN = 0.9
 """Share of the frames that the display must have shown."""
 LONGEST_INTERVAL = 1.0
 """Seconds between detections that an overload may lead to."""
+GROSS_BEGINNING = 2.5
+"""Of the time there is: what a beginning may take without being an overload."""
 GROWTH = 1.6
 SETTLE_SECONDS = 3.0
 """After a change, before its effect is judged."""
-RECOVERY_SECONDS = 15.0
-"""Without overload, before the detection interval is tried shorter again."""
+RECOVERY_SECONDS, LONGEST_RECOVERY = 15.0, 240.0
+"""Without overload, before more is tried again; twice as long after each try that failed."""
 WINDOW_SECONDS = 6.0
 """Over which load is measured."""
 _LEAST_VIDEO = 0.6  # seconds of video that a judgement needs
@@ -39,6 +41,7 @@ class ActionForm:
         streaming: Whether every frame is computed once; else clips are.
         text: For people, such as "streaming 256x344".
         cost: Of a second of video, relative to the other forms.
+        begin_seconds: Seconds of video that are computed where a stream begins.
         approximation: What a user should know of its scores, or None where they are those the model was made for.
     """
 
@@ -46,6 +49,7 @@ class ActionForm:
     streaming: bool
     text: str
     cost: float = 1.0
+    begin_seconds: float = 1.0
     approximation: str | None = None
 
 
@@ -81,6 +85,7 @@ class Load:
         self._lock = threading.Lock()
         self._windows: dict[str, _Window] = {}
         self._skips = 0
+        self._recovery, self._recovered = RECOVERY_SECONDS, False
         self._changed_at = self._calm_since = self._window_began = clock()
 
     @property
@@ -111,11 +116,27 @@ class Load:
             window.shown += shown
         self._judge()
 
-    def begun(self, stream: str) -> None:
-        """A stream's actions began anew: what was measured of them says nothing of what comes."""
+    def begun(self, stream: str, computing: float = 0.0, video: float = 0.0) -> None:
+        """A stream's actions began anew, which cost so much for so many seconds of video.
+
+        It says little of what comes, as models load what they need then, unless it took very long.
+        """
         with self._lock:
             window = self._window(stream)
-            window.computing = window.video = 0.0
+            window.computing, window.video = 0.0, 0.0
+            if computing > GROSS_BEGINNING * max(video, _LEAST_VIDEO):
+                window.computing, window.video = computing, max(video, _LEAST_VIDEO)
+        self._judge()
+
+    def expect(self, share: float) -> None:
+        """The form in force would take that share of the time, by a measurement before the start: choose by it."""
+        if share > TOO_MUCH and len(self.forms) > 1:
+            self.form = self._form_for(share)
+            if self._on_change is not None:
+                self._on_change(
+                    f"actions need {share:.1f} times the time there is by {self.forms[0].text}: they are computed by "
+                    f"{self.current.text} (approximate)"
+                )
 
     def _window(self, stream: str) -> _Window:
         return self._windows.setdefault(stream, _Window())
@@ -132,15 +153,17 @@ class Load:
         if now - self._changed_at < (SETTLE_SECONDS / 3 if gross else SETTLE_SECONDS):
             return None
         if share > TOO_MUCH or self._skips > 1 or self._display_starves():
+            if self._recovered:
+                self._recovery, self._recovered = min(LONGEST_RECOVERY, 2 * self._recovery), False
             text = self._give_way(share)
             self._settle(now)
             return text
         if share > LITTLE or self._skips:
             self._calm_since = now
-        if now - self._calm_since > RECOVERY_SECONDS and self.detection_interval > self._wanted_interval:
-            self.detection_interval = max(self._wanted_interval, self.detection_interval / GROWTH)
+        if share and now - self._calm_since > self._recovery and (text := self._recover(share)) is not None:
+            self._recovered = True
             self._settle(now)
-            return f"persons are looked for every {self.detection_interval:.2f} s again"
+            return text
         if now - self._window_began > WINDOW_SECONDS:
             self._measure_anew(now)
         return None
@@ -166,6 +189,19 @@ class Load:
             self.form = self._form_for(share)
             said.append(f"actions by {self.current.text}" + (" (approximate)" if self.current.approximation else ""))
         return f"the machine is too slow: {', '.join(said)}" if said else None
+
+    def _recover(self, share: float) -> str | None:
+        """What gave way last comes back first."""
+        if self.form > 0:
+            before = self.forms[self.form - 1]
+            # Clips and streams can't be compared by their costs.
+            if before.streaming != self.current.streaming or share * before.cost / self.current.cost <= TARGET:
+                self.form -= 1
+                return f"actions by {self.current.text} again"
+        if self.detection_interval > self._wanted_interval:
+            self.detection_interval = max(self._wanted_interval, self.detection_interval / GROWTH)
+            return f"persons are looked for every {self.detection_interval:.2f} s again"
+        return None
 
     def _form_for(self, share: float) -> int:
         """The first later form that should keep up, or the last one."""

@@ -165,6 +165,11 @@ class LiveSession:
         """
         return self._streams[self.names[0] if name is None else name].latest
 
+    @property
+    def left_behind(self) -> bool:
+        """Whether a thread hangs in a model or a source after the end; it ends with the process."""
+        return self._closed and any(stream.works for stream in self._streams.values())
+
     def raise_failures(self) -> None:
         """Raises one error for all outputs that failed.
 

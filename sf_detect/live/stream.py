@@ -144,6 +144,11 @@ class LiveStream:
         self._source.close()
         self._end_frames(discard=True)
 
+    @property
+    def works(self) -> bool:
+        """Whether a thread of it runs."""
+        return any(one.is_alive() for one in self._threads)
+
     def close(self, deadline: float) -> list[SFDetectError]:
         """Completes the outputs, whatever hangs.
 

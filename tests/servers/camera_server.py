@@ -53,6 +53,11 @@ class CameraServer:
             raise RuntimeError("the RTSP server did not start; see standard error")
 
     @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
+    @property
     def port(self) -> int:
         """The port it listens on."""
         return int(self.url.split("/")[2].rpartition(":")[2])
