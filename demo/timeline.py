@@ -18,22 +18,21 @@ def main() -> None:
     parser.add_argument("source", help="video file, folder of images, camera index or URL")
     parser.add_argument("--threshold", type=float, help="score from which an action counts [the model's]")
     arguments = parser.parse_args()
-    predictor = sf_detect.build_predictor()
-    pipeline = sf_detect.build_pipeline(predictor=predictor)
-    spec = predictor.spec
+    annotator = sf_detect.Annotator()
+    spec = annotator.spec
     thresholds = spec.thresholds if arguments.threshold is None else [arguments.threshold] * len(spec.labels)
     current: dict[int, str] = {}
-    with sf_detect.open_source(arguments.source) as source:
-        for result in pipeline.run(source):
-            if not result.is_keyframe or result.actions is None or result.persons.track_ids is None:
-                continue
-            for track_id, scores in zip(result.persons.track_ids.tolist(), result.actions.scores, strict=True):
-                reached = [i for i in scores.argsort()[::-1] if scores[i] >= thresholds[i]]
-                action = spec.labels[reached[0]] if reached else "no known action"
-                if current.get(track_id) != action:
-                    current[track_id] = action
-                    score = f" ({scores[reached[0]]:.0%})" if reached else ""
-                    print(f"{result.frame.pts:7.2f} s  person {track_id}: {action}{score}", flush=True)
+    for result in annotator.results(arguments.source):
+        if not result.is_keyframe or result.actions is None or result.persons.track_ids is None:
+            continue
+        for track_id, scores in zip(result.persons.track_ids.tolist(), result.actions.scores, strict=True):
+            reached = [i for i in scores.argsort()[::-1] if scores[i] >= thresholds[i]]
+            reached.sort(key=lambda i: spec.groups[i] == "posture")  # what somebody does, before how they stand
+            action = spec.labels[reached[0]] if reached else "no known action"
+            if current.get(track_id) != action:
+                current[track_id] = action
+                score = f" ({scores[reached[0]]:.0%})" if reached else ""
+                print(f"{result.frame.pts:7.2f} s  person {track_id}: {action}{score}", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Everything it returns takes explicit arguments only; nothing behind it reads a c
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 from fractions import Fraction
@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from sf_detect.build_keypoints import keypoint_estimators, with_postures
+from sf_detect.build_outputs import build_event_rules as build_event_rules
+from sf_detect.build_outputs import build_renderer as build_renderer
+from sf_detect.build_outputs import decision_thresholds as decision_thresholds
 from sf_detect.config import ModelConfig, RunConfig
 from sf_detect.engines.engine import Warn, print_warning
 from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
@@ -31,10 +31,8 @@ from sf_detect.threads import LimitedDetector, LimitedModel
 if TYPE_CHECKING:
     from torch import nn
 
-    from sf_detect.events import EventRules
     from sf_detect.models.predictor import EnginePredictor
     from sf_detect.models.preprocessing import Preprocessing
-    from sf_detect.rendering import Renderer
     from sf_detect.zoo.table import ZooEntry
 
 DEFAULT_MODEL = "slowfast_tiny_jhmdb"
@@ -344,11 +342,12 @@ def build_pipeline(
 
     Args:
         config: Settings; None takes the defaults.
-        predictor: An action model to use instead of the one that `config.model` names.
+        predictor: An action model to use, as it is, instead of the one that `config` describes: scores have a column
+            for each of its labels.
         executor: Runs the action model beside the rest; None runs it in line.
     """
     config = config or RunConfig()
-    model = with_postures(config, predictor) if predictor is not None else build_action_model(config)
+    model = predictor if predictor is not None else build_action_model(config)
     return assemble(config, build_persons(config, model), model, executor)
 
 
@@ -365,68 +364,3 @@ def assemble(
         stride=config.pipeline.stride,
         detection_interval=config.pipeline.detection_interval,
     )
-
-
-def decision_thresholds(config: RunConfig, spec: ModelSpec) -> npt.NDArray[np.float32]:
-    """The thresholds in force, (C,) float32: the model's, overridden by `config.render`.
-
-    Raises:
-        UnknownNameError: The settings name a label that the model does not have.
-        ConfigError: A threshold outside [0, 1].
-    """
-    from sf_detect.thresholds import decision_thresholds as resolve
-
-    chosen = config.render
-    return resolve(spec.labels, spec.thresholds, chosen.threshold, chosen.thresholds)
-
-
-def build_event_rules(config: RunConfig, spec: ModelSpec, video: str) -> EventRules:
-    """When an action is an event, by `config.events` and the thresholds in force; new ones for each video.
-
-    Raises:
-        ConfigError: A threshold or a setting out of range.
-    """
-    from sf_detect.events import EventRules
-
-    chosen = config.events
-    return EventRules(
-        video,
-        spec.labels,
-        decision_thresholds(config, spec),
-        stride=config.pipeline.stride,
-        min_duration=chosen.min_duration,
-        max_gap=chosen.max_gap,
-        hysteresis=chosen.hysteresis,
-    )
-
-
-def build_renderer(
-    config: RunConfig, labels: Sequence[str], thresholds: npt.ArrayLike, groups: Sequence[str] = ()
-) -> Renderer:
-    """The renderer that `config.render` describes, for the labels of a model and their groups.
-
-    Raises:
-        UnknownNameError: It names a label that the model does not have.
-        ConfigError: A value out of range.
-    """
-    from sf_detect.rendering import Renderer, RenderStyle
-
-    chosen = config.render
-    style = RenderStyle(
-        top_k=chosen.top_k,
-        threshold=chosen.threshold,
-        thresholds=dict(chosen.thresholds),
-        labels=chosen.labels or None,
-        hide_labels=tuple(chosen.hide_labels),
-        colors=dict(chosen.colors),
-        hide_idle=chosen.hide_idle,
-        hide_scores=chosen.hide_scores,
-        show_track_ids=chosen.show_track_ids,
-        show_status=chosen.show_status,
-        font_scale=chosen.font_scale,
-        box_thickness=chosen.box_thickness,
-        font=None if chosen.font is None else Path(chosen.font),
-        anonymise=chosen.anonymise,
-        skeleton=chosen.skeleton,
-    )
-    return Renderer(labels, style, np.asarray(thresholds, np.float32), groups)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Executor, Future, wait
+from concurrent.futures import CancelledError, Executor, Future
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from sf_detect.interfaces import (
 )
 from sf_detect.smoothing import ScoreSmoothing
 from sf_detect.structures import ActionDetections, Clip, Detections, Frame
+from sf_detect.tasks import Tasks
 
 T = TypeVar("T")
 Scoring = Future[ActionDetections]
@@ -232,7 +233,7 @@ class ClipActions:
     def begin(self, counts: StageCounts | None = None) -> ActionRun:
         """A run with a buffer and running means of its own."""
         smooth = ScoreSmoothing(self._smoothing)
-        return _ClipRun(self._model, self._new_sampler, smooth, _Tasks(self._executor), counts or StageCounts())
+        return _ClipRun(self._model, self._new_sampler, smooth, Tasks(self._executor), counts or StageCounts())
 
 
 class StreamActions:
@@ -251,41 +252,7 @@ class StreamActions:
     def begin(self, counts: StageCounts | None = None) -> ActionRun:
         """A run with a stream and running means of its own."""
         stream = self._model.open_stream()
-        return _StreamRun(stream, ScoreSmoothing(self._smoothing), _Tasks(self._executor), counts or StageCounts())
-
-
-class _Tasks:
-    """Runs one task at a time, in line or on an executor, in the order given."""
-
-    def __init__(self, executor: Executor | None) -> None:
-        self._executor = executor
-        self._current: Future[Any] | None = None
-
-    @property
-    def busy(self) -> bool:
-        return self._current is not None and not self._current.done()
-
-    def start(self, task: Callable[[], object]) -> None:
-        """Waits for the task before; an exception of `task` in line is the caller's, else kept for `check`."""
-        self.join()
-        if self._executor is None:
-            task()
-        else:
-            self._current = self._executor.submit(task)
-
-    def join(self) -> None:
-        if self._current is not None:
-            wait([self._current])
-
-    def check(self) -> None:
-        """Wait for the last task and raise what it raised."""
-        if self._current is not None:
-            self._current.result()
-
-    def close(self) -> None:
-        if self._current is not None:
-            self._current.cancel()
-            wait([self._current], timeout=CLOSE_SECONDS)
+        return _StreamRun(stream, ScoreSmoothing(self._smoothing), Tasks(self._executor), counts or StageCounts())
 
 
 @dataclass
@@ -309,7 +276,7 @@ class _ClipRun:
         model: ActionModel,
         new_sampler: Callable[[], ClipSampler],
         smooth: ScoreSmoothing,
-        tasks: _Tasks,
+        tasks: Tasks,
         counts: StageCounts,
     ) -> None:
         self._model, self._new_sampler, self._sampler = model, new_sampler, new_sampler()
@@ -338,7 +305,7 @@ class _ClipRun:
         self._tasks.join()
 
     def close(self) -> None:
-        self._tasks.close()
+        self._tasks.close(CLOSE_SECONDS)
         for keyframe in self._waiting:
             keyframe.scoring.set_exception(CancelledError())
         self._waiting.clear()
@@ -357,7 +324,7 @@ class _ClipRun:
 
 
 class _StreamRun:
-    def __init__(self, stream: ActionStream, smooth: ScoreSmoothing, tasks: _Tasks, counts: StageCounts) -> None:
+    def __init__(self, stream: ActionStream, smooth: ScoreSmoothing, tasks: Tasks, counts: StageCounts) -> None:
         self._stream, self._smooth, self._tasks, self._counts = stream, smooth, tasks, counts
         self._unseen: list[Frame] = []
 
@@ -385,7 +352,7 @@ class _StreamRun:
         self._tasks.check()
 
     def close(self) -> None:
-        self._tasks.close()
+        self._tasks.close(CLOSE_SECONDS)
 
     def _advance(self, keyframe: _Keyframe | None) -> None:
         self._tasks.check()

@@ -18,3 +18,15 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the reference data beside the checkout")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _no_landmark_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is fetched: the default does without postures, unless a test brings a network of its own."""
+    from sf_detect import build_keypoints
+    from sf_detect.errors import WeightsDownloadError
+
+    def refuse(*_: object) -> None:
+        raise WeightsDownloadError("tests have no network")
+
+    monkeypatch.setattr(build_keypoints, "landmark_network", refuse)

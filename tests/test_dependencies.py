@@ -10,7 +10,7 @@ import sf_detect
 PACKAGE = Path(sf_detect.__file__).parent
 LEAVES = {"structures", "boxes", "labels", "errors", "version", "assets", "box_regression", "model_spec"}
 LEAVES |= {"redaction", "file_names", "output_lock", "atomic_file", "interruptible", "interpolation"}
-LEAVES |= {"association", "picture_buffers", "records", "matching", "thresholds", "landmarks"}
+LEAVES |= {"association", "picture_buffers", "records", "matching", "thresholds", "landmarks", "persons"}
 LEAVES |= {"pickles", "zip_files"}
 ROOMS = {"video", "detection", "models", "rendering", "sinks", "data", "evaluation", "training", "tracking"}
 ROOMS |= {"engines", "events", "keypoints", "weights", "zoo", "archive"}
@@ -26,7 +26,7 @@ ALLOWED = {
     "zoo": {"models", "weights", "engines"},  # entries bind networks to files
     "training": {"data", "models", "evaluation", "weights", "zoo", "detection", "tracking", "video"},  # optical flow
 }
-COMPOSITION = {"build", "build_classifier", "build_keypoints", "build_live", "build_batch"}
+COMPOSITION = {"build", "build_classifier", "build_keypoints", "build_outputs", "build_live", "build_batch"}
 COMPOSITION |= {"cli", "commands", "annotator", "outputs"}
 HEAVY = {
     "torch": {"detection", "models", "engines", "data", "training", "weights", "zoo", *COMPOSITION},

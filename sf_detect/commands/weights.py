@@ -39,7 +39,9 @@ _INDENT: dict[str, Any] = {"initial_indent": "  ", "subsequent_indent": "  ", "b
 
 @app.command("list")
 def list_weights(
-    task: Annotated[str | None, typer.Option(help="Only this task: detection, classification or persons.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Only this task: detection, classification, persons or keypoints.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything the tables hold, as JSON.")] = False,
 ) -> None:
     """Print every model with its task, clip, classes, where its weights are, and its published figure.
@@ -76,23 +78,23 @@ def pull(
 
     Examples:
 
-        sf-detect weights pull ssdlite_person
+        sf-detect weights pull ssdlite_person blazepose_full
 
         sf-detect weights pull ava_slowfast_8x8_r50
 
         sf-detect weights pull k400_slow_4x16_r50 --from SLOWONLY_4x16_R50.pkl
     """
-    from sf_detect.weights.detector_table import DETECTORS
     from sf_detect.zoo.table import ZOO
 
+    others = _fetched_entries()
     for name in names:
-        if name not in ZOO and name not in DETECTORS:
-            raise UnknownNameError("weights", name, {*ZOO, *DETECTORS})
+        if name not in ZOO and name not in others:
+            raise UnknownNameError("weights", name, {*ZOO, *others})
     if source is not None and len(names) > 1:
         raise ConfigError(f"--from gives one file, but {len(names)} names were given. Pull one name at a time.")
     urls = () if source is None else (source,)
     for name in names:
-        place = _pull_model(ZOO[name], urls) if name in ZOO else _pull_detector(DETECTORS[name], urls)
+        place = _pull_model(ZOO[name], urls) if name in ZOO else _pull_detector(others[name], urls)
         typer.echo(f"{name}: {place}")
 
 
@@ -200,10 +202,17 @@ def _table(rows: list[_Row], width: int | None) -> list[str]:
 
 
 def _rows() -> list[_Row]:
-    from sf_detect.weights.detector_table import DETECTORS
     from sf_detect.zoo.table import ZOO
 
-    return [*map(_detector_row, DETECTORS.values()), *map(_model_row, ZOO.values())]
+    return [*map(_detector_row, _fetched_entries().values()), *map(_model_row, ZOO.values())]
+
+
+def _fetched_entries() -> dict[str, DetectorEntry]:
+    """Detectors and keypoint networks by name."""
+    from sf_detect.weights.detector_table import DETECTORS
+    from sf_detect.weights.keypoint_table import KEYPOINT_NETWORKS
+
+    return {**DETECTORS, **KEYPOINT_NETWORKS}
 
 
 def _model_row(entry: ZooEntry) -> _Row:
@@ -217,16 +226,17 @@ def _model_row(entry: ZooEntry) -> _Row:
 
 def _detector_row(entry: DetectorEntry) -> _Row:
     from sf_detect.weights.fetching import detector_state
+    from sf_detect.weights.keypoint_table import KEYPOINT_NETWORKS
 
-    return _Row(entry.name, "persons", "-", entry.classes, detector_state(entry), entry.metric)
+    task = "keypoints" if entry.name in KEYPOINT_NETWORKS else "persons"
+    return _Row(entry.name, task, "-", entry.classes, detector_state(entry), entry.metric)
 
 
 def _record(row: _Row) -> dict[str, Any]:
     """All fields of a row's entry that JSON can hold; the others as text."""
-    from sf_detect.weights.detector_table import DETECTORS
     from sf_detect.zoo.table import ZOO
 
-    entry: Any = ZOO[row.name] if row.name in ZOO else DETECTORS[row.name]
+    entry: Any = ZOO[row.name] if row.name in ZOO else _fetched_entries()[row.name]
     record = {field.name: getattr(entry, field.name) for field in fields(entry) if field.name != "builder"}
     record |= {"task": row.task, "weights": row.available}
     if "clip_spec" in record:
@@ -256,7 +266,11 @@ def _pull_model(entry: ZooEntry, urls: tuple[str, ...]) -> str:
 
 def _pull_detector(entry: DetectorEntry, urls: tuple[str, ...]) -> str:
     from sf_detect import detection
+    from sf_detect.weights.detector_table import DETECTORS
+    from sf_detect.weights.fetching import fetch_detector
 
+    if entry.name not in DETECTORS:
+        return str(fetch_detector(entry, urls=urls))
     if entry.cache_name:
         return str(detection.fetch_weights(entry.name, urls=urls))
     if urls:

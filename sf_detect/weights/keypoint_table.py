@@ -5,6 +5,8 @@ from __future__ import annotations
 from sf_detect.weights.detector_table import DetectorEntry
 from sf_detect.weights.wheel import WheelMember
 
+_SHA256 = "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f"
+
 BLAZEPOSE = DetectorEntry(
     "blazepose_full",
     "33 (body landmarks)",
@@ -12,11 +14,15 @@ BLAZEPOSE = DetectorEntry(
         requirement="mediapipe==0.10.21",
         wheel_sha256="05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
         member="mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
-        member_sha256="e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+        member_sha256=_SHA256,
         megabytes=35.6,
         platform="manylinux_2_28_x86_64",
         python="3.11",
     ),
+    sha256=_SHA256,
     licence="Apache-2.0, Copyright The MediaPipe Authors",
 )
 """BlazePose GHUM (Bazarevsky et al. 2020; Grishchenko et al. 2022), its "full" size."""
+
+KEYPOINT_NETWORKS = {BLAZEPOSE.name: BLAZEPOSE}
+"""Every entry by name."""
