@@ -38,11 +38,11 @@ def load_config(
         for key in apart:
             loaded.pop(key, None)
         _name_switches(loaded, schema)
-        merged = _merge(merged, loaded, schema, str(path))
+        _merge(merged, loaded, schema, str(path))
     for override in overrides:
         given = _read_override(override)
         _name_switches(given, schema)
-        merged = _merge(merged, given, schema, f"override {override!r}")
+        _merge(merged, given, schema, f"override {override!r}")
     try:
         return cast(C, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:  # a reference ${...} that names nothing
@@ -94,12 +94,12 @@ def _read_yaml(path: Path) -> Any:
     return loaded
 
 
-def _merge(base: Any, extra: Any, schema: type, where: str) -> Any:
-    from omegaconf import OmegaConf
+def _merge(base: Any, extra: Any, schema: type, where: str) -> None:
+    """Lays `extra` over `base`, in place: copying all settings for each override takes most of the time."""
     from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
     try:
-        return OmegaConf.merge(base, extra)
+        base.merge_with(extra)
     except ConfigKeyError as error:
         key = str(error.full_key)
         raise UnknownNameError(f"key in {where}:", key, _siblings(schema, key)) from error

@@ -20,6 +20,7 @@ from sf_detect.structures import UInt8Array, VideoInfo
 from sf_detect.video.audio import AudioTrack
 from sf_detect.video.decoding import ONE_THREAD
 from sf_detect.video.outfile import ReservedFile
+from sf_detect.video.yuv import Yuv420Converter
 
 _SUFFIXES = (".mp4", ".m4v")
 _TICKS_PER_SECOND = 90_000
@@ -102,7 +103,7 @@ class VideoWriter:
         self._held: av.Packet | None = None
         self._audio: AudioTrack | None = None
         self._end = 0.0
-        self._convert = VideoReformatter()
+        self._convert, self._convert_sd = VideoReformatter(), Yuv420Converter()
         _check_output(self.path, audio_from)
         if not 0 <= crf <= _MAX_CRF:  # x264 would clamp it in silence
             raise SinkError(f"{self.path}: got crf {crf}. Expected 0 (lossless) to {_MAX_CRF}; 23 is usual.")
@@ -211,10 +212,17 @@ class VideoWriter:
             image = np.asarray(
                 cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), dtype=np.uint8
             )
-        rgb = _as_frame(np.ascontiguousarray(image))
-        picture = self._convert.reformat(
-            rgb, format="yuv420p", dst_colorspace=self._matrix, dst_color_range=_LIMITED_RANGE, **ONE_THREAD
-        )
+        image = np.ascontiguousarray(image)
+        if self._matrix == Colorspace.ITU601:
+            picture = self._convert_sd(image)
+        else:
+            picture = self._convert.reformat(
+                _as_frame(image),
+                format="yuv420p",
+                dst_colorspace=self._matrix,
+                dst_color_range=_LIMITED_RANGE,
+                **ONE_THREAD,
+            )
         picture.pts, picture.time_base = ticks, self._time_base
         if self._fragmented and (
             self._last_key is None or (ticks - self._last_key) * self._time_base >= _FRAGMENT_SECONDS
