@@ -18,6 +18,7 @@ import typer.core
 
 from sf_detect.commands import annotate as annotate_command
 from sf_detect.commands import classify as classify_command
+from sf_detect.commands import convert as convert_command
 from sf_detect.commands import evaluate as evaluate_command
 from sf_detect.commands import live as live_command
 from sf_detect.commands import query as query_command
@@ -60,6 +61,7 @@ app.command("live", help=live_command.LIVE_HELP)(live_command.live)
 app.command("cameras", help=live_command.CAMERAS_HELP)(live_command.cameras)
 app.command("demo", help=run_command.DEMO_HELP)(run_command.demo)
 app.command("classify", help=classify_command.CLASSIFY_HELP)(classify_command.classify)
+app.command("convert", help=convert_command.CONVERT_HELP)(convert_command.convert)
 app.command("query", help=query_command.QUERY_HELP)(query_command.query)
 app.command("train", help=train_command.TRAIN_HELP)(train_command.train)
 app.command("test", help=train_command.TEST_HELP)(train_command.measure)

@@ -13,11 +13,12 @@ LEAVES |= {"redaction", "file_names", "output_lock", "atomic_file", "interruptib
 LEAVES |= {"association", "picture_buffers", "records", "matching", "thresholds", "landmarks", "persons"}
 LEAVES |= {"pickles", "zip_files"}
 ROOMS = {"video", "detection", "models", "rendering", "sinks", "data", "evaluation", "training", "tracking"}
-ROOMS |= {"engines", "events", "keypoints", "weights", "zoo", "archive"}
+ROOMS |= {"engines", "events", "keypoints", "weights", "zoo", "archive", "convert"}
 # Sibling rooms that may be imported, and why.
 ALLOWED = {
     "data": {"video", "models", "weights"},  # datasets decode video; annotations in pickles are as untrusted as weights
     "archive": {"events", "video", "rendering"},  # segments are events; clips are cut out of videos
+    "convert": {"archive", "events"},  # it reads and writes archives
     "sinks": {"rendering", "video", "events"},  # the video sink draws and encodes, the events sink applies the rules
     "engines": {"weights"},  # converted networks lie in the cache of weights
     "detection": {"weights", "engines"},  # detectors fetch their own weights; engines compute them

@@ -24,16 +24,15 @@ CVAT = """<annotations><meta><task><original_size><width>200</width><height>100<
 
 
 def test_conversion_from_cvat(tmp_path):
-    (program,) = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
-    (tmp_path / "convert.py").write_text(program)
-    (tmp_path / "annotations.xml").write_text(CVAT)
+    (line,) = re.findall(r"^sf-detect (convert annotations\.xml .*)$", GUIDE, re.MULTILINE)
+    (tmp_path / "hall.xml").write_text(CVAT)
     (tmp_path / "videos").mkdir()
     write_video(tmp_path / "videos" / "hall.mp4", 20, 10)
-    command = [sys.executable, str(tmp_path / "convert.py"), str(tmp_path / "annotations.xml"), "hall", "10"]
-    rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    words = line.replace("annotations.xml", "hall.xml").replace("25", "10").replace("my_actions/", "").split()
+    subprocess.run([sys.executable, "-m", "sf_detect", *words], cwd=tmp_path, check=True)
+    rows = (tmp_path / "train.csv").read_text().partition("\n")[2]
     assert rows == "hall,0.000,0.1000,0.1000,0.5000,0.9000,wave,4\nhall,0.500,0.2000,0.1000,0.6000,0.9000,,4\n"
-    (tmp_path / "train.csv").write_text(rows)
-    (tmp_path / "labels.csv").write_text("id,name\n1,wave\n")
+    assert (tmp_path / "labels.csv").read_text() == "id,name\n1,wave\n"
     samples = build_dataset("custom", {"root": str(tmp_path)}).samples
     assert [sample.labels for sample in samples] == [((0,),), ((),)]
 
