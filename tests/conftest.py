@@ -9,6 +9,7 @@ import pytest
 # make them faster, and on a busy machine the two wait for each other at every layer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+SERVERS = "real servers in real time, some of Debian packages: pytest --servers (see docs/live.md)"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -30,3 +31,14 @@ def _no_landmark_network(monkeypatch: pytest.MonkeyPatch) -> None:
         raise WeightsDownloadError("tests have no network")
 
     monkeypatch.setattr(build_keypoints, "landmark_network", refuse)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--servers", action="store_true", help="also run the tests with real servers, which take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--servers"):
+        for item in items:
+            if item.get_closest_marker("servers"):
+                item.add_marker(pytest.mark.skip(reason=SERVERS))

@@ -28,8 +28,9 @@ from sf_detect.video.decoding import ONE_THREAD, DecodePass
 _READ_TIMEOUT_S = 3.0
 SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "srt", "tcp"})
 _LOSSY_SCHEMES = frozenset({"udp", "rtp"})
-# FFmpeg looks at five seconds of a stream before it hands out the first packet, and all that lags behind for good.
-_SHORT_PROBE = {"fflags": "nobuffer", "analyzeduration": "100000", "probesize": "50000"}
+# FFmpeg looks at five seconds of a stream before it hands out the first packet. (With its flag "nobuffer" what it has
+# looked at would be gone, and with it the key picture that many servers send first.)
+_SHORT_PROBE = {"analyzeduration": "100000", "probesize": "50000"}
 _LONGEST_LIVE_PAUSE_S = 3.0
 _SEGMENTED = frozenset({"hls", "dash"})
 _WEB = frozenset({"http", "https"})
@@ -59,7 +60,7 @@ def stream_options(url: str, rtsp_transport: str = "tcp") -> dict[str, str]:
         return {**_SHORT_PROBE, "rtsp_transport": rtsp_transport}
     if scheme in _WEB and not _is_playlist(url):
         return dict(_SHORT_PROBE)
-    return {"fflags": "nobuffer", "analyzeduration": "500000", "probesize": "500000"}
+    return {"analyzeduration": "500000", "probesize": "500000"}
 
 
 def _is_playlist(url: str) -> bool:
@@ -117,25 +118,31 @@ class NetworkConnection:
         self._url, self._stopped = url, stopped
         self._seen = seen or SeenPackets()
         self.errors = 0
+        self._container: Any = self._open(patience, stream_options(url, rtsp_transport))
         try:
-            self._container: Any = av.open(
-                encoded_url(url),
-                options=stream_options(url, rtsp_transport),
+            self._begin(rtsp_transport)
+            if self.is_recording:  # a hasty look at a file misses what is in it
+                self._container.close()
+                self._container = self._open(patience, {})
+        except (av.error.FFmpegError, OSError, ValueError, SourceError) as error:
+            self._container.close()
+            raise self._loss(error) from None
+
+    def _open(self, patience: float, options: dict[str, str]) -> av.container.InputContainer:
+        try:
+            return av.open(
+                encoded_url(self._url),
+                options=options,
                 timeout=(patience, _READ_TIMEOUT_S),
                 metadata_errors="replace",
             )
         except av.error.ProtocolNotFoundError:
             raise SourceOpenError(
-                f"{public_url(url)}: this build of FFmpeg does not know the protocol. Expected rtsp, http, https, rtmp "
-                "or udp; install PyAV as PyPI has it: pip install --force-reinstall av"
+                f"{public_url(self._url)}: this build of FFmpeg does not know the protocol. Expected rtsp, http, "
+                "https, rtmp or udp; install PyAV as PyPI has it: pip install --force-reinstall av"
             ) from None
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise self._loss(error) from None  # FFmpeg's error shows the address with its password
-        try:
-            self._begin(rtsp_transport)
-        except (av.error.FFmpegError, OSError, ValueError, SourceError) as error:
-            self._container.close()
-            raise self._loss(error) from None
 
     def _begin(self, rtsp_transport: str) -> None:
         container, scheme = self._container, self._url.partition("://")[0].lower()

@@ -6,6 +6,7 @@ import functools
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -93,3 +94,7 @@ class CameraServer:
         if self._process.returncode is None:
             self.go_on()
             self.kill()
+
+
+Serve = Callable[..., CameraServer]
+"""Of the fixture `serve`: starts a server, as `CameraServer` does."""

@@ -57,12 +57,20 @@ class MjpegCamera(_Server):
         jpegs: Sent in a loop, to each client from its first on.
         fps: Their rate; may be changed on the way.
         user, password: For basic authentication; None lets everyone in.
+        pictures_per_client: After so many it ends the connection; None never does.
         port: 0 takes any.
     """
 
     def __init__(
-        self, jpegs: Sequence[bytes], fps: float, user: str | None = None, password: str = "", port: int = 0
+        self,
+        jpegs: Sequence[bytes],
+        fps: float,
+        user: str | None = None,
+        password: str = "",
+        pictures_per_client: int | None = None,
+        port: int = 0,
     ) -> None:
+        self.pictures_per_client = pictures_per_client
         self.jpegs, self.fps = list(jpegs), fps
         self.expected = None if user is None else "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         self.requests = 0
@@ -87,7 +95,8 @@ class MjpegCamera(_Server):
             def send_pictures(self) -> None:
                 due = time.monotonic()
                 for index in itertools.count():
-                    if camera.stopping.wait(max(0.0, due - time.monotonic())):
+                    ended = index == camera.pictures_per_client
+                    if ended or camera.stopping.wait(max(0.0, due - time.monotonic())):
                         self.connection.shutdown(socket.SHUT_RDWR)
                         return
                     data = camera.jpegs[index % len(camera.jpegs)]
