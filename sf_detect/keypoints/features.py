@@ -55,7 +55,27 @@ def features(window: Window) -> Floats:
     on_grid = np.stack([np.interp(grid, ages, column) for column in looks.T], axis=1)
     known = (grid >= ages[0] - 0.13).astype(np.float64)[:, None]
     nearest = np.abs(grid[:, None] - ages[None]).min(axis=1)[:, None]
-    return np.concatenate([on_grid, known, nearest.clip(0, 1)], axis=1).astype(np.float32)
+    extent = np.repeat(_extent(window, height)[None], len(grid), axis=0)
+    return np.concatenate([on_grid, extent, nearest.clip(0, 1), known], axis=1).astype(np.float32)
+
+
+_SWINGS = ((27, 28), (25, 26), (15, 11), (16, 12), (27, 23), (28, 24), (0, 23))
+"""Ends of limbs, and what they are seen from, whose movement over the window counts."""
+
+
+def _extent(window: Window, height: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(4 * len(_SWINGS) + 10,) how far things moved within the window, and how long that was: gait and gestures."""
+    metres = np.asarray(window.metres, np.float64).clip(-_FAR, _FAR)
+    swings = [np.ptp(metres[:, a] - metres[:, b], axis=0) for a, b in _SWINGS]
+    bent = np.ptp(_angles(metres), axis=0)[[6, 7, 4, 5]]  # knees, hips
+    boxes, points = np.asarray(window.boxes, np.float64), np.asarray(window.points, np.float64)
+    scale, seconds = np.median(height), max(float(window.times[-1] - window.times[0]), 0.2)
+    centre, hips = (boxes[:, :2] + boxes[:, 2:]) / 2, points[:, 23:25, :2].mean(axis=1)
+    moved = [(place[-1] - place[0]) / scale / seconds for place in (centre, hips)]
+    heave = np.ptp(hips[:, 1]) / scale
+    total = [float(np.linalg.norm(swing)) for swing in swings]
+    values = np.concatenate([*swings, total, bent, *np.abs(moved), [heave, seconds]])
+    return np.asarray(np.nan_to_num(values, nan=0.0, posinf=_FAR, neginf=-_FAR).clip(-_FAR, _FAR))
 
 
 def _heights(window: Window) -> npt.NDArray[np.float64]:
