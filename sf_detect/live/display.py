@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from sf_detect.channels import ChannelClosed, Mailbox
+from sf_detect.errors import SFDetectError
 from sf_detect.interfaces import LiveSource
 from sf_detect.live.counts import Counts
 from sf_detect.live.intake import Arrived
 from sf_detect.live.load import Load
+from sf_detect.live.retries import Retries
 from sf_detect.live.view import View
+from sf_detect.stages import run_stage
 from sf_detect.structures import Detections, Frame, LiveResult, UInt8Array
 
 Drawing = Callable[[LiveResult], UInt8Array]
@@ -37,6 +40,7 @@ class Display:
         view: What is known of it.
         load: Told how many frames were shown of those that came.
         counts: Of the stream.
+        retries: Told of pictures that can't be drawn.
         draw: Makes the pictures; None where nobody looks at any.
         show: Given each result; must not wait.
         clock: Monotonic seconds.
@@ -49,18 +53,23 @@ class Display:
         view: View,
         load: Load,
         counts: Counts,
+        retries: Retries,
         draw: Drawing | None,
         show: Callable[[LiveResult], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source, self._mailbox, self._view, self._load = source, mailbox, view, load
-        self._counts, self._draw, self._show, self._clock = counts, draw, show, clock
+        self._counts, self._retries, self._draw, self._show, self._clock = counts, retries, draw, show, clock
         self._last: Frame | None = None
         self._last_came = self._last_notice = clock()
         self._told = (0, 0)
 
     def __call__(self) -> None:
-        """Works until the mailbox is closed."""
+        """Works until the mailbox is closed.
+
+        Raises:
+            SFDetectError: No picture can be drawn.
+        """
         while True:
             try:
                 arrived = self._mailbox.get(_LOOK_SECONDS)
@@ -98,7 +107,12 @@ class Display:
 
     def _give(self, result: LiveResult) -> None:
         if self._draw is not None:
-            result = replace(result, picture=self._draw(result))
+            try:
+                result = replace(result, picture=run_stage("drawing", result.frame, self._draw, result))
+            except SFDetectError as error:
+                self._retries.failed(error)
+                return
+            self._retries.worked()
         result = replace(result, shown=self._clock())
         if not result.notice:
             self._counts.showed(result)
@@ -138,13 +152,3 @@ def notice_text(seconds: float, state: str, detail: str) -> str:
     """What is shown in place of a picture."""
     reason = f"{state}: {detail}" if detail else state
     return f"No picture for {seconds:.0f} s ({reason})"
-
-
-def share(consumers: Sequence[Callable[[LiveResult], None]]) -> Callable[[LiveResult], None]:
-    """Gives each result to all of them."""
-
-    def show(result: LiveResult) -> None:
-        for consumer in consumers:
-            consumer(result)
-
-    return show

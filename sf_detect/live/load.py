@@ -20,6 +20,8 @@ LEAST_SHOWN = 0.9
 """Share of the frames that the display must have shown."""
 LONGEST_INTERVAL = 1.0
 """Seconds between detections that an overload may lead to."""
+GROSS = 1.3
+"""Share of the time that needs no second look at the start."""
 GROSS_BEGINNING = 2.5
 """Of the time there is: what a beginning may take without being an overload."""
 GROWTH = 1.6
@@ -85,6 +87,7 @@ class Load:
         self._lock = threading.Lock()
         self._windows: dict[str, _Window] = {}
         self._skips = 0
+        self._has_changed = False
         self._recovery, self._recovered = RECOVERY_SECONDS, False
         self._changed_at = self._calm_since = self._window_began = clock()
 
@@ -149,8 +152,8 @@ class Load:
 
     def _change(self, now: float) -> str | None:
         share = self._share()
-        gross = share > 1.3
-        if now - self._changed_at < (SETTLE_SECONDS / 3 if gross else SETTLE_SECONDS):
+        at_once = share > GROSS and not self._has_changed
+        if now - self._changed_at < (SETTLE_SECONDS / 3 if at_once else SETTLE_SECONDS):
             return None
         if share > TOO_MUCH or self._skips > 1 or self._display_starves():
             if self._recovered:
@@ -177,7 +180,7 @@ class Load:
 
     def _give_way(self, share: float) -> str | None:
         longest = max(LONGEST_INTERVAL, self._wanted_interval)
-        grossly = share * TARGET > 1.0
+        grossly = share > GROSS
         said = []
         if self.detection_interval < longest:
             growth = longest if grossly else max(self.detection_interval, 0.1) * GROWTH
@@ -212,6 +215,7 @@ class Load:
         return len(self.forms) - 1
 
     def _settle(self, now: float) -> None:
+        self._has_changed = True
         self._changed_at = self._calm_since = now
         self._measure_anew(now)
 

@@ -86,7 +86,7 @@ class LiveStream:
         self._counts, self._view = Counts(clock), View(LINGER if parts.only_looked_at else 0.0)
         self._newest, self._to_look_at = Mailbox[Arrived](), Mailbox[Arrived]()
         self._intake = Intake()
-        self._stages = {what: Retries(self._warner(on_warning), clock) for what in ("persons", "actions")}
+        self._stages = {what: Retries(self._warner(on_warning), clock) for what in ("persons", "actions", "display")}
         self._outputs = (*parts.pictures, *parts.records)
         self._show = show
         self._latest: LiveResult | None = None
@@ -170,7 +170,15 @@ class LiveStream:
     def _new_display(self) -> Display:
         parts = self._parts
         return Display(
-            self._source, self._newest, self._view, parts.load, self._counts, parts.draw, self._give_out, self._clock
+            self._source,
+            self._newest,
+            self._view,
+            parts.load,
+            self._counts,
+            self._stages["display"],
+            parts.draw,
+            self._give_out,
+            self._clock,
         )
 
     def _new_finder(self) -> PersonFinder:

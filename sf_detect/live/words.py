@@ -36,10 +36,10 @@ def state_text(stats: StreamStats) -> str:
     status = stats.source
     if status.state == "live":
         return "live"
-    reason = f", {status.detail}" if status.detail else ""
-    return f"{status.state}{reason}" + (
-        "" if status.state in ("connecting", "ended") else f", no picture for {stats.no_picture_for:.0f} s"
-    )
+    parts = [status.state, status.detail]
+    if status.state not in ("connecting", "ended") and not status.detail.startswith("no picture"):
+        parts.append(f"no picture for {stats.no_picture_for:.0f} s")
+    return ", ".join(part for part in parts if part)
 
 
 def picture_line(result: LiveResult) -> str:

@@ -306,3 +306,23 @@ def test_no_frame_is_converted_that_nobody_needs():
         pass
     converted = [frame.index for frame in frames if frame.__dict__["_image"] is not None]
     assert len(converted) == 1, "one was looked at by the detector; nobody drew"
+
+
+def test_a_picture_that_cannot_be_drawn_is_left_out():
+    source, warnings = FakeLiveSource(), []
+    draw = Faulty(lambda result: np.zeros((48, 64, 3), np.uint8))
+    with session(source, parts(draw=draw), on_warning=warnings.append) as live:
+        source.give(0.0)
+        until(live, lambda result: result.frame.index == 0)
+        draw.error = ValueError("no such font")
+        source.give(0.1)
+        until_true(lambda: live.stats()["fake"].failures == {"display": 1})
+        draw.error = None
+        source.give(0.2)
+        until(live, lambda result: result.frame.index == 2)
+    assert "drawing failed on frame 1" in warnings[0]
+    broken = FakeLiveSource()
+    draw.error = ValueError("no such font")
+    broken.give(0.0)
+    with pytest.raises(StageError, match="no such font"):
+        list(session(broken, parts(draw=draw)))
