@@ -17,10 +17,12 @@ from sf_detect.version import __version__
 if TYPE_CHECKING:
     from sf_detect.annotator import Annotator, annotate_video
     from sf_detect.build import build_detector, build_pipeline, build_predictor, load_model, open_source
+    from sf_detect.build_live import open_live
     from sf_detect.config import RunConfig
     from sf_detect.config_files import load_config
     from sf_detect.errors import SFDetectError
     from sf_detect.labels import label_set
+    from sf_detect.live import LiveSession
     from sf_detect.records import read_json_lines
     from sf_detect.rendering import Renderer, RenderStyle
     from sf_detect.structures import (
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
         Detections,
         Frame,
         FrameResult,
+        LiveResult,
         VideoInfo,
     )
 
@@ -41,10 +44,12 @@ _HOME = {
     "build_predictor": "build",
     "load_model": "build",
     "open_source": "build",
+    "open_live": "build_live",
     "RunConfig": "config",
     "load_config": "config_files",
     "SFDetectError": "errors",
     "label_set": "labels",
+    "LiveSession": "live",
     "Renderer": "rendering",
     "RenderStyle": "rendering",
     "read_json_lines": "records",
@@ -54,6 +59,7 @@ _HOME = {
     "Detections": "structures",
     "Frame": "structures",
     "FrameResult": "structures",
+    "LiveResult": "structures",
     "VideoInfo": "structures",
 }
 
@@ -61,6 +67,8 @@ __all__ = [  # noqa: RUF022  grouped by use
     "__version__",
     "annotate_video",
     "Annotator",
+    "open_live",
+    "LiveSession",
     "RunConfig",
     "load_config",
     "open_source",
@@ -80,6 +88,7 @@ __all__ = [  # noqa: RUF022  grouped by use
     "Clip",
     "ActionDetections",
     "FrameResult",
+    "LiveResult",
 ]
 
 

@@ -145,7 +145,7 @@ def _session(
         )
         streams.append((source, parts))
     _warm_up(persons)
-    return LiveSession(streams, max_seconds=max_seconds, on_warning=warn, on_close=share.close)
+    return LiveSession(streams, spec=spec, max_seconds=max_seconds, on_warning=warn, on_close=share.close)
 
 
 class _Sharing:

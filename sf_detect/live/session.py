@@ -13,6 +13,7 @@ from sf_detect.interfaces import LiveSource
 from sf_detect.live.counts import StreamStats
 from sf_detect.live.newest import NewestResults
 from sf_detect.live.stream import LiveParts, LiveStream
+from sf_detect.model_spec import NO_MODEL, ModelSpec
 from sf_detect.structures import LiveResult
 
 STOP_SECONDS = 2.0
@@ -33,6 +34,7 @@ class LiveSession:
 
     Args:
         streams: The sources, with names of their own, and what each is made of.
+        spec: Labels, thresholds and the rest that is to be known of the action model.
         max_seconds: Seconds from the start after which the session ends; None: never.
         on_warning: Told what a user should know, as it happens; from whatever thread.
         on_close: Called once the session has ended.
@@ -46,12 +48,14 @@ class LiveSession:
         self,
         streams: Sequence[tuple[LiveSource, LiveParts]],
         *,
+        spec: ModelSpec = NO_MODEL,
         max_seconds: float | None = None,
         on_warning: Callable[[str], None] | None = None,
         on_close: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.failures: list[SFDetectError] = []
+        self.spec = spec
         self._max_seconds, self._on_close, self._clock = max_seconds, on_close, clock
         self._results = NewestResults()
         self._lock = threading.Lock()
