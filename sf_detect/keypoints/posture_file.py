@@ -5,20 +5,31 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from sf_detect.errors import WeightsFormatError
+from sf_detect.keypoints.features import features
+from sf_detect.keypoints.fusion import Fusion
+from sf_detect.keypoints.looks import Window
+from sf_detect.keypoints.network import PostureNetwork
 from sf_detect.keypoints.postures import NAMES, PostureScores
 from sf_detect.labels import shown_names
 from sf_detect.model_spec import ModelSpec
 from sf_detect.weights.safetensors_file import parse_json, read_safetensors
 
-if TYPE_CHECKING:
-    from sf_detect.keypoints.network import PostureNetwork
-
 SHIPPED = Path(__file__).parents[1] / "weights" / "shipped" / "posture.safetensors"
 FORMAT = "sf-detect-posture/1"
 _MAX_BYTES = 50_000_000
+_UNSEEN = Window(
+    np.zeros(1),
+    np.zeros((1, 33, 3), np.float32),
+    np.zeros((1, 33, 3), np.float32),
+    np.zeros(1, np.float32),
+    np.zeros((1, 4), np.float32),
+    (1, 1),
+)
 
 
 @dataclass(frozen=True)
@@ -28,18 +39,17 @@ class PostureFile:
     Attributes:
         network: Features to logits.
         thresholds: Decision thresholds of `NAMES`.
+        alone: Of the movements that are actions too, those that the classifier alone decides.
         metadata: Of the file, for whoever joins action scores.
     """
 
     network: PostureNetwork
     thresholds: tuple[float, ...]
+    alone: tuple[str, ...]
     metadata: dict[str, str]
 
     def scores_for(self, spec: ModelSpec) -> PostureScores:
         """What the classifier adds to an action model, whose labels get the names that people are to read."""
-        from sf_detect.keypoints.features import features
-        from sf_detect.keypoints.fusion import Fusion
-
         network, shown = self.network, replace(spec, labels=shown_names(spec.labels))
         return PostureScores(
             shown,
@@ -47,6 +57,7 @@ class PostureFile:
             network.postures,
             self.thresholds,
             Fusion.from_metadata(self.metadata, spec.name, spec.labels),
+            self.alone,
         )
 
 
@@ -60,8 +71,6 @@ def read_posture_file(path: str | os.PathLike[str] = SHIPPED) -> PostureFile:
         WeightsFormatError: It can't be read, or is no such file.
         WeightsMismatchError: Its arrays are not those of a classifier.
     """
-    from sf_detect.keypoints.network import PostureNetwork
-
     try:
         if os.path.getsize(path) > _MAX_BYTES:
             raise _other(path, f"it is longer than {_MAX_BYTES} bytes")
@@ -71,10 +80,14 @@ def read_posture_file(path: str | os.PathLike[str] = SHIPPED) -> PostureFile:
     if metadata.get("format") != FORMAT:
         raise _other(path, f"its format is {metadata.get('format')!r:.60}")
     try:
-        thresholds = _thresholds(parse_json(metadata["labels"]))
+        labels = parse_json(metadata["labels"])
+        thresholds = _thresholds(labels)
+        alone = tuple(label["name"] for label in labels if label["group"] == "posture" and label.get("alone") is True)
     except (KeyError, TypeError, ValueError) as error:
         raise _other(path, f"its labels can't be used ({type(error).__name__}: {error})") from error
-    return PostureFile(PostureNetwork.from_arrays(arrays, metadata), thresholds, metadata)
+    network = PostureNetwork.from_arrays(arrays, metadata)
+    network.logits(features(_UNSEEN))  # a file for other features fails here, not in the middle of a video
+    return PostureFile(network, thresholds, alone, metadata)
 
 
 def _thresholds(labels: Any) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ of an action model (`fusion`) come from the weights file.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -53,6 +53,7 @@ class PostureScores:
         postures: Its logits to (8,) scores of `NAMES`.
         thresholds: (8,) decision thresholds of these.
         fusion: Joins its action scores with the model's; None leaves the model's alone.
+        alone: Names of actions that are postures too, of which the posture's score alone counts where it is known.
 
     Attributes:
         spec: With the postures behind the actions, C' labels in all.
@@ -65,12 +66,14 @@ class PostureScores:
         postures: Callable[[Floats], Floats],
         thresholds: Sequence[float],
         fusion: ScoreFusion | None = None,
+        alone: Collection[str] = (),
     ) -> None:
         self.logits, self._postures, self._fusion = logits, postures, fusion
         self._count = len(spec.labels)
         limits = tuple(spec.thresholds if fusion is None else np.asarray(fusion.thresholds, np.float32).tolist())
         self._shared = [(NAMES.index(name), i) for i, name in enumerate(spec.labels) if name in NAMES]
         self._own = [i for i, name in enumerate(NAMES) if name not in spec.labels]
+        self._alone = [action for _, action in self._shared if spec.labels[action] in alone]
         self._knees = [(thresholds[posture], limits[action]) for posture, action in self._shared]
         first_id = max(spec.label_ids, default=0) + 1
         self.spec = replace(
@@ -113,7 +116,8 @@ class PostureScores:
         actions, postures = joined[:, : self._count].copy(), joined[:, self._count :]
         for (posture, action), (own, other) in zip(self._shared, self._knees, strict=True):
             stretched = np.interp(postures[:, posture], [0.0, own, 1.0], [0.0, other, 1.0])
-            actions[:, action] = np.maximum(actions[:, action], stretched)
+            seen = postures.any(axis=1) & (action in self._alone)
+            actions[:, action] = np.where(seen, stretched, np.maximum(actions[:, action], stretched))
         best = postures == postures.max(axis=1, keepdims=True)
         return np.concatenate([actions, np.where(best, postures, 0)[:, self._own]], axis=1).astype(np.float32)
 

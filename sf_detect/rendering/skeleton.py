@@ -35,7 +35,7 @@ def draw_skeleton(image: UInt8Array, keypoints: Keypoints, person: int, color: C
     extent = float(np.ptp(points[sure, :2], axis=0).max(initial=0)) if sure.any() else 0.0
     thickness = max(1, min(thickness, round(min(extent, reach) / PERSON_PER_LINE)))
     joined = [(places[a], places[b]) for a, b in BONES if sure[a] and sure[b]]
-    for width, shade in ((thickness + 2, _DARK), (thickness, color)):
+    for width, shade in ((thickness + min(thickness, 2), _DARK), (thickness, color)):
         for start, end in joined:
             cv2.line(image, start, end, shade, width, cv2.LINE_AA)
     if thickness > 1:  # on small persons dots would hide the lines

@@ -36,6 +36,19 @@ def test_the_file_says_how_actions_are_joined(tmp_path):
     assert found.scores_for(ModelSpec("other", ACTIONS, ClipSpec(8, 2))).spec.thresholds[:21] == (0.25,) * 21
 
 
+def test_a_file_for_other_features_is_refused_when_it_is_read(tmp_path, monkeypatch):
+    file = write_posture_file(tmp_path / "p.safetensors")
+    monkeypatch.setattr(posture_file, "features", lambda window: np.zeros((5, 7), np.float32))
+    with pytest.raises(WeightsError, match=r"features have shape \(5, 7\)"):
+        read_posture_file(file)
+
+
+def test_which_movements_the_classifier_decides_alone(tmp_path):
+    assert read_posture_file(write_posture_file(tmp_path / "a.safetensors")).alone == ()
+    every = labels(alone=True)
+    assert read_posture_file(write_posture_file(tmp_path / "b.safetensors", labels=every)).alone == NAMES
+
+
 def labels(**changes: object) -> str:
     return json.dumps([{"name": n, "group": "posture", "threshold": 0.5, **changes} for n in NAMES])
 

@@ -25,8 +25,8 @@ class Fusion:
         return actions / 2
 
 
-def scores(spec=SPEC, fusion=None):
-    return PostureScores(spec, lambda window: window, lambda logits: logits[:8], THRESHOLDS, fusion)
+def scores(spec=SPEC, fusion=None, alone=()):
+    return PostureScores(spec, lambda window: window, lambda logits: logits[:8], THRESHOLDS, fusion, alone)
 
 
 def postures(**known: float) -> np.ndarray:
@@ -96,3 +96,9 @@ def test_nobody():
     made = scores()
     joined = made.joined(np.zeros((0, 3), np.float32), [])
     assert made.labelled(joined).shape == (0, 10)
+
+
+def test_a_movement_may_be_the_classifiers_alone_to_decide():
+    seen, unseen = labelled([[0, 0.9, 0]] * 2, postures(walk=0.2, stand=0.1), None, alone=("walk", "run"))
+    assert seen["walk"] == pytest.approx(0.4)
+    assert unseen["walk"] == pytest.approx(0.9)
