@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sf_detect.errors import ConfigError, DataError
 from sf_detect.records import keyframe_record, labels_of, parse_record, read_json_lines
-from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult, Keypoints
+from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult, Keypoints, LiveResult
 
 LABELS = ("stand", "walk", "wave")
 THRESHOLDS = (0.3, 0.5, 0.1)
@@ -141,3 +141,17 @@ def test_keypoints_are_named_points_in_pixels():
     without = keyframe_record(result([[0.5] * 3]), "v", LABELS, keypoints=True)["persons"][0]
     assert without["keypoints"] is None
     assert parse_record("f", 1, json.dumps(keyframe_record(item, "v", LABELS, keypoints=True)))
+
+
+def test_records_of_live_sources_tell_when_and_how_old():
+    persons = Detections(np.zeros((1, 4)), np.ones(1), np.array([1]))
+    frame = Frame(np.zeros((4, 4, 3), np.uint8), 3, 2.0, arrival=100.0)
+    actions = ActionDetections(2.0, persons, np.ones((1, 1)), 1.9)
+    live = LiveResult(frame, persons, actions, True, utc=1795931472.7774, shown=100.25, detected_pts=1.75)
+    record = keyframe_record(live, "cam", ["walk"])
+    assert record["utc"] == "2026-11-29T05:51:12.777Z"
+    assert (record["frame_age"], record["boxes_age"], record["labels_age"]) == (0.25, 0.5, 0.35)
+    assert json.loads(json.dumps(record)) == record
+    unknown = keyframe_record(LiveResult(frame, Detections.empty(), None, True), "cam", ["walk"])
+    assert (unknown["boxes_age"], unknown["labels_age"]) == (None, None)
+    assert "utc" not in keyframe_record(FrameResult(frame, persons, actions, True), "cam", ["walk"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -142,6 +143,7 @@ def _window(wanted: bool | None) -> Window | None:
 
     reason = missing_display()
     if reason is None:
+        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")  # Qt's words about fonts it does not need
         return Window("sf-detect")
     print(f"sf-detect: no window: {reason}; everything else goes on.", file=sys.stderr)
     return None

@@ -149,7 +149,7 @@ class LiveSession:
         for stream in self._streams.values():
             stream.stop()
         for stream in self._streams.values():
-            self.failures += stream.close(deadline if self._started else time.monotonic())
+            self.failures += stream.close(deadline)
         self._results.close()
         if self._on_close is not None:
             self._on_close()

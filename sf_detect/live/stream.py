@@ -160,6 +160,8 @@ class LiveStream:
         """
         half = deadline - max(0.0, deadline - time.monotonic()) / 2
         for one in self._threads[1:]:
+            if one.ident is None:  # never started
+                continue
             one.join(max(0.0, half - time.monotonic()))
         for output in self._outputs:
             output.finish()

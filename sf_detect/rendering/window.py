@@ -60,17 +60,20 @@ class Window:
     def __init__(self, title: str) -> None:
         self._title = title
         self._opened = self._closed = False
+        self._shape: tuple[int, ...] = ()
 
     def show(self, pictures: Mapping[str, UInt8Array]) -> None:
         """Shows the newest pictures (H, W, 3) uint8 RGB, by source."""
         if not pictures or self._closed:
             return
+        image = mosaic(list(pictures.values()))
         if not self._opened:
-            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-            image = mosaic(list(pictures.values()))
-            cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
+            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
             self._opened = True
-        cv2.imshow(self._title, cv2.cvtColor(mosaic(list(pictures.values())), cv2.COLOR_RGB2BGR))
+        if image.shape != self._shape:
+            self._shape = image.shape
+            cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
+        cv2.imshow(self._title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
     def poll(self) -> bool:
         """Lets the window work; False once somebody has closed it, or pressed q or Escape."""

@@ -326,3 +326,13 @@ def test_a_picture_that_cannot_be_drawn_is_left_out():
     broken.give(0.0)
     with pytest.raises(StageError, match="no such font"):
         list(session(broken, parts(draw=draw)))
+
+
+def test_a_session_that_never_began_completes_its_outputs():
+    source, sink = FakeLiveSource(), FakeSink()
+    live = session(source, parts(records=[LiveOutput("data", lambda result: sink, sink=sink)]))
+    live.stop()
+    live.stop()
+    assert (sink.closes, source.closed.is_set(), live.failures) == (1, True, [])
+    assert not live.left_behind
+    assert list(live) == []

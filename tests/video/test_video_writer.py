@@ -343,3 +343,22 @@ def test_a_disk_that_is_full_from_the_start(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(SinkError, match=r"cannot be written \(No space left on device\).*MB of free space"):
         VideoWriter(tmp_path / "a.mp4", INFO)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_recording_plays_up_to_its_last_second_at_any_moment(tmp_path):
+    path = tmp_path / "live.mp4"
+    writer = VideoWriter(path, VideoInfo(64, 48, fps=Fraction(30)), fragmented=True)
+    for index in range(100):
+        # Fewer frames than the nominal rate: a fragment is a second of time, not a number of frames.
+        writer.write(index_image(index, (64, 48)), index / 5)
+        if index == 57:
+            (part,) = tmp_path.glob("live.mp4.*.part")
+            assert decoded_times(part)[-1] >= 57 / 5 - 1.3
+    writer.close()
+    assert [round(time * 5) for time in decoded_times(path)] == list(range(100))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["live.mp4"]
+
+
+def decoded_times(path):
+    with av.open(str(path)) as container:
+        return [frame.time for frame in container.decode(video=0)]
