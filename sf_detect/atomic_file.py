@@ -120,11 +120,18 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         file.write(text.encode())
 
 
-def create_beside(path: Path, hidden: bool = True, suffix: str = ".part") -> tuple[int, Path]:
-    """A new file in the folder of `path` under a name nobody can guess: its open handle and its path."""
+def create_beside(path: Path, hidden: bool = True, suffix: str = ".part", mode: int = 0o666) -> tuple[int, Path]:
+    """A new file in the folder of `path` under a name nobody can guess: its open handle and its path.
+
+    Args:
+        path: The final name.
+        hidden: See `AtomicFile`.
+        suffix: Of the temporary name.
+        mode: Permissions, of which the umask takes some.
+    """
     tail = f".{secrets.token_hex(8)}{suffix}"
     part = path.with_name(shortened(f".{path.name}" if hidden else path.name, tail))
-    return os.open(part, _NEW, 0o666), part
+    return os.open(part, _NEW, mode), part
 
 
 def followed(path: Path) -> Path:

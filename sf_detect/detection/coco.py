@@ -14,7 +14,6 @@ from urllib.parse import urlparse
 
 import numpy as np
 import torch
-import torchvision.models as zoo
 from torch import Tensor, nn
 
 from sf_detect.detection.selection import Selection, require_images
@@ -39,6 +38,8 @@ _BATCH = 4  # images per pass; these networks see about a megapixel of each
 
 def names() -> list[str]:
     """torchvision's names of its detectors."""
+    import torchvision.models as zoo  # takes longer than torch; whoever only reads weights does without
+
     return sorted(zoo.list_models(zoo.detection))
 
 
@@ -117,6 +118,8 @@ def load_coco_network(
         WeightsFormatError: The file is not a state dict.
         WeightsMismatchError: The state dict is of another network.
     """
+    import torchvision.models as zoo
+
     if name not in names():
         raise UnknownNameError("torchvision detector", name, names())
     official = zoo.get_model_weights(name).DEFAULT

@@ -12,15 +12,16 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from sf_detect.atomic_file import create_beside
 from sf_detect.engines.engine import Warn
 
 _SCHEMA = "sf-detect-engine/1"
 _MOST_BYTES = 2_000_000_000
 _MOST_HEADER = 65_536
+_PRIVATE = 0o600  # whatever the umask: what others may write is not trusted
 _ROOT = 0  # who may write anything anyway
 _KEPT = 8  # entries of one name: other weights, versions, settings
 
@@ -70,7 +71,8 @@ class EngineStore:
         temporary = None
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=f".{name}.", suffix=".part")
+            # Not locked: two processes that make the same entry make the same bytes, and either may win.
+            handle, temporary = create_beside(path, mode=_PRIVATE)
             with os.fdopen(handle, "wb") as file:
                 file.write(_header(content, name, facts))
                 file.write(content)
@@ -83,7 +85,7 @@ class EngineStore:
             )
         finally:
             if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
 
     def _path(self, name: str, facts: Facts) -> Path:
         digest = hashlib.sha256(json.dumps([name, dict(facts)], sort_keys=True).encode()).hexdigest()

@@ -33,11 +33,16 @@ ACTOR = Detections(np.array([[15, 8, 45, 44]]), np.array([0.9]))
 CONFIG = Path(__file__).parents[3] / "configs" / "jhmdb" / "slowfast_tiny.yaml"
 
 
+@pytest.fixture(scope="module")
+def teacher():
+    torch.manual_seed(0)
+    return InceptionI3D().eval()
+
+
 @pytest.fixture
-def settings(tmp_path, monkeypatch):
+def settings(tmp_path, monkeypatch, teacher):
     write_tiny_jhmdb(tmp_path / "data")
     torch.manual_seed(0)
-    teacher = InceptionI3D().eval()
     monkeypatch.setattr(recipe.Work, "load_teacher", lambda self: teacher)
     monkeypatch.setattr(distillation, "TEACHER_SIZE", (64, 96))
     monkeypatch.setattr(detection, "build_detector", lambda *_, **__: lambda images: [ACTOR for _ in images])
