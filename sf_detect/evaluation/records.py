@@ -12,7 +12,7 @@ import numpy as np
 
 from sf_detect import boxes as box_math
 from sf_detect.errors import DataError, UnknownNameError
-from sf_detect.labels import LabelMap, label_set
+from sf_detect.labels import LabelMap, label_set, shown_names
 from sf_detect.records import labels_of
 
 
@@ -54,7 +54,9 @@ def ava_rows_of_records(
 
 def _ids(labels: LabelMap) -> dict[str, int]:
     own, ava = (dict(zip(one.names, one.ids, strict=True)) for one in (labels, label_set("ava80")))
-    return ava if own.items() <= ava.items() else own
+    if own.items() <= ava.items():
+        return ava
+    return {**dict(zip(shown_names(labels.names), labels.ids, strict=True)), **own}
 
 
 def _rows(

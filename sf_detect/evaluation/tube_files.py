@@ -23,7 +23,7 @@ from sf_detect.evaluation.mean_ap import FrameBoxes
 from sf_detect.evaluation.records import record_at
 from sf_detect.evaluation.text_lines import read_lines
 from sf_detect.evaluation.tubes import Tube
-from sf_detect.labels import LabelMap
+from sf_detect.labels import LabelMap, shown_names
 from sf_detect.records import labels_of
 
 _ALIASES = {"video_id": "video", "action": "label", "class": "label", "track_id": "track"}
@@ -140,7 +140,7 @@ def frames_of_records(
     rows: list[list[float]] = []
     tracks: list[str] = []
     keyframes = set()
-    columns = {name: column for column, name in enumerate(labels)}
+    columns = {name: i for names in (shown_names(labels.names), labels.names) for i, name in enumerate(names)}
     for line, record in enumerate(records, start=1):
         with record_at(path, line):
             video, frame = str(record["video"]), int(record["frame"]) + first_frame

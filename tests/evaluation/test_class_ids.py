@@ -6,23 +6,29 @@ import numpy as np
 import pytest
 
 from sf_detect.evaluation.command import evaluate_ava
-from sf_detect.labels import LABEL_SETS, LabelMap, load_labels
+from sf_detect.keypoints.postures import PostureScores
+from sf_detect.labels import LABEL_SETS, LabelMap, load_labels, shown_names
+from sf_detect.model_spec import ModelSpec
 from sf_detect.sinks.ava_csv import AvaCsvSink
 from sf_detect.sinks.json_lines import JsonLinesSink
-from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult
+from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, FrameResult
 
 BOXES = np.array([[10, 10, 60, 90], [100, 20, 150, 80]], np.float32)
 
 
-def _perfect_run(labels: LabelMap, folder: Path) -> None:
-    """Two persons a keyframe, each of a class of its own; ground truth that counts classes from 1."""
+def _perfect_run(labels: LabelMap, folder: Path, written: ModelSpec | None = None) -> None:
+    """Two persons a keyframe, each of a class of its own; ground truth that counts classes from 1.
+
+    `written` are the labels of the run, if it has more or names them otherwise; the first are those of the truth.
+    """
+    spec = written or ModelSpec("m", labels.names, ClipSpec(8, 2), label_ids=labels.ids)
     sinks = (
-        AvaCsvSink(folder / "d.csv", "v", labels.names, labels.ids),
-        JsonLinesSink(folder / "d.jsonl", "v", labels.names),
+        AvaCsvSink(folder / "d.csv", "v", spec.labels, spec.label_ids),
+        JsonLinesSink(folder / "d.jsonl", "v", spec.labels, groups=spec.groups),
     )
     truth = []
     for keyframe in range((len(labels) + 1) // 2):
-        scores = np.full((2, len(labels)), 0.02, np.float32)
+        scores = np.full((2, len(spec.labels)), 0.02, np.float32)
         for person, column in enumerate((2 * keyframe, min(2 * keyframe + 1, len(labels) - 1))):
             scores[person, column] = 0.9
             box = BOXES[person] / [200, 100, 200, 100]
@@ -49,6 +55,15 @@ def test_built_in_sets(name: str, tmp_path: Path) -> None:
     assert min(labels.ids) == 1
     _perfect_run(labels, tmp_path)
     assert _scores(tmp_path, name) == (1, 1)
+
+
+def test_a_run_with_postures_is_evaluated_by_its_actions(tmp_path: Path) -> None:
+    labels = load_labels("jhmdb21")
+    spec = ModelSpec("m", shown_names(labels.names), ClipSpec(8, 2))
+    with_postures = PostureScores(spec, lambda window: window, lambda logits: logits, (0.5,) * 8).spec
+    assert len(with_postures.labels) == 26
+    _perfect_run(labels, tmp_path, with_postures)
+    assert _scores(tmp_path, "jhmdb21") == (1, 1)
 
 
 @pytest.mark.parametrize(

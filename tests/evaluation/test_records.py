@@ -9,6 +9,7 @@ import pytest
 from sf_detect.errors import DataError
 from sf_detect.evaluation.command import evaluate_ava
 from sf_detect.evaluation.records import ava_rows_of_records
+from sf_detect.evaluation.tube_files import frames_of_records
 from sf_detect.labels import LabelMap, label_set
 
 LABELS = LabelMap(("run", "walk"), (3, 7))
@@ -71,3 +72,19 @@ def test_boxes_that_are_left_out_give_a_note(tmp_path, box):
     result = evaluate_ava(tmp_path / "g.csv", tmp_path / "d.jsonl", None, LABELS)
     assert result.notes[0].startswith(f"1 detections of {tmp_path / 'd.jsonl'} have a box without area in the frame")
     assert result.notes[1] == "the file of detections has no rows"
+
+
+def test_names_that_people_read_are_those_of_the_data_set():
+    """`sit down` is J-HMDB's sit; a posture of the same name is none of its actions."""
+    labels = label_set("jhmdb21")
+    actions = [
+        {"label": "sit down", "score": 0.5, "group": "action"},
+        {"label": "stand", "score": 0.4},  # of a file of an earlier version
+        {"label": "sit", "score": 0.9, "group": "posture"},
+    ]
+    person = {**PERSON, "box": [0, 0, 100, 72], "actions": actions}
+    assert [row.split(",")[6] for row in rows([person], labels)] == [
+        str(labels.ids[labels.index(name)]) for name in ("sit", "stand")
+    ]
+    table = frames_of_records("d.jsonl", [{**RECORD, "persons": [person]}], labels)
+    assert len(table.boxes) == 2
