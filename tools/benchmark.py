@@ -6,6 +6,7 @@
     python tools/benchmark.py routes                   # the command beside Python loops, one core busy with other work
     python tools/benchmark.py streaming --threads 2    # clip and streaming inference side by side, a slow step each
     python tools/benchmark.py live                     # lag and rates of a live session, see benchmark_live.py
+    python tools/benchmark.py query --case FOLDER      # questions to an archive of 10 million rows
     python tools/benchmark.py ava                      # AVA evaluation beside a plain evaluator, which takes minutes
     python tools/benchmark.py ava --keyframes 2000     # a smaller case (--case FOLDER: your gt.csv, det.csv)
 
@@ -27,6 +28,7 @@ from pathlib import Path
 import av
 import benchmark_ava
 import benchmark_live
+import benchmark_query
 import benchmark_routes
 import benchmark_stages
 import benchmark_streaming
@@ -98,7 +100,7 @@ def count_frames(video: Path) -> int:
 def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "stages", "routes", "streaming", "live", "ava"))
+    parser.add_argument("what", choices=("run", "stages", "routes", "streaming", "live", "query", "ava"))
     parser.add_argument("--video", type=Path, default=DEMO_VIDEO)
     parser.add_argument("--seconds", type=float, default=60.0, help="the video is looped to this length")
     parser.add_argument("--repeat", type=int, default=3)
@@ -114,6 +116,10 @@ def main() -> None:
     if arguments.what == "streaming":
         chosen = benchmark_streaming.chosen_models(arguments.model, arguments.size)
         benchmark_streaming.measure_time(chosen, arguments.repeat, arguments.threads)
+        return
+    if arguments.what == "query":
+        folder = Path(arguments.case or Path(tempfile.gettempdir()) / "sf_detect_query")
+        benchmark_query.run(folder, files=10_000, rows=10_000_000, features=100_000, repeat=arguments.repeat)
         return
     if arguments.what == "live":
         benchmark_live.measure(arguments.case or benchmark_live.CASES[0], arguments.seconds, arguments.warm_up)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from sf_detect.archive.database import Answer
 from sf_detect.archive.hiding import PersonBoxes
@@ -18,12 +21,15 @@ from sf_detect.archive.schema import VideoFacts
 from sf_detect.errors import ConfigError, SFDetectError
 from sf_detect.file_names import printable_name, shortened
 from sf_detect.interfaces import VideoSource
-from sf_detect.structures import Frame, UInt8Array
+from sf_detect.structures import FloatArray, Frame, UInt8Array
 
+_STAY = 0.3
+"""Seconds for which a person stays hidden whom the detector found once."""
 MARGIN = 0.5
 """Seconds before and after a segment that its clip holds too."""
 
 
+FindPersons = Callable[[UInt8Array], FloatArray]
 HIDING = ("head", "person")
 """What can be hidden of persons."""
 
@@ -94,6 +100,7 @@ class Cutting:
         copy: Copy packets from the key picture before the part on, instead of encoding again.
         videos_root: See `places.locate`.
         hide: "head" or "person": make persons unrecognisable; None shows them.
+        find_persons: Looks for persons in a frame, in addition to those that the archive has: boxes (N, 4) xyxy.
 
     Raises:
         ConfigError: A margin that makes no sense, or hiding in copied pictures.
@@ -104,6 +111,7 @@ class Cutting:
     copy: bool = False
     videos_root: Path | None = None
     hide: str | None = None
+    find_persons: FindPersons | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.margin < float("inf"):
@@ -203,20 +211,38 @@ def _cut_part(
     start, end = max(0.0, part.start - how.margin), part.end + how.margin
     if how.copy and file is not None:
         return copy_excerpt(file, target, start, end)
-    change = None if how.hide is None or boxes is None else hiding(boxes, how.hide)
+    change = None if how.hide is None or boxes is None else Hiding(boxes, how.hide, how.find_persons)
     problem = encode_excerpt(opened, target, start, end, file, change)
     if problem is not None:
         on_problem(f"{target}: {problem}")
     return target
 
 
-def hiding(boxes: PersonBoxes, what: str) -> Callable[[Frame], UInt8Array]:
-    """What makes persons in frames unrecognisable: their heads ("head") or all of them ("person")."""
-    from sf_detect.rendering.anonymise import anonymise
+class Hiding:
+    """Makes persons in the frames of a part unrecognisable.
 
-    def hide(frame: Frame) -> UInt8Array:
+    Args:
+        boxes: Of the persons that the archive has.
+        what: "head" or "person".
+        find_persons: Finds more in a frame; they are hidden for a moment longer, as it may miss one.
+    """
+
+    def __init__(self, boxes: PersonBoxes, what: str, find_persons: FindPersons | None = None) -> None:
+        self._boxes, self._what, self._find = boxes, what, find_persons
+        self._found: deque[tuple[float, FloatArray]] = deque()
+
+    def __call__(self, frame: Frame) -> UInt8Array:
+        """The picture without faces; frames come in order of time."""
+        from sf_detect.rendering.anonymise import anonymise
+
         image = frame.image.copy()
-        anonymise(image, boxes.at(frame.pts, frame.size), what)
+        anonymise(image, np.concatenate([self._boxes.at(frame.pts, frame.size), *self._looked(frame)]), self._what)
         return image
 
-    return hide
+    def _looked(self, frame: Frame) -> list[FloatArray]:
+        if self._find is None:
+            return []
+        while self._found and not 0 <= frame.pts - self._found[0][0] <= _STAY + 1e-6:
+            self._found.popleft()
+        self._found.append((frame.pts, self._find(frame.image)))
+        return [boxes for _, boxes in self._found]

@@ -70,8 +70,6 @@ def make_pictures(
         made.clips = sum(1 for _ in cut(parts, known, how, boxes, tell))
         made.problems += len(parts) - made.clips
     if sheet is not None:
-        made.on_sheet = write_sheet(
-            sheet, title, parts, known, boxes, videos_root=how.videos_root, hide=how.hide, on_problem=tell
-        )
+        made.on_sheet = write_sheet(sheet, title, parts, known, boxes, how, tell)
         made.problems += min(len(parts), MOST_CELLS) - made.on_sheet
     return made

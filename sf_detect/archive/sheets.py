@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sf_detect.archive.clips import Part, facts_of, hiding
+from sf_detect.archive.clips import Cutting, Hiding, Part, facts_of
 from sf_detect.archive.hiding import PersonBoxes
 from sf_detect.archive.places import locate
 from sf_detect.archive.schema import VideoFacts
@@ -33,9 +33,7 @@ def write_sheet(
     parts: Sequence[Part],
     videos: Mapping[str, VideoFacts],
     boxes: Mapping[str, PersonBoxes],
-    *,
-    videos_root: Path | None = None,
-    hide: str | None = None,
+    how: Cutting,
     on_problem: Callable[[str], None],
 ) -> int:
     """Writes a contact sheet: of each part the person in the middle of it, and a strip from its start to its end.
@@ -46,8 +44,7 @@ def write_sheet(
         parts: The first `MOST_CELLS` are shown.
         videos: What is known of the videos, by name.
         boxes: Of all persons, by video.
-        videos_root: See `places.locate`.
-        hide: "head" or "person": make persons unrecognisable; None shows them.
+        how: Where the videos are, and whether persons are hidden.
         on_problem: Receives what went wrong with a part, which is left out.
 
     Returns:
@@ -64,8 +61,8 @@ def write_sheet(
     for video, indices in groupby(order, key=lambda i: shown[i].video):
         some = list(indices)
         try:
-            source = locate(facts_of(video, videos), videos_root)
-            of_video = _cells_of(source, [shown[i] for i in some], boxes.get(video), hide, on_problem)
+            source = locate(facts_of(video, videos), how.videos_root)
+            of_video = _cells_of(source, [shown[i] for i in some], boxes.get(video), how, on_problem)
             cells.update((i, cell) for i, cell in zip(some, of_video, strict=True) if cell is not None)
         except SFDetectError as error:
             on_problem(f"{error} It is not on the sheet.")
@@ -85,23 +82,23 @@ def check_ending(path: Path) -> None:
 
 
 def _cells_of(
-    source: str, parts: Sequence[Part], boxes: PersonBoxes | None, hide: str | None, on_problem: Callable[[str], None]
+    source: str, parts: Sequence[Part], boxes: PersonBoxes | None, how: Cutting, on_problem: Callable[[str], None]
 ) -> Iterator[SheetCell | None]:
     """A cell for each part of one video, None where it failed."""
     from sf_detect.video import open_source
 
-    if hide is not None and boxes is None:
+    if how.hide is not None and boxes is None:
         raise ConfigError(f"nobody can be hidden in {source}: the archive has no boxes of its persons.")
     with closing(open_source(source)) as opened:
         for part in parts:
             try:
-                yield _cell(opened, part, boxes, hide)
+                yield _cell(opened, part, boxes, how)
             except SFDetectError as error:
                 on_problem(f"{error} It is not on the sheet.")
                 yield None
 
 
-def _cell(opened: VideoSource, part: Part, boxes: PersonBoxes | None, hide: str | None) -> SheetCell:
+def _cell(opened: VideoSource, part: Part, boxes: PersonBoxes | None, how: Cutting) -> SheetCell:
     middle = (part.start + part.end) / 2
     look = None if boxes is None or part.track is None else boxes.look(part.track, middle)
     if look is not None and not part.start <= look[0] <= part.end:
@@ -109,7 +106,10 @@ def _cell(opened: VideoSource, part: Part, boxes: PersonBoxes | None, hide: str 
     chosen = middle if look is None else look[0]
     times = np.append(np.linspace(part.start, part.end, _STRIP), chosen)
     frames = _nearest(opened, times)
-    pictures = [frame.image if hide is None or boxes is None else hiding(boxes, hide)(frame) for frame in frames]
+    pictures = [
+        frame.image if how.hide is None or boxes is None else Hiding(boxes, how.hide, how.find_persons)(frame)
+        for frame in frames
+    ]
     shown = pictures[-1] if look is None else _with_box(pictures[-1], look[1], part)
     label = part.label.replace("_", " ")
     who = "" if part.track is None else f"person {part.track}"

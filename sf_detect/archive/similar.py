@@ -1,7 +1,7 @@
 """Who moves alike: exact search by the cosine of pooled features, over all persons of an archive.
 
 What all persons have in common (a person, upright, in a picture) is most of a feature, so the mean of the archive is
-taken off first; then the cosine is 1 for the same movement, about 0 for any other.
+taken off first, less so where it is of few; then the cosine is 1 for the same movement, about 0 for any other.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sf_detect.errors import ConfigError, DataError
 
 COLUMNS = ("video", "track_id", "start_time", "end_time", "similarity")
 _CHUNK = 8192
+_FEW = 100  # rows; the mean of so few is taken off by half, as it says little of what all persons have in common
 _LISTED = 10
 
 
@@ -151,7 +152,7 @@ def matching(name: str, videos: Sequence[str] | dict[str, Any]) -> list[str]:
 
 def _read(files: Sequence[Path], wanted: set[str] | None) -> _Stretches:
     if not files:
-        raise DataError("features", None, "the archive has none. Annotate with features to find who moves alike.")
+        raise DataError("features", None, "the archive has none. Annotate with --features to find who moves alike.")
     try:
         # Features of one model have one size; files of another would not read as the first does.
         sizes = {pq.read_schema(files[0]).field("features").type}
@@ -161,7 +162,7 @@ def _read(files: Sequence[Path], wanted: set[str] | None) -> _Stretches:
             files[0].parent,
             None,
             f"a table of features can't be read: {str(error).splitlines()[0]}. Delete that file, or the folder of "
-            "features, and annotate those videos again with features.",
+            "features, and annotate those videos again with --features.",
         ) from error
     if wanted is not None:
         table = table.filter(pc.is_in(table["video"], pa.array(sorted(wanted))))
@@ -212,7 +213,7 @@ def _cosines(stretches: _Stretches, row: int) -> npt.NDArray[np.float32]:
     """Likeness of every row to one, (N,) in [-1, 1], the mean of all taken off."""
     count = len(stretches.video)
     total = sum(chunk.sum(0, dtype=np.float64) for chunk in stretches.chunks())
-    mean = (total / count).astype(np.float32) if count > 2 else np.float32(0)
+    mean = (total / (count + _FEW)).astype(np.float32)
     wanted = stretches.vector(row) - mean
     wanted = wanted / max(float(np.linalg.norm(wanted)), 1e-12)
     found = []

@@ -50,14 +50,7 @@ class TableFile:
         except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
             raise self._failure(error, "can't be written") from error
         try:
-            self._writer = pq.ParquetWriter(
-                self._output.file,
-                schema,
-                # Features are noise to a compressor.
-                compression={name: "none" if name == "features" else "zstd" for name in _columns(schema)},
-                use_dictionary=[name for name in _columns(schema) if name != "features"],
-                write_statistics=[name for name in schema.names if name not in ("features", "labels")],
-            )
+            self._writer = pq.ParquetWriter(self._output.file, schema, **write_options(schema))
         except BaseException:
             self._output.discard()
             raise
@@ -131,7 +124,18 @@ class TableFile:
         return SinkError(f"the table {self._table}: {str(self.path)!r} {what}: {reason}.")
 
 
-def _columns(schema: pa.Schema) -> list[str]:
+def write_options(schema: pa.Schema) -> dict[str, Any]:
+    """How a table is written: compressed, but for features, which are noise to a compressor."""
+    leaves = _leaves(schema)
+    return {
+        "compression": {name: "none" if name == "features" else "zstd" for name in leaves},
+        "use_dictionary": [name for name in leaves if name != "features"],
+        "write_statistics": [name for name in schema.names if name not in ("features", "labels")],
+        "store_schema": True,
+    }
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
     """Paths of the leaves, as Parquet names them."""
     names = []
     for field in schema:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sf_detect.archive.clips import Cutting, Part
     from sf_detect.archive.database import Database
     from sf_detect.archive.files import ArchiveFiles
+    from sf_detect.interfaces import PersonDetector
+    from sf_detect.structures import FloatArray, UInt8Array
 
 QUERY_HELP = """Find things in an archive of annotated videos: who did what, where and when.
 
@@ -61,9 +63,7 @@ def query(
     ] = None,
     like: Annotated[
         str | None,
-        typer.Option(
-            help="Persons who move like this one; needs `annotate` with features.", metavar="VIDEO:TIME:TRACK"
-        ),
+        typer.Option(help="Persons who move like this one; needs `annotate --features`.", metavar="VIDEO:TIME:TRACK"),
     ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Seconds of each label in each video.")] = False,
     format: Annotated[str | None, typer.Option(help="table, csv or json [table].")] = None,
@@ -102,7 +102,7 @@ def query(
         group=group,
     )
     question = Question(search, sql, None if like is None else Moment.parse(like), stats, limit)
-    how = Cutting(cut or Path(), margin, copy, videos_root, anonymise)
+    how = Cutting(cut or Path(), margin, copy, videos_root, anonymise, _find_persons(anonymise))
     _check(stats, timeout, cut, sheet)
     wanted = cut is not None or sheet is not None
     files = ArchiveFiles.find(folder)
@@ -125,6 +125,22 @@ def _check(stats: bool, timeout: float, cut: Path | None, sheet: Path | None) ->
         from sf_detect.archive.sheets import check_ending
 
         check_ending(sheet)
+
+
+def _find_persons(anonymise: str | None) -> Callable[[UInt8Array], FloatArray] | None:
+    """Looks for persons with the default detector, loaded when it is first needed."""
+    if anonymise is None:
+        return None
+    loaded: list[PersonDetector] = []
+
+    def find(image: UInt8Array) -> FloatArray:
+        from sf_detect import build
+
+        if not loaded:
+            loaded.append(cast("PersonDetector", build.build_detector()))
+        return loaded[0]([image])[0].boxes
+
+    return find
 
 
 def _format(format: str | None, out: str | None) -> str:

@@ -48,7 +48,7 @@ def sink_for(
         video=video,
         source=source or f"/videos/{video}",
         info=options.pop("info", VideoInfo(64, 48, fps=10, name=video, duration=10.0)),  # type: ignore[arg-type]
-        spec=SPEC,
+        spec=options.pop("spec", SPEC),
         thresholds=SPEC.thresholds,
         rules=EventRules(video, LABELS, SPEC.thresholds, stride=STRIDE),
         **options,

@@ -221,9 +221,27 @@ def test_names_do_not_lead_out_of_the_root(tmp_path, videos):
             locate(facts(source, "../secret.mp4"), inner)
 
 
-def sheet(files, database, path, parts, **options):
+def test_whom_the_detector_finds_in_the_frames_is_hidden_too(files, database, tmp_path):
+    boxes = PersonBoxes.of_videos(database, ["cam1/door.mp4"])
+    asked = []
+
+    def find(image):
+        asked.append(read_index(image))
+        return np.array([[32.0, 0, 64, 48]]) if asked[-1] == 12 else np.zeros((0, 4))
+
+    how = Cutting(tmp_path, margin=0.0, hide="person", find_persons=find)
+    (path,) = cut([DOOR], files.videos, how, boxes, print)
+    assert asked == list(range(10, 20))
+    hidden = [
+        np.abs(image[:, 34:].astype(int) - index_image(index)[:, 34:]).mean() > 6
+        for index, image in zip(range(10, 20), pictures(path), strict=True)
+    ]
+    assert hidden == [index in (12, 13, 14, 15) for index in range(10, 20)]  # a moment longer, as it may miss somebody
+
+
+def sheet(files, database, path, parts, tell=print, hide=None):
     boxes = PersonBoxes.of_videos(database, [part.video for part in parts])
-    return write_sheet(path, "title", parts, files.videos, boxes, on_problem=options.pop("tell", print), **options)
+    return write_sheet(path, "title", parts, files.videos, boxes, Cutting(path.parent, hide=hide), tell)
 
 
 @pytest.mark.parametrize("name", ["s.jpg", "new/s.png"])

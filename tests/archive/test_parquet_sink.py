@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from sf_detect.archive.schema import PERSONS, SEGMENTS, VERSION
 from sf_detect.archive.table_file import TableFile
 from sf_detect.errors import ConfigError, SinkError
 from sf_detect.interfaces import Sink
-from tests.archive.archives import LABELS, doing, keyframe, sink_for, write_archive
+from tests.archive.archives import LABELS, SPEC, doing, keyframe, sink_for, write_archive
 
 
 def rows(path):
@@ -70,6 +71,17 @@ def test_a_row_for_each_event(tmp_path):
         "end_time": pytest.approx(2.6),
         "score": pytest.approx(0.8),
     }
+
+
+def test_labels_of_other_groups_keep_their_group(tmp_path):
+    groups = ("posture", "posture", "action")
+    write_archive(tmp_path, {"a.mp4": doing("walk", 0, 3) | doing("wave", 3, 6)}, spec=replace(SPEC, groups=groups))
+    segments = rows(tmp_path / "parquet/segments/a.mp4.parquet")
+    assert [(row["label"], row["label_group"]) for row in segments] == [("walk", "posture"), ("wave", "action")]
+    persons = rows(tmp_path / "parquet/persons/a.mp4.parquet")
+    assert {(e["label"], e["label_group"]) for e in persons[0]["labels"]} == set(zip(LABELS, groups, strict=True))
+    _, _, facts = VideoFacts.from_metadata(pq.read_metadata(tmp_path / "parquet/persons/a.mp4.parquet").metadata)
+    assert facts.labels == {"posture": ("stand", "walk"), "action": ("wave",)}
 
 
 def test_a_video_without_anybody_has_its_files_too(tmp_path):

@@ -46,8 +46,15 @@ def test_the_most_alike_come_first(folder):
     rows = alike(folder, "cam/a.mp4:1.0:1")
     assert rows[0][:2] == ("cam/b.mp4", 5)
     assert rows[0][4] > 0.95
-    assert all(row[4] < 0.3 for row in rows[1:])  # the common part is taken off
+    assert all(row[4] < 0.9 for row in rows[1:])
     assert rows[0][2:4] == (0.0, 1.5)
+
+
+def test_what_all_have_in_common_is_taken_off(folder, monkeypatch):
+    monkeypatch.setattr("sf_detect.archive.similar._FEW", 0)
+    rows = alike(folder, "cam/a.mp4:1.0:1")
+    assert rows[0][:2] == ("cam/b.mp4", 5)
+    assert all(row[4] < 0.3 for row in rows[1:])
 
 
 def test_each_person_is_found_once_and_not_oneself(folder):
@@ -94,7 +101,7 @@ def test_a_name_of_several_videos(tmp_path):
 
 def test_an_archive_without_features(tmp_path):
     sink_for(tmp_path, "a.mp4").close()
-    with pytest.raises(DataError, match="Annotate with features"):
+    with pytest.raises(DataError, match="Annotate with --features"):
         alike(tmp_path, "a.mp4:0:1")
 
 

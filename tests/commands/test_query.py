@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
+import numpy as np
 import pytest
 
 from sf_detect import cli
 from sf_detect.commands import query as command
+from sf_detect.structures import Detections
+from synthetic_video import write_video
 from tests.archive.archives import doing, write_archive
 
 
@@ -81,11 +85,80 @@ def test_sql_that_is_refused(query, archive, sql, capsys, tmp_path, monkeypatch)
         (("--timeout", "nan"), "--timeout is a number of seconds above 0"),
         (("--format", "xml"), "unknown format 'xml'"),
         (("--min-score", 3), "--min-score is between 0 and 1"),
+        (("--stats", "--cut", "x"), "--stats counts seconds"),
+        (("--sheet", "x.gif"), "ends in '.gif'"),
+        (("--anonymise", "face"), "--anonymise is head or person"),
+        (("--copy", "--anonymise", "head"), "--copy takes pictures as they are"),
+        (("--margin", -1), "--margin is a number of seconds"),
     ],
 )
 def test_wrong_usage(query, archive, options, message, capsys):
     assert query(archive, *options) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory):
+    """An archive of a video that is there, and of one that is not."""
+    folder = tmp_path_factory.mktemp("filmed")
+    (folder / "videos").mkdir()
+    video = write_video(folder / "videos" / "door.mp4", num_frames=60, fps=10)
+    write_archive(folder / "a", {"door.mp4": doing("wave", 1, 3)}, source=str(video))
+    write_archive(folder / "a", {"gone.mp4": doing("walk", 1, 3)}, source="/nowhere/gone.mp4")
+    return folder
+
+
+def test_clips_and_a_sheet(query, filmed, tmp_path, capsys):
+    arguments = ("--label", "wave", "--cut", tmp_path / "clips", "--sheet", tmp_path / "s.jpg")
+    assert query(filmed / "a", *arguments) == 0
+    told = capsys.readouterr()
+    assert "door.mp4" in told.out
+    assert "wrote 1 clip(s) below" in told.err
+    assert "with 1 part(s)" in told.err
+    assert [path.name for path in (tmp_path / "clips").iterdir()] == ["door_00001.000-00002.600_wave_1.mp4"]
+    assert (tmp_path / "s.jpg").stat().st_size
+
+
+def test_persons_are_hidden_with_a_look_at_each_frame(query, filmed, tmp_path, monkeypatch):
+    looked = []
+
+    def detector(images):
+        looked.append(len(images))
+        return [Detections(np.array([[0, 0, 64, 48]], np.float32), np.ones(1, np.float32))]
+
+    monkeypatch.setattr("sf_detect.build.build_detector", lambda *_: detector)
+    assert query(filmed / "a", "--label", "wave", "--cut", tmp_path, "--margin", 0, "--anonymise", "person") == 0
+    assert len(looked) == 16
+
+
+def test_part_of_the_videos_is_gone(query, filmed, tmp_path, capsys):
+    assert query(filmed / "a", "--cut", tmp_path) == 3
+    assert "--videos-root" in capsys.readouterr().err
+    assert query(filmed / "a", "--label", "walk", "--cut", tmp_path) == 1
+    shutil.copy(filmed / "videos" / "door.mp4", tmp_path / "gone.mp4")
+    assert query(filmed / "a", "--label", "walk", "--cut", tmp_path / "c", "--videos-root", tmp_path) == 0
+
+
+def test_rows_of_sql_can_be_cut(query, filmed, tmp_path, capsys):
+    sql = "SELECT 'door.mp4' AS video, 1 AS start_time, 1.5 AS end_time"
+    assert query(filmed / "a", "--sql", sql, "--cut", tmp_path, "--copy") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["door_00001.000-00001.500.mp4"]
+    assert query(filmed / "a", "--sql", "SELECT 1 AS n", "--cut", tmp_path) == 2
+    assert "the answer lacks video, start_time, end_time" in capsys.readouterr().err
+
+
+def test_nothing_to_cut(query, filmed, tmp_path, capsys):
+    sheet = tmp_path / "s.png"
+    assert query(filmed / "a", "--label", "stand", "--cut", tmp_path / "clips", "--sheet", sheet) == 0
+    assert "wrote 0 clip(s)" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_persons_who_move_alike_need_features(query, archive, capsys):
+    assert query(archive, "--like", "door.mp4:1:1") == 1
+    assert "Annotate with --features" in capsys.readouterr().err
+    assert query(archive, "--like", "door.mp4") == 2
+    assert "expected VIDEO:TIME:TRACK" in capsys.readouterr().err
 
 
 def test_a_folder_without_an_archive(query, tmp_path, capsys):
