@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sf_detect.weights.cache import CACHE_VARIABLE
+from sf_detect.weights.cache import CACHE_VARIABLE, cache_directory
+from sf_detect.weights.keypoint_table import BLAZEPOSE
 from tests.detection.test_ssdlite import published_weights
 
 pytestmark = pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs ONNX Runtime, which the install brings")
@@ -52,10 +53,14 @@ def test_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sf_detect.assets import DEMO_VIDEO
 
     shutil.copy(published_weights(monkeypatch), tmp_path)
+    landmarks = cache_directory() / BLAZEPOSE.cache_name
+    if landmarks.is_file():
+        shutil.copy(landmarks, tmp_path)
+    postures = "auto" if landmarks.is_file() else "off"
     code = (
-        "import sys; from sf_detect import annotate_video; from sf_detect.config import RunConfig; "
+        "import sys; from sf_detect import annotate_video; from sf_detect.config import PostureConfig, RunConfig; "
         f"summary = annotate_video({str(DEMO_VIDEO)!r}, out_jsonl={str(tmp_path / 'out.jsonl')!r}, "
-        "config=RunConfig(backend='onnxruntime', max_seconds=0.6)); "
+        f"config=RunConfig(backend='onnxruntime', max_seconds=0.6, posture=PostureConfig({postures!r}))); "
         "print(summary.keyframes, summary.backend, sorted({'torch', 'torchvision'} & set(sys.modules)))"
     )
     assert run("-c", code, cache=tmp_path) == "2 onnxruntime []\n"
