@@ -9,6 +9,7 @@
     python tools/benchmark.py query --case FOLDER      # questions to an archive of 10 million rows
     python tools/benchmark.py ava                      # AVA evaluation beside a plain evaluator, which takes minutes
     python tools/benchmark.py ava --keyframes 2000     # a smaller case (--case FOLDER: your gt.csv, det.csv)
+    python tools/benchmark.py batch --videos FOLDER    # many videos; see tools/benchmark_batch.py
 
 Timings depend on the machine and on what else runs there: compare numbers of one run only.
 """
@@ -27,6 +28,7 @@ from pathlib import Path
 
 import av
 import benchmark_ava
+import benchmark_batch
 import benchmark_live
 import benchmark_query
 import benchmark_routes
@@ -100,7 +102,7 @@ def count_frames(video: Path) -> int:
 def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "stages", "routes", "streaming", "live", "query", "ava"))
+    parser.add_argument("what", choices=("run", "stages", "routes", "streaming", "live", "query", "ava", "batch"))
     parser.add_argument("--video", type=Path, default=DEMO_VIDEO)
     parser.add_argument("--seconds", type=float, default=60.0, help="the video is looped to this length")
     parser.add_argument("--repeat", type=int, default=3)
@@ -112,6 +114,9 @@ def main() -> None:
     parser.add_argument("--model", help="streaming: of `sf-detect weights list` [the default model and the AVA R50]")
     parser.add_argument("--size", default="256x344", help="streaming: HEIGHTxWIDTH of the input, with --model")
     parser.add_argument("--threads", type=int, help="streaming: of torch; default: its own choice")
+    parser.add_argument("--videos", type=Path, default=DEMO_VIDEO.parent, help="batch: folder of short clips")
+    parser.add_argument("--clips", type=int, default=300, help="batch: how many of them")
+    parser.add_argument("--parts", default="speed,kills,faults,names", help="batch: what to measure")
     arguments = parser.parse_args()
     if arguments.what == "streaming":
         chosen = benchmark_streaming.chosen_models(arguments.model, arguments.size)
@@ -130,6 +135,11 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if arguments.what == "batch":
+            long = [looped(arguments.video, arguments.seconds, folder / f"long{i}.mp4") for i in range(3)]
+            if not benchmark_batch.measure(arguments.videos, arguments.clips, long, arguments.parts.split(","), folder):
+                raise SystemExit("results were lost, or names took too long; see above.")
+            return
         video = looped(arguments.video, arguments.seconds, folder / "looped.mp4")
         print(f"{arguments.video.name} looped to {arguments.seconds:.0f} s; {os.cpu_count()} cores")
         if arguments.what == "stages":

@@ -24,6 +24,9 @@ _TICK_SECONDS = 1.0
 _MAX_STARTS = 3
 """Actors a worker that may end, one after the other, before any of them is ready."""
 
+_MAX_LOST = 10
+"""Actors a worker that may be lost with their jobs, one after the other, before any of them ends one."""
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -125,7 +128,7 @@ class RayPool:
         self._alive: list[_Worker] = []
         self._again: deque[Job] = deque()
         self._events: list[Outcome | Progress] = []
-        self._ended_early = 0
+        self._ended_early = self._lost = 0
 
     def run(self, jobs: Iterator[Job]) -> Iterator[Sequence[Outcome | Progress]]:
         """See `WorkerPool`.
@@ -245,7 +248,7 @@ class RayPool:
 
     def _take(self, worker: _Worker, kind: str, value: Any) -> None:
         if kind == "run":
-            worker.job = None
+            worker.job, self._lost = None, 0
             self._events.append(value)
         elif kind == "progress":
             if worker.job is not None and value.name == worker.job.name and value != worker.newest:
@@ -270,6 +273,12 @@ class RayPool:
                 raise SFDetectError(f"Ray: workers end while they load the models ({why}). Is memory short?")
         if job is None:
             return
+        self._lost += 1
+        if self._lost >= _MAX_LOST * self.workers:  # that is not the videos' fault
+            raise SFDetectError(
+                f"Ray: {self._lost} workers, one after the other, were lost ({why}). Check the cluster, and give the "
+                "same command again, with --retry-failed."
+            )
         if job.attempt < self._limits.attempts:
             self._again.append(replace(job, attempt=job.attempt + 1))
             return

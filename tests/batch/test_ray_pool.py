@@ -21,7 +21,7 @@ def outcomes(pool, *sources):
     try:
         groups = list(pool.run(Job(f"v{i}", source) for i, source in enumerate(sources)))
     finally:
-        assert pool.close() == []
+        pool.close()
     return [event for event in chain(*groups) if isinstance(event, Outcome)]
 
 
@@ -142,6 +142,11 @@ def test_lost_actors_are_replaced(fake):
     assert "(the node is gone)" in ended["die-always"].reason
 
 
+def test_a_cluster_that_loses_every_actor_ends_the_run(fake):
+    with pytest.raises(SFDetectError, match=r"10 workers, one after the other, were lost \(the node is gone\)"):
+        outcomes(RayPool(batch_fakes.make_runner, 1), *["die-always"] * 30)
+
+
 def test_hanging_jobs_are_given_up(fake):
     ended = outcomes(RayPool(batch_fakes.make_runner, 2, Limits(stall_seconds=0.05)), "hang", "a")
     assert {o.job.source: o.state for o in ended} == {"hang": FAILED, "a": DONE}
@@ -235,6 +240,7 @@ def test_a_cluster_of_two_nodes_of_which_one_is_killed(tmp_path, monkeypatch):
     try:
         lost = cluster.add_node(num_cpus=1)
         cluster.wait_for_nodes()
+        cluster.connect()  # at the first node: whose own node dies has no cluster any more
 
         class Killing(Listener):
             def event(self, event, summary):
@@ -242,11 +248,12 @@ def test_a_cluster_of_two_nodes_of_which_one_is_killed(tmp_path, monkeypatch):
                 if lost.all_processes and summary.done == 2:
                     cluster.remove_node(lost, allow_graceful=False)
 
-        options = BatchOptions(engine="ray", ray_address=cluster.address, workers=2)
+        options = BatchOptions(engine="ray", workers=2)
         remote = annotate_videos(arguments, "ray", config, options, Killing())
     finally:
         ray.shutdown()
         cluster.shutdown()
+    assert remote.failures == {}
     assert (local.done, remote.done, remote.failed, remote.workers) == (8, 8, 0, 2)
     first, second = (contents(tmp_path / name) for name in ("local", "ray"))
     assert first.keys() == second.keys()
