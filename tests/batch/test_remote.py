@@ -181,6 +181,7 @@ def test_a_folder_that_can_not_be_listed(store, monkeypatch):
     def refuse(self, path, **options):
         raise PermissionError("Access Denied")
 
-    monkeypatch.setattr(type(store), "find", refuse)
-    with pytest.raises(ConfigError, match="memory://bucket can't be listed: Access Denied"):
-        names("memory://bucket")
+    with monkeypatch.context() as context:
+        context.setattr(type(store), "find", refuse)
+        with pytest.raises(ConfigError, match="memory://bucket can't be listed: Access Denied"):
+            names("memory://bucket")
