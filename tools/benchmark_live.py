@@ -22,6 +22,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import av
+import benchmark_live_memory
 import cv2
 import frame_counter
 import numpy as np
@@ -36,7 +37,7 @@ from sf_detect.structures import LiveResult
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "servers"))
 SIZE = (480, 640)
-CASES = ("default", "heavy", "four")
+CASES = ("default", "heavy", "four", "memory")
 HEAVY = "ava_slowfast_8x8_r50"
 
 
@@ -96,6 +97,8 @@ def measure(case: str, seconds: float, warm_up: float) -> None:
 
     if case not in CASES:
         raise SystemExit(f"--case {case}: expected {', '.join(CASES)}.")
+    if case == "memory":
+        return benchmark_live_memory.measure()
     if (reason := why_not()) is not None:
         raise SystemExit(f"no measurement: {reason}")
     count, fps = (4, 15) if case == "four" else (1, 30)

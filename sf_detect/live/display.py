@@ -88,6 +88,8 @@ class Display:
     def _frame(self, arrived: Arrived) -> None:
         frame = arrived.frame
         persons, detected = self._view.at(arrived.part, frame.pts)
+        if arrived.persons is not None:
+            persons, detected = arrived.persons, frame.pts
         actions = self._view.actions_of(arrived.part, persons, frame.pts)
         state = self._source.status().state
         self._last, self._last_came = frame, self._clock() if frame.arrival is None else frame.arrival

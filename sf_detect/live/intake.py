@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from sf_detect.channels import ChannelClosed
-from sf_detect.structures import Frame
+from sf_detect.structures import Detections, Frame
 
 LEAST, MOST = 16, 120
 """Frames that may wait in an `Intake`, whatever their size."""
@@ -23,11 +23,13 @@ class Arrived:
         part: Counts up where frames continue nothing, see `View`.
         frame: The frame.
         utc: Seconds since 1970, UTC, at which it came.
+        persons: Those that were found on this very frame, where it was looked at before it is shown.
     """
 
     part: int
     frame: Frame
     utc: float
+    persons: Detections | None = None
 
 
 class Intake:

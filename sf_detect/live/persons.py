@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from sf_detect.channels import Mailbox
 from sf_detect.errors import StageError
@@ -80,7 +81,8 @@ class PersonFinder:
         self._counts.detected(len(persons))
         self._view.found(arrived.part, persons, frame.pts)
         if self._looked_at is not None:
-            self._looked_at(arrived)
+            # With who is on it: by the time it is shown the view may know of a later one.
+            self._looked_at(replace(arrived, persons=self._view.at(arrived.part, frame.pts)[0]))
         else:
             busy = self._clock() - begun
             self._next = frame.pts + max(self._load.detection_interval, busy / BUSY)

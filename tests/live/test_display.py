@@ -60,6 +60,16 @@ def test_a_frame_is_shown_with_its_age():
     assert display.counts.shown == 1
 
 
+def test_a_frame_that_was_looked_at_has_its_own_persons():
+    display = Shown()
+    own = Detections(np.zeros((1, 4)), np.ones(1), np.array([5]))
+    display.view.found(0, Detections.empty(), 1.0)  # a later frame
+    display._frame(Arrived(0, Frame(np.zeros((4, 4, 3), np.uint8), 0, 0.5, 100.0), 0.0, own))
+    (result,) = display.results
+    assert result.persons is own
+    assert result.detected_pts == 0.5
+
+
 def test_a_notice_stands_in_for_a_frozen_frame():
     display = Shown(draw=lambda result: np.zeros((*result.frame.size, 3), np.uint8))
     display.frame(4.0)
