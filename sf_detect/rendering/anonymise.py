@@ -85,14 +85,17 @@ def anonymise(image: UInt8Array, boxes: FloatArray, what: str, keypoints: Keypoi
         image: (H, W, 3) uint8, changed in place.
         boxes: (N, 4) xyxy pixels of all persons.
         what: "head" or "person".
-        keypoints: Of the same persons: heads are hidden where they show them, and where they would be by the box alone
-            for everybody else.
+        keypoints: Of the same persons: heads are hidden where they show them. Where they would be by the box alone is
+            hidden too, unless the landmarks put them there.
     """
     blocks = HEAD_BLOCKS if what == "head" else PERSON_BLOCKS
     hidden = hidden_regions(boxes, what)
     if what == "head" and keypoints is not None:
         seen = seen_heads(boxes, keypoints)
-        hidden = np.where(np.isfinite(seen), seen, hidden)
+        x, y = (seen[:, 0] + seen[:, 2]) / 2, (seen[:, 1] + seen[:, 3]) / 2
+        left, top, right, bottom = hidden.T
+        agreed = (left <= x) & (x <= right) & (top <= y) & (y <= bottom)  # not where nothing was seen
+        hidden = np.concatenate([hidden[~agreed], seen[np.isfinite(seen).all(axis=1)]])
     regions = np.rint(box_math.clip(hidden, (image.shape[0], image.shape[1]))).astype(int)
     for x0, y0, x1, y1 in regions:
         width, height = int(x1 - x0), int(y1 - y0)

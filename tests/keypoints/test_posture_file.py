@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +95,18 @@ def test_the_file_that_ships_is_read():
     scores = found.scores_for(ModelSpec("slowfast_tiny_jhmdb", ACTIONS, ClipSpec(8, 2)))
     assert scores.logits(window_of(True)).shape == (31,)
     assert Path(SHIPPED).stat().st_size < 3_000_000
+
+
+def test_damaged_files_are_read_or_refused(tmp_path):
+    good, chance = write_posture_file(tmp_path / "p.safetensors").read_bytes(), random.Random(4)
+    header = int.from_bytes(good[:8], "little")
+    for number in range(150):
+        content = bytearray(good)
+        for _ in range(chance.randint(1, 3)):
+            place = chance.randrange(8 + header)  # beyond it lie numbers, of which any may be
+            content[place : place + 1] = chance.choice([b"9", b"-", b'"', b"[", b"", b"\xff", b"e9", b"null"])
+        file = tmp_path / f"{number}.safetensors"
+        file.write_bytes(content)
+        with contextlib.suppress(WeightsError):
+            scores = read_posture_file(file).scores_for(ModelSpec("m", ACTIONS, ClipSpec(8, 2)))
+            scores.labelled(scores.joined(np.zeros((1, 21), np.float32), [scores.logits(window_of(True))]))
