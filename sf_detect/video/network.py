@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
@@ -23,6 +24,7 @@ from sf_detect.video.clock import Pacer
 from sf_detect.video.connection import ConnectionLost, ConnectionRefused, Picture
 from sf_detect.video.damage import DamageGate
 from sf_detect.video.decoding import ONE_THREAD, DecodePass
+from sf_detect.video.loss_log import LossLog
 
 # FFmpeg waits as long again when it says goodbye to a server that is not there.
 _READ_TIMEOUT_S = 3.0
@@ -34,7 +36,8 @@ _SHORT_PROBE = {"analyzeduration": "100000", "probesize": "50000"}
 _LONGEST_LIVE_PAUSE_S = 3.0
 _SEGMENTED = frozenset({"hls", "dash"})
 _WEB = frozenset({"http", "https"})
-_MOST_ERRORS_IN_A_ROW = 50
+# What the receiver misses belongs to the picture that it hands out next, or to the one behind.
+_SUSPECT_PACKETS = 2
 
 
 def require_known_scheme(url: str) -> None:
@@ -154,8 +157,10 @@ class NetworkConnection:
         self.fps: Fraction | None = None
         if self._has_stamps or self.is_recording:
             self.fps = stream_info.frame_rate(container, self._stream)
-        lossy = scheme in _LOSSY_SCHEMES or (scheme.startswith("rtsp") and rtsp_transport != "tcp")
-        self._gate = DamageGate(lossy)
+        self._lossy = scheme in _LOSSY_SCHEMES or (scheme.startswith("rtsp") and rtsp_transport != "tcp")
+        if self._lossy:
+            self._stream.thread_type = "NONE"  # what the decoder logs stays in this thread, see LossLog
+        self._gate = DamageGate(self._lossy)
         self._pacer = Pacer(longest_delay=0.0, longest_pause=_LONGEST_LIVE_PAUSE_S) if segmented else None
 
     def pictures(self) -> Iterator[Picture]:
@@ -164,16 +169,19 @@ class NetworkConnection:
             yield from self._recorded()
             return
         try:
-            for packet in self._container.demux(self._stream):
-                yield from self._decoded(packet)
+            with LossLog() if self._lossy else contextlib.nullcontext() as log:
+                suspect = 0
+                for packet in self._container.demux(self._stream):
+                    suspect = _SUSPECT_PACKETS if log is not None and log.lost() else max(0, suspect - 1)
+                    yield from self._decoded(packet, suspect > 0)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise self._loss(error) from None
 
-    def _decoded(self, packet: av.Packet) -> Iterator[Picture]:
+    def _decoded(self, packet: av.Packet, suspect: bool) -> Iterator[Picture]:
         base = packet.time_base or self._stream.time_base
         if packet.size:
             stamp = packet.pts if packet.dts is None else packet.dts
-            self._gate.packet(_seconds(stamp, base), packet.is_corrupt)
+            self._gate.packet(_seconds(stamp, base), packet.is_corrupt or suspect)
         arrival = time.monotonic()
         try:
             decoded = packet.decode()

@@ -16,12 +16,16 @@ import cv2
 import numpy as np
 
 # Sliced threads would smear pictures over packets; without B-frames every unit is a picture of its own time.
-_X264 = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "threads=1:sliced-threads=0"}
+_X264 = {"tune": "zerolatency", "x264-params": "threads=1:sliced-threads=0"}
 _X265 = {"preset": "ultrafast", "tune": "zerolatency", "x265-params": "pools=1:frame-threads=1:log-level=none"}
 
 
 def encode(
-    images: Iterable[np.ndarray], fps: int | Fraction = 30, codec: str = "h264", gop: int = 30
+    images: Iterable[np.ndarray],
+    fps: int | Fraction = 30,
+    codec: str = "h264",
+    gop: int = 30,
+    preset: str = "ultrafast",
 ) -> Iterator[bytes]:
     """Access units of RGB images of one size, a key picture every `gop` of them.
 
@@ -30,6 +34,7 @@ def encode(
         fps: Their rate.
         codec: h264, h265 or jpeg.
         gop: Pictures from one key picture to the next.
+        preset: Of x264; ultrafast has no CABAC.
     """
     if codec == "jpeg":
         for image in images:
@@ -38,7 +43,7 @@ def encode(
     context: av.VideoCodecContext | None = None
     for index, image in enumerate(images):
         if context is None:
-            context = _encoder(codec, image.shape, Fraction(fps), gop)
+            context = _encoder(codec, image.shape, Fraction(fps), gop, preset)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         frame.pts = index
         yield from map(bytes, context.encode(frame))
@@ -46,12 +51,12 @@ def encode(
         yield from map(bytes, context.encode(None))
 
 
-def _encoder(codec: str, shape: tuple[int, ...], fps: Fraction, gop: int) -> av.VideoCodecContext:
+def _encoder(codec: str, shape: tuple[int, ...], fps: Fraction, gop: int, preset: str) -> av.VideoCodecContext:
     context = av.CodecContext.create("libx265" if codec == "h265" else "libx264", "w")
     assert isinstance(context, av.VideoCodecContext)
     context.height, context.width, context.pix_fmt = shape[0], shape[1], "yuv420p"
     context.framerate, context.time_base, context.gop_size = fps, 1 / fps, gop
-    context.options = dict(_X265 if codec == "h265" else _X264)
+    context.options = dict(_X265) if codec == "h265" else {**_X264, "preset": preset}
     return context
 
 
