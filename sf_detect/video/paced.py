@@ -37,9 +37,11 @@ class PacedSource:
         Raises:
             SourceError: It was iterated before, or nothing can be read.
         """
-        if self._iterated:
-            raise SourceError(f"{self.name} was already played. Expected a single iteration; open it again.")
-        self._iterated = True
+        with self._changed:
+            if self._closed or self._iterated:
+                what = "is closed" if self._closed else "was already played"
+                raise SourceError(f"{self.name} {what}. Expected a single iteration; open it again.")
+            self._iterated = True
         return self._play()
 
     def _play(self) -> Iterator[Frame]:
@@ -85,3 +87,6 @@ class PacedSource:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        if not self._iterated:
+            self._source.close()
+            self._enter("ended")
