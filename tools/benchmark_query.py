@@ -129,6 +129,7 @@ def _features(rng: np.random.Generator, name: str, count: int) -> pa.Table:
         "track_id": np.arange(count) % _PERSONS_EACH + 1,
         "start_time": start,
         "end_time": start + 1.5,
+        "model": ["made up"] * count,
         "features": [row.tobytes() for row in vectors],
     }
     schema = features_schema(SIZE)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -65,7 +66,6 @@ class Database:
 
     Raises:
         MissingExtraError: DuckDB is not installed.
-        DataError: A file is no table of an archive, or of a newer version.
     """
 
     def __init__(self, files: ArchiveFiles, seconds: float = SECONDS, memory: str = MEMORY) -> None:
@@ -76,23 +76,27 @@ class Database:
         self._files, self._seconds = files, seconds
         self._errors = duckdb.Error
         self._connection = duckdb.connect(":memory:", config={**_SETTINGS, "memory_limit": memory})
-        try:
-            self._prepare(self._connection)
-        except duckdb.Error as error:
-            self.close()
-            raise self._explained(error) from error
-        except BaseException:
-            self.close()
-            raise
+        self._prepared = False
+
+    @cached_property
+    def labels_of_first(self) -> list[tuple[str, str]]:
+        """(group, label) that the models of the first video know."""
+        if not self._files.segments:
+            return []
+        known = read_facts(self._files.segments[0]).labels
+        return [(group, label) for group, labels in known.items() for label in labels]
 
     def ask(self, sql: str, values: Sequence[Any] = ()) -> Answer:
         """What a statement of ours answers; see `ask_user` for one from outside.
 
         Raises:
             ConfigError: It takes too long or too much memory.
-            DataError: A file of the archive can't be read.
+            DataError: A file of the archive can't be read, is no table of one, or of a newer version.
         """
         with self._limited():
+            if not self._prepared:
+                self._prepare(self._connection)
+                self._prepared = True
             cursor = self._connection.execute(sql, list(values))
         columns = tuple(str(column[0]) for column in cursor.description or ())
         return Answer(columns, self._rows(cursor))

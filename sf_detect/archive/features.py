@@ -42,13 +42,14 @@ class FeatureRows:
 
     Args:
         video: Name of the video in the archive.
+        model: Name of the action model: features of different models can't be compared.
 
     Attributes:
         size: Numbers of a row; None before the first.
     """
 
-    def __init__(self, video: str) -> None:
-        self._video = video
+    def __init__(self, video: str, model: str) -> None:
+        self._video, self._model = video, model
         self.size: int | None = None
         self._stretches: dict[int, _Stretch] = {}
 
@@ -109,6 +110,7 @@ class FeatureRows:
             "track_id": track,
             "start_time": round(stretch.start, 6),
             "end_time": round(stretch.end, 6),
+            "model": self._model,
             "features": unit(stretch.total[None])[0].astype("<f2").tobytes(),
         }
 

@@ -75,7 +75,7 @@ class ParquetSink:
         self._groups = dict(zip(spec.labels, spec.groups, strict=True))
         self._events = ResultEvents(rules, info.fps)
         self._features_path = None if features is None else Path(features)
-        self._features = None if features is None else FeatureRows(self._facts.video)
+        self._features = None if features is None else FeatureRows(self._facts.video, spec.name)
         self._keyframes = 0
         self._closed = False
         self._tables: dict[str, TableFile] = {}

@@ -53,7 +53,7 @@ class Question:
         if self.sql is not None:
             answer = database.ask_user(self.sql)
         elif self.like is not None:
-            answer = find_alike(database, files, self.like, self._videos(database))
+            answer = find_alike(files, self.like, self._videos(database))
         else:
             answer = (seconds_per_label if self.stats else find)(database, self.search)
         limit = ALIKE if self.like is not None and self.limit is None else self.limit

@@ -75,6 +75,7 @@ def features_schema(size: int) -> pa.Schema:
             pa.field("track_id", pa.int64()),
             pa.field("start_time", pa.float64(), nullable=False),
             pa.field("end_time", pa.float64(), nullable=False),
+            pa.field("model", pa.string(), nullable=False),
             pa.field("features", pa.binary(2 * size), nullable=False),
         ]
     )

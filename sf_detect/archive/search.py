@@ -123,7 +123,9 @@ def check_labels(database: Database, search: Search) -> None:
     """
     if not search.labels and search.group is None:
         return
-    # What occurs is known at once; what the models know besides is in the end of every file.
+    # Usually one model annotated all videos; else what occurs, and what the models know besides, is asked for.
+    if _missing(search, database.labels_of_first) is None:
+        return
     occurring = list(database.ask("SELECT DISTINCT label_group, label FROM segments").rows)
     if _missing(search, occurring) is None:
         return

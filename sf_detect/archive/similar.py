@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from sf_detect.archive.database import Answer, Database
+from sf_detect.archive.database import Answer
 from sf_detect.archive.features import SECONDS
 from sf_detect.archive.files import ArchiveFiles
 from sf_detect.errors import ConfigError, DataError
@@ -68,6 +67,7 @@ class _Stretches:
         videos: Their names, of all rows together.
         video: (N,) which of them each row is of.
         track: (N,) track ids; -1 for persons that were not tracked.
+        model: (N,) number of the model that made them.
         start, end: (N,) seconds.
         vectors: (N, size) float16 in pieces, in order of the rows.
     """
@@ -75,6 +75,7 @@ class _Stretches:
     videos: list[str]
     video: npt.NDArray[np.int64]
     track: npt.NDArray[np.int64]
+    model: npt.NDArray[np.int64]
     start: npt.NDArray[np.float64]
     end: npt.NDArray[np.float64]
     vectors: list[npt.NDArray[np.float16]]
@@ -94,12 +95,11 @@ class _Stretches:
         raise IndexError(row)
 
 
-def find_alike(database: Database, files: ArchiveFiles, moment: Moment, videos: Sequence[str] | None = None) -> Answer:
+def find_alike(files: ArchiveFiles, moment: Moment, videos: Sequence[str] | None = None) -> Answer:
     """Persons who move as that one does then, the most alike first; one row for each.
 
     Args:
-        database: Of the archive.
-        files: Its files.
+        files: Of the archive.
         moment: Who is looked for; the person itself is left out.
         videos: Names of videos to look in; None takes all.
 
@@ -107,14 +107,15 @@ def find_alike(database: Database, files: ArchiveFiles, moment: Moment, videos: 
         ConfigError: There is nobody with features there; the message names who there is.
         DataError: There are no features, or a file of them is damaged.
     """
-    stretches = _read(files.features, _of_same_model(database, moment))
+    stretches = _read(files.features)
     row = _row(stretches, moment)
     likeness = _cosines(stretches, row)
+    same_model = stretches.model == stretches.model[row]
     chosen = None if videos is None else set(videos)
     allowed = np.array([chosen is None or name in chosen for name in stretches.videos], bool)
     itself = (stretches.video == stretches.video[row]) & (stretches.track == moment.track)
     best = np.argsort(-likeness, kind="stable")
-    best = best[allowed[stretches.video[best]] & ~itself[best]]
+    best = best[allowed[stretches.video[best]] & ~itself[best] & same_model[best]]
     persons = np.stack([stretches.video[best], stretches.track[best]], axis=1)
     _, first = np.unique(persons, axis=0, return_index=True)
     tracked = np.isin(np.arange(len(best)), first) | (stretches.track[best] < 0)
@@ -132,16 +133,6 @@ def _shown(stretches: _Stretches, row: int, likeness: float) -> tuple[Any, ...]:
     )
 
 
-def _of_same_model(database: Database, moment: Moment) -> set[str] | None:
-    """Videos whose features can be compared with those of the moment's; None: all."""
-    models = {str(name): model for name, model in database.ask("SELECT video, model FROM videos").rows}
-    if len(set(models.values())) < 2:
-        return None
-    named = matching(moment.video, models)
-    wanted = {models[name] for name in named}
-    return {name for name, model in models.items() if model in wanted} if len(wanted) == 1 else None
-
-
 def matching(name: str, videos: Sequence[str] | dict[str, Any]) -> list[str]:
     """Videos with that name; else those whose last part it is, with or without ending."""
     if name in videos:
@@ -150,12 +141,11 @@ def matching(name: str, videos: Sequence[str] | dict[str, Any]) -> list[str]:
     return [video for video, last in lasts.items() if name in (last, last.rpartition(".")[0])]
 
 
-def _read(files: Sequence[Path], wanted: set[str] | None) -> _Stretches:
+def _read(files: Sequence[Path]) -> _Stretches:
     if not files:
         raise DataError("features", None, "the archive has none. Annotate with --features to find who moves alike.")
     try:
-        # Features of one model have one size; files of another would not read as the first does.
-        sizes = {pq.read_schema(files[0]).field("features").type}
+        kind = pq.read_schema(files[0]).field("features").type
         table = ds.dataset(files, format="parquet").to_table()
     except (OSError, KeyError, pa.ArrowException) as error:
         raise DataError(
@@ -164,9 +154,6 @@ def _read(files: Sequence[Path], wanted: set[str] | None) -> _Stretches:
             f"a table of features can't be read: {str(error).splitlines()[0]}. Delete that file, or the folder of "
             "features, and annotate those videos again with --features.",
         ) from error
-    if wanted is not None:
-        table = table.filter(pc.is_in(table["video"], pa.array(sorted(wanted))))
-    kind = next(iter(sizes))
     if not pa.types.is_fixed_size_binary(kind) or kind.byte_width % 2 or not kind.byte_width:
         raise DataError(files[0], None, f"features are {kind}; expected bytes of float16 numbers.")
     names = table["video"].combine_chunks().dictionary_encode()
@@ -174,6 +161,7 @@ def _read(files: Sequence[Path], wanted: set[str] | None) -> _Stretches:
         names.dictionary.to_pylist(),
         names.indices.to_numpy().astype(np.int64),
         table["track_id"].fill_null(-1).to_numpy(),
+        table["model"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64),
         table["start_time"].to_numpy(),
         table["end_time"].to_numpy(),
         [_numbers(chunk, kind.byte_width) for chunk in table["features"].chunks],

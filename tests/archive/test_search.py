@@ -170,8 +170,11 @@ def test_a_damaged_file_is_named(tmp_path, content, place):
 def test_a_table_of_something_else(tmp_path):
     (tmp_path / "parquet/segments").mkdir(parents=True)
     pq.write_table(pa.table({"a": [1]}), tmp_path / "parquet/segments/a.parquet")
-    with pytest.raises(DataError, match=r"a\.parquet: is no table of an archive"):
-        Database(ArchiveFiles.find(tmp_path))
+    with (
+        pytest.raises(DataError, match=r"a\.parquet: is no table of an archive"),
+        Database(ArchiveFiles.find(tmp_path)) as database,
+    ):
+        database.ask("SELECT 1")
 
 
 def test_a_newer_version_is_refused(tmp_path):
@@ -179,8 +182,11 @@ def test_a_newer_version_is_refused(tmp_path):
     content = VideoFacts("a", "b", 1, 1).to_metadata("segments")
     newer = {key: value.replace(b'"version": %d' % VERSION, b'"version": 99') for key, value in content.items()}
     pq.write_table(SEGMENTS.empty_table().replace_schema_metadata(newer), tmp_path / "parquet/segments/a.parquet")
-    with pytest.raises(DataError, match=r"has version 99 of the tables, and this sf_detect reads up to 1"):
-        Database(ArchiveFiles.find(tmp_path))
+    with (
+        pytest.raises(DataError, match=r"has version 99 of the tables, and this sf_detect reads up to 1"),
+        Database(ArchiveFiles.find(tmp_path)) as opened,
+    ):
+        opened.ask("SELECT 1")
 
 
 def test_what_is_no_archive(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,15 +13,15 @@ from sf_detect.archive.questions import Question
 from sf_detect.archive.search import Search
 from sf_detect.archive.similar import COLUMNS, Moment, find_alike
 from sf_detect.errors import ConfigError, DataError
-from tests.archive.archives import keyframe, sink_for
+from tests.archive.archives import SPEC, keyframe, sink_for
 
 WAVE, WALK, STAND = np.eye(6)[:3] * 3 + 1.0  # much is common to all
 NOISE = np.eye(6)[3:] * 0.3
 
 
-def write(folder, video, seconds, features):
+def write(folder, video, seconds, features, **options):
     """A video of some seconds in which each person, by track, moves in one way."""
-    sink = sink_for(folder, video, features=True)
+    sink = sink_for(folder, video, features=True, **options)
     for index in range(0, seconds * 10, 5):
         sink.write(keyframe(index, {track: [0.1] * 3 for track in features}, features))
     sink.close()
@@ -121,6 +123,12 @@ def test_features_of_another_size_are_not_compared(tmp_path):
         alike(tmp_path, "a.mp4:0:1")
 
 
+def test_features_of_another_model_are_not_compared(tmp_path):
+    write(tmp_path, "a.mp4", 1, {1: WAVE, 2: WALK})
+    write(tmp_path, "b.mp4", 1, {1: WAVE}, spec=replace(SPEC, name="other"))
+    assert [row[:2] for row in alike(tmp_path, "a.mp4:0:1")] == [("a.mp4", 2)]
+
+
 def test_one_person_alone(tmp_path):
     write(tmp_path, "a.mp4", 1, {1: WAVE})
     assert alike(tmp_path, "a.mp4:0:1") == []
@@ -148,4 +156,4 @@ def test_a_limit(folder):
     files = ArchiveFiles.find(folder)
     with Database(files) as database:
         assert len(list(Question(like=Moment("a", 1.0, 1), limit=2).ask(database, files).rows)) == 2
-        assert len(list(find_alike(database, files, Moment("a", 1.0, 1)).rows)) == 5
+        assert len(list(find_alike(files, Moment("a", 1.0, 1)).rows)) == 5
