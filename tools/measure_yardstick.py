@@ -34,6 +34,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--split", default="choose", help="choose (default), measure or all")
     parser.add_argument("--model", default=RunConfig().model.name, help="a name of `sf-detect weights list`")
     parser.add_argument("--weights", help="a file of weights instead of the shipped or cached one")
+    parser.add_argument("--postures", choices=["auto", "on", "off"], default="auto", help="as posture.mode [auto]")
+    parser.add_argument("--posture-weights", help="a file of the posture classifier instead of the shipped one")
     parser.add_argument("--threshold", type=float, help="one threshold for all labels instead of the model's own")
     parser.add_argument("--labels", type=Path, default=labelled.HERE, help="folder with labels.csv and clips.csv")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
@@ -60,6 +62,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     config = RunConfig()
     config.model.name, config.model.weights = arguments.model, arguments.weights
+    config.posture.mode, config.posture.weights = arguments.postures, arguments.posture_weights
     splits = labelled.check_split(arguments.split)
     all_clips = labelled.read_clips(arguments.labels / "clips.csv")
     windows = labelled.read_windows(arguments.labels / "labels.csv", all_clips)
@@ -86,19 +89,22 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def model_labels(config: RunConfig, threshold: float | None) -> tuple[list[str], list[float]]:
-    """The action labels of the model, and from which score on each is shown.
+    """The labels of the model, postures included, and from which score on each is shown.
 
     Raises:
         SFDetectError: The model or its weights cannot be loaded.
     """
-    predictor = sf_detect.build_predictor(config)
-    own = predictor.thresholds if threshold is None else [threshold] * len(predictor.labels)
-    return list(predictor.labels), [float(t) for t in own]
+    spec = sf_detect.Annotator(config).spec
+    own = spec.thresholds if threshold is None else [threshold] * len(spec.labels)
+    return list(spec.labels), [float(t) for t in own]
 
 
 def results_of(clip: ClipFile, path: Path, folder: Path, config: RunConfig) -> list[Record]:
     """The JSON Lines records of a clip, made now unless they are in the folder from an earlier call."""
     model = Path(config.model.weights).stem if config.model.weights else config.model.name
+    posture = config.posture
+    if posture.mode != "auto" or posture.weights is not None:
+        model += f".postures-{posture.mode if posture.weights is None else Path(posture.weights).stem}"
     results = folder / f"{clip.clip}.{model}.jsonl"
     if not results.is_file():
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,8 @@ import pytest
 
 import sf_detect
 from sf_detect.errors import ConfigError, DataError
+from sf_detect.model_spec import ModelSpec
+from sf_detect.structures import ClipSpec
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 JHMDB = ("brush_hair", "jump", "kick_ball", "sit", "stand", "walk")
@@ -173,9 +175,12 @@ def test_an_action_is_shown_from_its_threshold_on_and_a_posture_otherwise():
     shown = measures.shown_labels(person(walk=0.6, jump=0.5, kick_ball=0.4), JHMDB, LIMITS)
     assert shown == ["walk", "jump"]
     assert measures.shown_labels(person(walk=0.6, jump=0.55), JHMDB, LIMITS, top_k=1) == ["walk"]
-    silent = {**person(walk=0.4), "postures": [{"label": "lie", "score": 0.9}, {"label": "sit", "score": 0.8}]}
-    assert measures.shown_labels(silent, JHMDB, LIMITS) == ["lie"]
-    assert measures.shown_labels({**silent, **person(walk=0.6)}, JHMDB, LIMITS) == ["walk"]
+    lies = {"label": "lie", "score": 0.9, "group": "posture"}
+    names, limits = [*JHMDB, "lie"], [*LIMITS, 0.5]
+    silent, walks = ({"actions": [lies, *person(walk=score)["actions"]]} for score in (0.4, 0.6))
+    assert measures.shown_labels(silent, names, limits) == ["lie"]
+    assert measures.shown_labels(silent, names, [*LIMITS, 0.95]) == []
+    assert measures.shown_labels(walks, names, limits) == ["walk"]
 
 
 # Matching
@@ -284,15 +289,16 @@ def call(folder, monkeypatch, capsys):
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
-    class Predictor:
-        labels, thresholds = JHMDB, LIMITS
+    class Annotator:
+        def __init__(self, config):
+            self.spec = ModelSpec("m", tuple(JHMDB), ClipSpec(8, 2), thresholds=tuple(LIMITS))
 
     def annotate(path, out_jsonl, config):
         record = {"schema": "sf-detect/1", "video": "a", "frame": 30, "time": 1.0, "width": 100, "height": 100}
         someone = {**person(walk=0.6, jump=0.4), "score": 0.9, "track_id": 1}
         out_jsonl.write_text(json.dumps({**record, "persons": [someone]}) + "\n")
 
-    monkeypatch.setattr(sf_detect, "build_predictor", lambda *_: Predictor)
+    monkeypatch.setattr(sf_detect, "Annotator", Annotator)
     monkeypatch.setattr(sf_detect, "annotate_video", annotate)
     return run
 
@@ -318,7 +324,14 @@ def test_json(call):
 def test_results_of_different_weights_are_kept_apart(call, folder):
     call()
     call("--weights", str(folder / "mine.safetensors"))
-    assert sorted(p.name for p in (folder / "results").iterdir()) == ["a.mine.jsonl", "a.slowfast_tiny_jhmdb.jsonl"]
+    call("--postures", "off")
+    call("--posture-weights", str(folder / "p.safetensors"))
+    assert sorted(p.name for p in (folder / "results").iterdir()) == [
+        "a.mine.jsonl",
+        "a.slowfast_tiny_jhmdb.jsonl",
+        "a.slowfast_tiny_jhmdb.postures-off.jsonl",
+        "a.slowfast_tiny_jhmdb.postures-p.jsonl",
+    ]
 
 
 def test_messages(call, folder):

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from sf_detect import boxes as box_math
+from sf_detect.records import labels_of
+from sf_detect.thresholds import ACTION, POSTURE
 from yardstick.labels import ACTIONS, POSTURES, Window, meaning
 
 SAME_PERSON_IOU = 0.5
@@ -54,15 +56,17 @@ def shown_labels(person: Record, labels: Sequence[str], thresholds: Sequence[flo
     """What is shown of a person of a record: its actions over their thresholds, best first; where none is, its posture.
 
     Args:
-        person: One of the `persons` of a JSON Lines record; `postures`, where there, is a list like `actions`, and
-            holds what passed the model's thresholds.
-        labels: The model's action labels.
+        person: One of the `persons` of a JSON Lines record.
+        labels: The model's labels, postures included.
         thresholds: One a label.
         top_k: Most actions shown.
     """
     limit = dict(zip(labels, thresholds, strict=True))
-    over = [a["label"] for a in person["actions"] if a["score"] >= limit.get(a["label"], math.inf)][:top_k]
-    return over or [p["label"] for p in person.get("postures", [])[:1]]
+    over = {
+        group: [a["label"] for a in labels_of(person, group) if a["score"] >= limit.get(a["label"], math.inf)]
+        for group in (ACTION, POSTURE)
+    }
+    return over[ACTION][:top_k] or over[POSTURE][:1]
 
 
 def judge(
