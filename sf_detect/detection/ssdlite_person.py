@@ -54,14 +54,23 @@ class SSDLitePersonDetector:
         require_images(images)
         plans = [tiling.windows(image.shape[:2], self.tile) for image in images]
         crops = [image[y1:y2, x1:x2] for image, plan in zip(images, plans, strict=True) for x1, y1, x2, y2 in plan]
-        twice = [tiling.resolve(image.shape[:2], self.tile) == "mirror" for image in images]
-        mirrored = [image[:, ::-1] for image, again in zip(images, twice, strict=True) if again]
-        results = self._detect([*crops, *map(np.ascontiguousarray, mirrored)])
-        found, reflections = iter(results[: len(crops)]), iter(results[len(crops) :])
-        return [
-            self._persons(image.shape[:2], plan, [next(found) for _ in plan], next(reflections) if again else None)
-            for image, plan, again in zip(images, plans, twice, strict=True)
+        results = iter(self._detect(crops))
+        found = [[next(results) for _ in plan] for plan in plans]
+        again = [self._looks_again(image.shape[:2], views[0]) for image, views in zip(images, found, strict=True)]
+        mirrored = [
+            np.asarray(cv2.flip(image, 1), np.uint8) for image, twice in zip(images, again, strict=True) if twice
         ]
+        reflections = iter(self._detect(mirrored))
+        return [
+            self._persons(image.shape[:2], plan, views, next(reflections) if twice else None)
+            for image, plan, views, twice in zip(images, plans, found, again, strict=True)
+        ]
+
+    def _looks_again(self, image_size: tuple[int, int], found: Found) -> bool:
+        """Whether the mirrored frame is looked at too, after what the frame itself showed."""
+        if tiling.resolve(image_size, self.tile) != "mirror":
+            return False
+        return mirroring.leaves_doubt(self.selection(*found, image_size).scores)
 
     def _persons(
         self, image_size: tuple[int, int], plan: list[tiling.Window], found: list[Found], reflection: Found | None

@@ -18,7 +18,8 @@ from sf_detect.errors import ConfigError
 from sf_detect.structures import FloatArray
 
 MODES = ("auto", "mirror", "on", "fine", "off")
-"""auto: "on" for wide and tall frames, else "mirror". mirror: the whole frame, and once more mirrored (`mirroring`).
+"""auto: "on" for wide and tall frames, else "mirror". mirror: the whole frame, and once more mirrored where that
+leaves doubt (`mirroring`).
 on: one row of tiles as high as the frame (of a tall frame, one column). fine: two rows of smaller tiles, for people far
 away. off: the whole frame only."""
 

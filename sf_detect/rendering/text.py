@@ -39,12 +39,13 @@ class TextPainter:
         self._face = lru_cache(maxsize=16)(self._load)
         self._has_glyph = lru_cache(maxsize=1024)(self._look_up)
         self._face(10)
+        self.width = lru_cache(maxsize=4096)(self._width)
         self.mask = lru_cache(maxsize=512)(self._mask)
         self.fit = lru_cache(maxsize=512)(self._fit)
         self._run = lru_cache(maxsize=512)(self._draw_run)
         self._run_width = lru_cache(maxsize=512)(self._measure_run)
 
-    def width(self, text: str, size: int) -> int:
+    def _width(self, text: str, size: int) -> int:
         """Pixels that `mask(text, size)` is wide; nothing is drawn for it."""
         return sum(self._run_width(run, size) for run in _RUNS.findall(self.printable(text)))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,8 @@ from sf_detect.detection import mirroring
 from sf_detect.detection.selection import Selection
 from sf_detect.detection.ssdlite_engine import torch_engine
 from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
+from sf_detect.engines import Engine
+from sf_detect.engines.engine import Arrays
 
 NOBODY = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
 
@@ -42,6 +46,49 @@ def test_nobody() -> None:
         boxes, scores = mirroring.agree(*first, *second)
         assert boxes.shape == (len(first[0]) + len(second[0]), 4)
         assert boxes.dtype == scores.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("scores", "doubt"),
+    [
+        ([], True),
+        ([0.95], False),
+        ([0.9, 0.99], False),
+        ([0.89], True),
+        ([0.95, 0.5], True),
+        ([0.95, 0.2], True),
+        ([0.95, 0.19], False),
+        ([0.1], True),
+    ],
+)
+def test_a_second_look_is_for_what_is_not_sure(scores: list[float], doubt: bool) -> None:
+    assert mirroring.leaves_doubt(np.array(scores, np.float32)) is doubt
+
+
+class Counted:
+    """An engine that counts the pictures it is given."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.pictures = engine, 0
+
+    def run(self, inputs: Arrays) -> dict[str, Any]:
+        self.pictures += len(inputs["images"])
+        return self.engine.run(inputs)
+
+
+def test_a_sure_frame_is_looked_at_once() -> None:
+    sure, doubtful = np.zeros((2, 300, 400, 3), np.uint8)
+    sure[:, :200] = doubtful[:, 200:] = 255
+    counted: Any = Counted(torch_engine(SeesTheBrightHalf()))
+    detector = SSDLitePersonDetector(counted, Selection(0.2), "mirror")
+    alone = detector([sure])
+    assert counted.pictures == 1
+    both = detector([doubtful, sure, doubtful])
+    assert counted.pictures == 1 + 5
+    np.testing.assert_allclose([len(one) for one in both], 1)
+    np.testing.assert_array_equal(both[1].boxes, alone[0].boxes)
+    np.testing.assert_allclose(both[0].boxes, [[240, 30, 400, 270]], atol=1e-3)
+    np.testing.assert_array_equal(both[2].boxes, both[0].boxes)
 
 
 class SeesTheBrightHalf(torch.nn.Module):
