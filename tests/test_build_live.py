@@ -190,3 +190,34 @@ def test_streams_share_models_and_workers_end_with_the_session():
         else:
             until_true(lambda: all(s.predictions for s in session.stats().values()))
     assert not session.left_behind
+
+
+@pytest.mark.parametrize(("name", "value"), [("start", 5.0), ("end", 9.0), ("every", 2)])
+def test_parts_of_a_live_source_are_refused(name, value):
+    with pytest.raises(ConfigError, match=f"{name} is {value}: a live source has no parts"):
+        open_live("0", config=RunConfig(**{name: value}))
+
+
+@pytest.mark.parametrize("name", ["out.avi", "-", "out"])
+def test_a_recording_is_mp4(video, name):
+    with pytest.raises(ConfigError, match="recordings are MP4"):
+        open_live(video, record=name, model=Stream())
+
+
+def test_outputs_that_were_opened_are_closed_where_another_fails(video, tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(SinkError):
+        open_live(video, out_jsonl=tmp_path / "a.jsonl", out_events=tmp_path / "folder.csv", model=Stream())
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_an_output_that_fails_is_told_at_once(video, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise SinkError("no room on the disk.")
+
+    monkeypatch.setattr("sf_detect.sinks.VideoSink", refuse)
+    warnings = []
+    session = open_live(video, record=tmp_path / "a.mp4", model=Stream(), on_warning=warnings.append)
+    with pytest.raises(SinkError, match="no room"):
+        session.run()
+    assert warnings == ["in: no room on the disk."]

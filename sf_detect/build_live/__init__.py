@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -51,6 +52,7 @@ def open_live(
     """
     config = config or RunConfig()
     check_config(config)
+    _refuse_parts(config)
     if not sources:
         raise ConfigError("got no source; expected at least one camera, URL or file.")
     outputs = LiveOutputs(record, out_jsonl, out_events)
@@ -62,6 +64,14 @@ def open_live(
         for source in opened:
             source.close()
         raise
+
+
+def _refuse_parts(config: RunConfig) -> None:
+    """What is live can't be cut beforehand."""
+    for name, default in (("start", None), ("end", None), ("every", 1)):
+        value = getattr(config, name)
+        if value != default:
+            raise ConfigError(f"{name} is {value}: a live source has no parts. Leave it out, or use `run` for a file.")
 
 
 def open_sources(sources: Sequence[str | os.PathLike[str] | LiveSource], config: RunConfig) -> list[LiveSource]:
@@ -131,20 +141,27 @@ def _session(
     load.expect(expected_share(forms) * len(opened))
     share = _Sharing(len(opened), 1 if config.device == "cpu" else len(opened))
     thresholds = build.decision_thresholds(config, spec)
-    streams = []
-    for source in opened:
-        own = SourceOutputs(source, config, spec, thresholds, outputs.of(source.name), load.current.stride)
-        parts = LiveParts(
-            share.persons(persons, source.name),
-            [form.stage(share.model_of(source.name)) for form in forms],
-            load,
-            draw=own.drawing() if pictures or outputs.record is not None else None,
-            pictures=own.pictures(),
-            records=own.records(),
-            only_looked_at=config.render.anonymise is not None,
-        )
-        streams.append((source, parts))
-    _warm_up(persons)
+    streams: list[tuple[LiveSource, LiveParts]] = []
+    try:
+        for source in opened:
+            own = SourceOutputs(source, config, spec, thresholds, outputs.of(source.name), load.current.stride, warn)
+            parts = LiveParts(
+                share.persons(persons, source.name),
+                [form.stage(share.model_of(source.name)) for form in forms],
+                load,
+                draw=own.drawing() if pictures or outputs.record is not None else None,
+                records=own.records(),
+                pictures=own.pictures(),
+                only_looked_at=config.render.anonymise is not None,
+            )
+            streams.append((source, parts))
+        _warm_up(persons)
+    except BaseException:
+        share.close()
+        for _, parts in streams:
+            for output in (*parts.pictures, *parts.records):
+                output.close(time.monotonic() + 1)
+        raise
     return LiveSession(streams, spec=spec, max_seconds=max_seconds, on_warning=warn, on_close=share.close)
 
 

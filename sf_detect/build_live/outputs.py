@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sf_detect import build
 from sf_detect.config import RunConfig
-from sf_detect.errors import ConfigError, SinkError
+from sf_detect.errors import ConfigError, SFDetectError, SinkError
 from sf_detect.file_names import shortened
 from sf_detect.interfaces import LiveSource, Sink
 from sf_detect.live import LiveOutput
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sf_detect.live.display import Drawing
 
 PLACEHOLDER = "{source}"
+VIDEO_ENDINGS = (".mp4", ".m4v")
 _DEFAULT_FPS = Fraction(30)
 
 
@@ -66,6 +67,11 @@ class LiveOutputs:
                 )
         for name, source in zip(names, sources, strict=True):
             paths = self.of(name)
+            if "video" in paths and Path(paths["video"]).suffix.lower() not in VIDEO_ENDINGS:
+                raise ConfigError(
+                    f"--record {paths['video']}: recordings are MP4. Expected a name ending in "
+                    f"{' or '.join(VIDEO_ENDINGS)}."
+                )
             check_outputs(source, paths)
             if "video" in paths:
                 _check_folder(Path(paths["video"]))
@@ -82,6 +88,7 @@ class SourceOutputs:
         thresholds: (C,) decision thresholds.
         paths: Of its outputs, by kind.
         stride: Seconds between keyframes.
+        warn: Told when an output fails.
     """
 
     source: LiveSource
@@ -90,6 +97,7 @@ class SourceOutputs:
     thresholds: npt.NDArray
     paths: dict[str, str]
     stride: float
+    warn: Callable[[str], None]
 
     def drawing(self) -> Drawing:
         """Draws its results; remembers where labels were."""
@@ -107,27 +115,41 @@ class SourceOutputs:
     def pictures(self) -> list[LiveOutput]:
         """The recording."""
         path = self.paths.get("video")
-        return [] if path is None else [LiveOutput(f"recording {path}", lambda result: self._recording(path, result))]
+        if path is None:
+            return []
+        return [LiveOutput(f"recording {path}", lambda result: self._recording(path, result), on_failure=self._failed)]
 
     def records(self) -> list[LiveOutput]:
         """Outputs of data."""
         from sf_detect.sinks import EventsCsvSink, JsonLinesSink
 
-        name, made = self.source.name, []
-        if (path := self.paths.get("jsonl")) is not None:
-            sink = JsonLinesSink(
-                path,
-                name,
-                self.spec.labels,
-                thresholds=self.thresholds,
-                groups=self.spec.groups,
-                keypoints=self.config.keypoints.write,
-            )
-            made.append(_data(path, sink))
-        if (path := self.paths.get("events")) is not None:
-            settings = replace(self.config, pipeline=replace(self.config.pipeline, stride=self.stride))
-            made.append(_data(path, EventsCsvSink(path, build.build_event_rules(settings, self.spec, name))))
-        return made
+        paths, name = self.paths, self.source.name
+        sinks: dict[str, Sink] = {}
+        try:
+            if "jsonl" in paths:
+                sinks["jsonl"] = JsonLinesSink(
+                    paths["jsonl"],
+                    name,
+                    self.spec.labels,
+                    thresholds=self.thresholds,
+                    groups=self.spec.groups,
+                    keypoints=self.config.keypoints.write,
+                )
+            if "events" in paths:
+                settings = replace(self.config, pipeline=replace(self.config.pipeline, stride=self.stride))
+                sinks["events"] = EventsCsvSink(paths["events"], build.build_event_rules(settings, self.spec, name))
+        except BaseException:
+            for sink in sinks.values():
+                sink.close()
+            raise
+        return [self._data(paths[kind], sink) for kind, sink in sinks.items()]
+
+    def _data(self, path: str, sink: Sink) -> LiveOutput:
+        what = "standard output" if path == STDOUT else path
+        return LiveOutput(what, lambda result: sink, RECORDS, self._failed, sink)
+
+    def _failed(self, error: SFDetectError) -> None:
+        self.warn(f"{self.source.name}: {error}")
 
     def _recording(self, path: str, result: LiveResult) -> Sink:
         from sf_detect.sinks import VideoSink
@@ -136,10 +158,6 @@ class SourceOutputs:
         fps = self.source.status().fps or _DEFAULT_FPS
         info = VideoInfo(width, height, fps=fps, is_live=True, name=self.source.name)
         return VideoSink(path, info, _drawn, fragmented=True)
-
-
-def _data(path: str, sink: Sink) -> LiveOutput:
-    return LiveOutput("standard output" if path == STDOUT else path, lambda result: sink, RECORDS, sink=sink)
 
 
 def _drawn(result: object) -> UInt8Array:

@@ -97,15 +97,7 @@ def live(
         pictures=shown is not None,
         on_warning=status.warn,
     )
-    try:
-        _watch(session, shown, status)
-    finally:
-        session.stop()
-        _ended.append(session)
-        status.end(session.stats())
-        if shown is not None:
-            shown.close()
-    session.raise_failures()
+    _run(session, shown, status)
 
 
 def threads_left() -> bool:
@@ -147,6 +139,19 @@ def _window(wanted: bool | None) -> Window | None:
         return Window("sf-detect")
     print(f"sf-detect: no window: {reason}; everything else goes on.", file=sys.stderr)
     return None
+
+
+def _run(session: LiveSession, window: Window | None, status: StatusLine) -> None:
+    """Watches until the end, whatever it is, and completes everything."""
+    try:
+        _watch(session, window, status)
+    finally:
+        session.stop()
+        _ended.append(session)
+        status.end(session.stats())
+        if window is not None:
+            window.close()
+    session.raise_failures()
 
 
 def _watch(session: LiveSession, window: Window | None, status: StatusLine) -> None:

@@ -51,7 +51,7 @@ class StreamStats:
         predictions: Keyframes whose actions are known so far.
         predictions_per_second: Lately.
         detections: Frames on which persons were looked for so far.
-        detection_interval: Seconds between two, as the load allows now.
+        detection_interval: Seconds between two, as the load and the detector's speed allow now.
         form: How actions are computed, such as "streaming 160x213".
         approximation: Where that is not what the model was made for: in which way.
         persons: On the newest result.
@@ -108,6 +108,7 @@ class Counts:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
         self.shown = self.predictions = self.detections = self.persons = 0
+        self.detection_interval = 0.0
         self.drops: Counter[str] = Counter()
         self._shown_rate, self._prediction_rate = Rate(clock), Rate(clock)
         self._ages: dict[str, deque[float]] = {
@@ -119,11 +120,11 @@ class Counts:
         with self._lock:
             self.drops[cause] += count
 
-    def detected(self, persons: int) -> None:
-        """Persons were looked for."""
+    def detected(self, persons: int, interval: float) -> None:
+        """Persons were looked for, and will be again after so many seconds."""
         with self._lock:
             self.detections += 1
-            self.persons = persons
+            self.persons, self.detection_interval = persons, interval
 
     def predicted(self) -> None:
         """The actions of a keyframe became known."""
@@ -151,6 +152,7 @@ class Counts:
                 "predictions": self.predictions,
                 "predictions_per_second": self._prediction_rate.per_second,
                 "detections": self.detections,
+                "detection_interval": self.detection_interval,
                 "persons": self.persons,
                 "drops": dict(self.drops),
                 **{name: Age.of(values) for name, values in self._ages.items()},

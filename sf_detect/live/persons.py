@@ -78,11 +78,12 @@ class PersonFinder:
             self._view.forget_persons()
             return
         self._retries.worked()
-        self._counts.detected(len(persons))
+        busy = self._clock() - begun
+        interval = busy if self._looked_at is not None else max(self._load.detection_interval, busy / BUSY)
+        self._counts.detected(len(persons), interval)
         self._view.found(arrived.part, persons, frame.pts)
         if self._looked_at is not None:
             # With who is on it: by the time it is shown the view may know of a later one.
             self._looked_at(replace(arrived, persons=self._view.at(arrived.part, frame.pts)[0]))
         else:
-            busy = self._clock() - begun
-            self._next = frame.pts + max(self._load.detection_interval, busy / BUSY)
+            self._next = frame.pts + interval

@@ -20,6 +20,7 @@ STOP_SECONDS = 2.0
 """Within which a session that is stopped has completed its outputs."""
 END_SECONDS = 10.0
 """The same for one whose sources have all ended."""
+_LOOK_SECONDS = 0.5
 
 
 class LiveSession:
@@ -93,7 +94,13 @@ class LiveSession:
         """
         self.start()
         try:
-            while (result := self.next()) is not None:
+            while True:
+                try:
+                    result = self.next(_LOOK_SECONDS)
+                except TimeoutError:  # not every system lets Ctrl-C into a wait without an end
+                    continue
+                if result is None:
+                    return
                 yield result
         finally:
             self.stop()

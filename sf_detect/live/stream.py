@@ -33,6 +33,7 @@ from sf_detect.live.view import View
 from sf_detect.stages import ActionStage, PersonStage
 from sf_detect.structures import Frame, LiveResult
 
+_READER_SECONDS = 0.3
 LINGER = 0.5
 """Seconds for which somebody that the detector has lost is still hidden, where people are to be hidden."""
 
@@ -129,7 +130,6 @@ class LiveStream:
             name=self.name,
             source=status,
             no_picture_for=max(0.0, self._clock() - last),
-            detection_interval=0.0 if self._parts.only_looked_at else load.detection_interval,
             form=load.current.text,
             approximation=load.current.approximation,
             drops={cause: count for cause, count in (drops | found).items() if count},
@@ -167,6 +167,8 @@ class LiveStream:
             output.finish()
         for output in self._outputs:
             output.close(deadline)
+        if self._threads[0].ident is not None:  # a reader that is not stuck ends at once
+            self._threads[0].join(min(_READER_SECONDS, max(0.0, deadline - time.monotonic())))
         return [output.failure for output in self._outputs if output.failure is not None]
 
     def _new_display(self) -> Display:
