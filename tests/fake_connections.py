@@ -98,7 +98,7 @@ class FakeConnection:
     """Does its steps: a number of seconds after which a picture comes, a picture, an error, a call, or `HANG`."""
 
     fps: Fraction | None = Fraction(30)
-    note = ""
+    note, late = "", 0
 
     def __init__(self, timing: FakeTiming, steps: Sequence[Step], stopped: threading.Event, recording: bool) -> None:
         self.timing, self.steps, self.stopped = timing, steps, stopped

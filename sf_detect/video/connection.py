@@ -45,12 +45,14 @@ class Connection(Protocol):
         fps: Nominal rate, where it is known.
         is_recording: It has an end, and pauses of its own.
         errors: Errors met so far while decoding.
+        late: Pictures left out so far, for want of time to decode them.
         note: What a user should know of it, in one line, such as a size other than the one asked for; or empty.
     """
 
     fps: Fraction | None
     is_recording: bool
     errors: int
+    late: int
     note: str
 
     def pictures(self) -> Iterator[Picture]:

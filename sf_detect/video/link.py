@@ -66,7 +66,7 @@ class Link:
         self.finished = False
         self.error: BaseException | None = None
         self._connect, self._changed, self._counts, self._now = connect, changed, counts, now
-        self._errors = 0
+        self._errors = self._late = 0
 
     @property
     def has_news(self) -> bool:
@@ -91,10 +91,10 @@ class Link:
                 self.connected = self._now()
                 self._changed.notify_all()
             for picture in connection.pictures():
-                if not self._put(picture, connection.errors):
+                if not self._put(picture, connection.errors, connection.late):
                     return
 
-    def _put(self, picture: Picture, errors: int) -> bool:
+    def _put(self, picture: Picture, errors: int, late: int) -> bool:
         counts = self._counts
         with self._changed:
             if self.stopped.is_set():
@@ -103,7 +103,9 @@ class Link:
             counts.damaged += picture.damaged
             counts.decode_errors += errors - self._errors
             counts.last_arrival, counts.size = picture.arrival, picture.size
-            self._errors, self.last_arrival = errors, picture.arrival
+            if late > self._late:
+                counts.drops["late"] += late - self._late
+            self._errors, self._late, self.last_arrival = errors, late, picture.arrival
             if len(self.pictures) == _PICTURES_WAITING:
                 self.pictures.popleft()
                 counts.drops["not taken"] += 1

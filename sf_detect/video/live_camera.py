@@ -65,7 +65,7 @@ class CameraConnection:
         ConnectionLost: There is no such camera, or another program holds it.
     """
 
-    is_recording = False
+    is_recording, late = False, 0
 
     def __init__(self, index: int, options: CameraOptions, stopped: threading.Event, patience: float) -> None:
         self.errors = 0

@@ -24,6 +24,7 @@ from sf_detect.video.clock import Pacer
 from sf_detect.video.connection import ConnectionLost, ConnectionRefused, Picture
 from sf_detect.video.damage import DamageGate
 from sf_detect.video.decoding import ONE_THREAD, DecodePass
+from sf_detect.video.lag import LagGuard
 from sf_detect.video.loss_log import LossLog
 
 # FFmpeg waits as long again when it says goodbye to a server that is not there.
@@ -120,7 +121,7 @@ class NetworkConnection:
     ) -> None:
         self._url, self._stopped = url, stopped
         self._seen = seen or SeenPackets()
-        self.errors = 0
+        self.errors = self.late = 0
         self._container: Any = self._open(patience, stream_options(url, rtsp_transport))
         try:
             self._begin(rtsp_transport)
@@ -160,7 +161,7 @@ class NetworkConnection:
         self._lossy = scheme in _LOSSY_SCHEMES or (scheme.startswith("rtsp") and rtsp_transport != "tcp")
         if self._lossy:
             self._stream.thread_type = "NONE"  # what the decoder logs stays in this thread, see LossLog
-        self._gate = DamageGate(self._lossy)
+        self._gate, self._lag = DamageGate(self._lossy), LagGuard()
         self._pacer = Pacer(longest_delay=0.0, longest_pause=_LONGEST_LIVE_PAUSE_S) if segmented else None
 
     def pictures(self) -> Iterator[Picture]:
@@ -179,10 +180,11 @@ class NetworkConnection:
 
     def _decoded(self, packet: av.Packet, suspect: bool) -> Iterator[Picture]:
         base = packet.time_base or self._stream.time_base
-        if packet.size:
-            stamp = packet.pts if packet.dts is None else packet.dts
-            self._gate.packet(_seconds(stamp, base), packet.is_corrupt or suspect)
         arrival = time.monotonic()
+        if packet.size:
+            stamp = _seconds(packet.pts if packet.dts is None else packet.dts, base)
+            self._gate.packet(stamp, packet.is_corrupt or suspect)
+            self._keep_up(stamp, arrival, packet.is_keyframe)
         try:
             decoded = packet.decode()
         except (av.error.EOFError, av.error.ExitError):
@@ -195,6 +197,16 @@ class NetworkConnection:
             return
         for picture in decoded:
             yield self._picture(picture, arrival, base)
+
+    def _keep_up(self, stamp: float | None, arrival: float, is_key: bool) -> None:
+        """Leaves out what there is no time for; raises ConnectionLost where that does not help."""
+        if self._pacer is not None or not self._has_stamps:
+            return
+        skips = self._lag.skips(stamp, arrival, is_key)
+        self._stream.codec_context.skip_frame = "NONKEY" if skips else "DEFAULT"
+        self.late += skips and not is_key
+        if self._lag.is_hopeless:
+            raise ConnectionLost("it comes slower than it is taken, and was more than 10 s behind")
 
     def _picture(self, picture: Any, arrival: float, base: Fraction | None) -> Picture:
         stamp = _seconds(picture.pts, picture.time_base or base)

@@ -141,6 +141,22 @@ def test_a_wire_that_is_cut_in_mid_frame(serve: Serve, read: Read, units: Path) 
     assert all(seen.number is not None for seen in reader.seen if not seen.damaged)
 
 
+def test_what_comes_late_is_left_out_up_to_the_next_key_picture(serve: Serve, read: Read, units: Path) -> None:
+    server = serve(units)
+    with Wire(server.port) as wire:
+        reader = read(open_live_source(server.url.replace(str(server.port), str(wire.port))))
+        reader.until_frames(45)
+        wire.hold()
+        held = time.monotonic()
+        reader.until(lambda: time.monotonic() - held > 2.0)
+        wire.release()
+        reader.until(lambda: reader.source.status().drops.get("late", 0) > 20)
+        reader.until_frames(45)
+    assert all(seen.number is not None for seen in reader.seen)
+    assert not any(seen.damaged for seen in reader.seen)
+    assert reader.source.status().reconnects == 0
+
+
 def test_a_black_hole(serve: Serve, read: Read, units: Path) -> None:
     server = serve(units)
     with Wire(server.port) as wire:

@@ -183,6 +183,8 @@ class Wire:
     def __init__(self, port: int) -> None:
         self._target = port
         self._dead = threading.Event()
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._cut_after: int | None = None
         self._lock = threading.Lock()
@@ -195,6 +197,14 @@ class Wire:
         """Ends all connections once `after` more bytes have come from the server; new ones work."""
         with self._lock:
             self._cut_after = after
+
+    def hold(self) -> None:
+        """Nothing gets through for a while, and nothing is lost."""
+        self._flowing.clear()
+
+    def release(self) -> None:
+        """Ends `hold`: what was held comes at once."""
+        self._flowing.set()
 
     def black_hole(self) -> None:
         """Nothing gets through any more, and nobody is told; new connections are taken, and get no answer."""
@@ -233,6 +243,7 @@ class Wire:
         while True:
             try:
                 data = source.recv(4096)
+                self._flowing.wait()
                 if self._dead.is_set():
                     return  # both ends stay open
                 if from_server and self._is_cut(len(data)):
