@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Detections,
         Frame,
         FrameResult,
+        Keypoints,
         LiveResult,
         VideoInfo,
     )
@@ -59,6 +60,7 @@ _HOME = {
     "Detections": "structures",
     "Frame": "structures",
     "FrameResult": "structures",
+    "Keypoints": "structures",
     "LiveResult": "structures",
     "VideoInfo": "structures",
 }
@@ -84,6 +86,7 @@ __all__ = [  # noqa: RUF022  grouped by use
     "VideoInfo",
     "Frame",
     "Detections",
+    "Keypoints",
     "ClipSpec",
     "Clip",
     "ActionDetections",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sf_detect.commands import options as shared
 from sf_detect.config import RunConfig
 from sf_detect.config_files import assign, load_config
 from sf_detect.errors import ConfigError
@@ -63,6 +64,8 @@ def annotate(
     set_: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="Override a setting, repeatable.", metavar="KEY=VALUE")
     ] = None,
+    postures: shared.Postures = None,
+    keypoints: shared.Keypoints = False,
     stride: Annotated[float | None, typer.Option(help="Seconds between keyframes [0.5].")] = None,
     threshold: Annotated[float | None, typer.Option(help="Score from which an action counts [the model's].")] = None,
     anonymise: Annotated[str | None, typer.Option(help="Blur 'head' or whole 'person' in videos and sheets.")] = None,
@@ -109,6 +112,7 @@ def annotate(
         "detector.name": detector,
         "device": device,
         "backend": backend,
+        **shared.body_settings(postures, keypoints),
         "pipeline.stride": stride,
         "render.threshold": threshold,
         "render.anonymise": anonymise,

@@ -87,12 +87,16 @@ def settings_of(given: Mapping[str, Any], keys: Mapping[str, str] | None = None)
     named = {key: given[name] for name, key in {**_KEYS, **(keys or {})}.items() if name in given}
     if given.get("color") is not None:
         named["render.colors"] = dict(_label_and_color(text) for text in given["color"])
-    if (postures := given.get("postures")) is not None:
-        named["posture.mode"] = "on" if postures else "off"
-    named["keypoints.write"] = given.get("keypoints") or None
+    named |= body_settings(given.get("postures"), bool(given.get("keypoints")))
     named["render.hide_scores"] = given.get("hide_scores") or None
     assign(settings, named)
     return settings
+
+
+def body_settings(postures: bool | None, keypoints: bool) -> dict[str, Any]:
+    """Settings by the options about people's bodies; None is not given."""
+    mode = None if postures is None else ("on" if postures else "off")
+    return {"posture.mode": mode, "keypoints.write": keypoints or None}
 
 
 def _label_and_color(text: str) -> tuple[str, str]:
