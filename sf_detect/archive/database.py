@@ -176,6 +176,10 @@ class Database:
             yield
         except self._errors as error:
             raise self._explained(error) from error
+        except RuntimeError as error:  # how DuckDB tells of Ctrl-C
+            if "interrupted" not in str(error):
+                raise
+            raise KeyboardInterrupt from error
         finally:
             timer.cancel()
 

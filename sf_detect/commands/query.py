@@ -69,7 +69,7 @@ def query(
     format: Annotated[str | None, typer.Option(help="table, csv or json [table].")] = None,
     out: Annotated[str | None, typer.Option(help="Write the answer here instead of standard output.")] = None,
     limit: Annotated[
-        int | None, typer.Option(help="Most rows [100 of a table, 20 of --like, else all].", min=0)
+        int | None, typer.Option(help="Most rows [100 of a table, 20 of --like, else all].", min=1)
     ] = None,
     timeout: Annotated[float, typer.Option(help="Longest that a question may take, in seconds.")] = _DEFAULT_SECONDS,
     cut: Annotated[Path | None, typer.Option(help="Write a clip of each row into this folder.", metavar="DIR2")] = None,

@@ -20,7 +20,8 @@ def write_archive(videos: Iterator[VideoRecords], folder: Path, min_score: float
     """Writes the tables persons and segments of each video.
 
     Events are made anew of the records, with the default settings of events: a label begins where it counts, and goes
-    on from 0.8 of the least score at which it counted in that video.
+    on from 0.8 of the least score at which it counted in that video. Where the end of the video is not known, the last
+    keyframe stands for half a keyframe interval more.
 
     Args:
         videos: What is written.
@@ -88,7 +89,8 @@ def _events(
             scores = np.array([_scores(person, group, labels) for person in record["persons"]], np.float32)
             for event in rules.push(float(record["time"]), ids, scores):
                 yield group, event
-        for event in rules.finish():
+        last = float(video.records[-1]["time"])
+        for event in rules.finish(last + video.stride / 2 if video.duration is None else video.duration):
             yield group, event
 
 

@@ -69,9 +69,12 @@ def encode_excerpt(
                 writer = VideoWriter(path, info, audio_from, begin=frame.pts)
             picture = frame.image if change is None else change(frame)
             writer.write(letterbox(picture, (writer.info.height, writer.info.width)), frame.pts)
+    except SinkError:  # says what was kept
+        raise
     except BaseException:
         if writer is not None:
             writer.abort()
+            path.unlink(missing_ok=True)  # part of a part is of no use
         raise
     if writer is None:
         raise SourceError(f"{source.info.name}: no picture between {start:.2f} and {end:.2f} s.")

@@ -179,3 +179,16 @@ def test_memory_is_bounded(folder):
         pytest.raises(ConfigError, match="more memory than it may have"),
     ):
         list(database.ask_user("SELECT list(a) FROM range(100000000) t(a)").rows)
+
+
+def test_ctrl_c_is_one(database, monkeypatch):
+    class Interrupted:
+        def execute(self, *_):
+            raise RuntimeError("Query interrupted")
+
+        def interrupt(self):
+            pass
+
+    monkeypatch.setattr(database, "_connection", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        database.ask("SELECT 1")

@@ -24,7 +24,7 @@ def test_persons_and_segments(tmp_path):
     convert(write_lines(tmp_path / "r.jsonl"), "archive", tmp_path / "a")
     assert sorted(segments(tmp_path / "a"), key=lambda row: row[3]) == [
         ("cam/a.mp4", 1, "posture", "stand", 0.25, 0.75),
-        ("cam/a.mp4", 1, "action", "walk", 0.0, 1.5),  # a gap of a second is joined
+        ("cam/a.mp4", 1, "action", "walk", 0.0, 1.75),  # a gap of a second is joined
         ("cam/a.mp4", 1, "action", "wave", 0.0, 0.75),
     ]
     with Database(ArchiveFiles.find(tmp_path / "a")) as database:
@@ -50,8 +50,8 @@ def test_events_are_those_of_the_run(tmp_path):
     found = segments(tmp_path / "a")
     assert [(str(r[1]), r[3]) for r in found] == [(r[1], r[2]) for r in expected]
     for row, own in zip(found, expected, strict=True):
-        # The length of the last frame is not in JSON Lines.
-        assert (row[4], row[5]) == (pytest.approx(float(own[3]), abs=0.11), pytest.approx(float(own[4]), abs=0.11))
+        # The end of the video is not in JSON Lines.
+        assert row[4:6] == (pytest.approx(float(own[3]), abs=1e-3), pytest.approx(float(own[4]), abs=STRIDE / 2))
 
 
 def test_lines_of_earlier_versions_count_from_a_score(tmp_path):

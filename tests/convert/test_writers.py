@@ -141,6 +141,14 @@ def test_fiftyone(tmp_path):
     assert [(a["name"], a["value"]) for a in first["attrs"]["attrs"]] == [("posture", "stand"), ("action", "wave")]
 
 
+def test_fiftyone_by_its_importer(tmp_path):
+    importers = pytest.importorskip("fiftyone.utils.data.importers")
+    write_fiftyone(videos(), tmp_path, None)
+    with importers.FiftyOneVideoLabelsDatasetImporter(str(tmp_path)) as importer:
+        found = {path: frames for path, _, _, frames in importer}
+    assert sum(len(frame["detections"].detections) for frame in found["/videos/cam/a.mp4"].values()) == 4
+
+
 @pytest.mark.parametrize("source", ["", "rtsp://camera/1"])
 def test_fiftyone_needs_the_videos(tmp_path, source):
     with pytest.raises(ConfigError, match="FiftyOne needs the file of the video"):

@@ -93,6 +93,17 @@ def test_pictures_can_be_changed(video, tmp_path):
     assert indices(tmp_path / "e.mp4")[0] == 0xFFFF
 
 
+def test_an_interruption_leaves_no_half_clip(video, tmp_path):
+    def interrupted(frame):
+        if frame.index == 5:
+            raise KeyboardInterrupt
+        return frame.image
+
+    with open_source(str(video)) as source, pytest.raises(KeyboardInterrupt):
+        encode_excerpt(source, tmp_path / "e.mp4", 0, 1, change=interrupted)
+    assert not list(tmp_path.iterdir())
+
+
 def test_nothing_there(video, tmp_path):
     with open_source(str(video)) as source, pytest.raises(SourceError, match=r"no picture between 9\.00 and 10\.00 s"):
         encode_excerpt(source, tmp_path / "e.mp4", 9, 10)
