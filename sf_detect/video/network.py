@@ -29,6 +29,7 @@ from sf_detect.video.loss_log import LossLog
 
 # FFmpeg waits as long again when it says goodbye to a server that is not there.
 _READ_TIMEOUT_S = 3.0
+_NO_ANSWER = "no answer"
 SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "srt", "tcp"})
 _LOSSY_SCHEMES = frozenset({"udp", "rtp"})
 # FFmpeg looks at five seconds of a stream before it hands out the first packet. (With its flag "nobuffer" what it has
@@ -133,6 +134,7 @@ class NetworkConnection:
             raise self._loss(error) from None
 
     def _open(self, patience: float, options: dict[str, str]) -> av.container.InputContainer:
+        begun = time.monotonic()
         try:
             return av.open(
                 encoded_url(self._url),
@@ -146,6 +148,8 @@ class NetworkConnection:
                 "https, rtmp or udp; install PyAV as PyPI has it: pip install --force-reinstall av"
             ) from None
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            if time.monotonic() - begun >= patience:  # FFmpeg calls that of RTSP invalid data
+                raise ConnectionLost(_NO_ANSWER) from None
             raise self._loss(error) from None  # FFmpeg's error shows the address with its password
 
     def _begin(self, rtsp_transport: str) -> None:
@@ -240,7 +244,7 @@ class NetworkConnection:
         if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
             return ConnectionRefused("user name and password were not accepted")
         if isinstance(error, av.error.ExitError):
-            return ConnectionLost("no answer")
+            return ConnectionLost(_NO_ANSWER)
         return ConnectionLost(detail)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -104,12 +105,14 @@ class StreamSource(BaseSource):
         self.url = url
         # TCP loses no packets; the picture of an RTSP camera over UDP tears.
         options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
+        begun = time.monotonic()
         try:
             timeouts = (open_timeout, read_timeout)
             container = av.open(encoded_url(url), options=options, timeout=timeouts, metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:
             # Not chained: FFmpeg's error shows the address with its password in every traceback.
-            raise SourceOpenError(_connection_message(url, error, open_timeout)) from None
+            late = time.monotonic() - begun >= open_timeout
+            raise SourceOpenError(_connection_message(url, error, open_timeout, late)) from None
         live = not container.duration
         self._pass: DecodePass | None = _start_pass(container, public_url(url), live)
         self.info = self._pass.info(public_host(url) or "stream", is_live=live)
@@ -152,9 +155,9 @@ def _counted(source: BaseSource, current: DecodePass) -> Generator[Frame, None, 
         current.close()
 
 
-def _connection_message(url: str, error: Exception, timeout: float) -> str:
+def _connection_message(url: str, error: Exception, timeout: float, late: bool) -> str:
     detail = redacted(getattr(error, "strerror", None) or str(error), url)
-    if isinstance(error, av.error.ExitError):
+    if late or isinstance(error, av.error.ExitError):  # where RTSP has no answer, FFmpeg calls it invalid data
         detail = f"no answer within {timeout:g} s"
     if isinstance(error, av.error.ProtocolNotFoundError):
         return (

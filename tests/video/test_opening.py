@@ -52,10 +52,11 @@ def test_an_unknown_protocol() -> None:
         open_source("nosuch://example.invalid/a")
 
 
-def test_a_server_that_says_nothing_is_given_up() -> None:
+@pytest.mark.parametrize("scheme", ["http", "rtsp"])
+def test_a_server_that_says_nothing_is_given_up(scheme: str) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.mp4"
+        url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/a.mp4"
         with pytest.raises(SourceOpenError, match=r"no answer within 0\.2 s"):
             StreamSource(url, open_timeout=0.2)
