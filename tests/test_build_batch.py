@@ -2,7 +2,9 @@
 
 import os
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from sf_detect import build_batch
 from sf_detect.batch.jobs import Limits
@@ -10,7 +12,7 @@ from sf_detect.batch.listing import Listed, Selection
 from sf_detect.build_batch import BatchOptions, build_pool, default_workers, fingerprints, stamp_by_hash
 from sf_detect.config import DetectorConfig, ModelConfig, RunConfig
 from sf_detect.errors import ConfigError, UnknownNameError
-from synthetic_video import write_video
+from synthetic_video import index_image, write_video
 
 
 def changed(key, value):
@@ -140,3 +142,21 @@ def test_a_dry_run_of_videos(tmp_path):
     assert found.wall_seconds > 0
     assert found.basis == "2.0 s of in.mp4, annotated to measure"
     assert not (tmp_path / "out").exists()
+
+
+def test_persons_are_hidden_in_videos_and_sheets(tmp_path):
+    """The whole frame is a person here: hidden, the contrast of its pattern is gone from both pictures."""
+    write_video(tmp_path / "in.mp4", 12, image=lambda index: index_image(0b0101101001011010))
+    plain, hidden = (contrasts(tmp_path, anonymise) for anonymise in (None, "person"))
+    assert hidden["video"] < 0.5 * plain["video"]
+    assert hidden["sheet"] < 0.7 * plain["sheet"], "black bars around the picture stay"
+
+
+def contrasts(folder, anonymise):
+    config = RunConfig(model=ModelConfig("none"), detector=DetectorConfig("whole_frame"))
+    config.render.anonymise, config.render.show_status = anonymise, False
+    outputs = {"video": folder / "out.mp4", "sheet": folder / "out.png"}
+    build_batch.ConfiguredAnnotator(config)(str(folder / "in.mp4"), "in.mp4", "in.mp4", outputs, lambda *state: None)
+    with build_batch.open_source(folder / "out.mp4") as video:
+        frame = next(iter(video)).image[8:40, 8:56]
+    return {"video": frame.std(), "sheet": np.asarray(Image.open(folder / "out.png"))[80:300, 100:300].std()}

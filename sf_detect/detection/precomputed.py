@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 from bisect import bisect_left
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -57,7 +57,8 @@ class PrecomputedDetector:
         """The persons nearest in time.
 
         Args:
-            video: The video's id in the file, as a rule its file name without extension.
+            video: The video's id in the file, as a rule its file name without extension; with folders and extension,
+                as videos of an archive are called, it is found too.
             pts: Seconds.
             image_size: (height, width) of the frame the boxes are scaled to.
 
@@ -67,6 +68,8 @@ class PrecomputedDetector:
         Raises:
             DataError: The file has no row for this video at all.
         """
+        path = PurePath(video)
+        video = next((name for name in (video, path.name, path.stem) if name in self._times), video)
         if video not in self._times:
             shown = ", ".join(self.videos[:5]) + (", ..." if len(self.videos) > 5 else "")
             raise DataError(self.path, None, f"no boxes for the video {video!r}; the file has: {shown or 'no rows'}.")

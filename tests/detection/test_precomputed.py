@@ -93,6 +93,11 @@ def test_files_that_are_no_csv(tmp_path: Path) -> None:
         PrecomputedDetector(file)
 
 
+@pytest.mark.parametrize("name", ["abc.mp4", "cam1/abc.mp4", "cam1/abc"])
+def test_a_video_of_an_archive(tmp_path: Path, name: str) -> None:
+    assert len(PrecomputedDetector(write(tmp_path, ROWS)).at(name, 902.0, (10, 10))) == 2
+
+
 def test_a_video_that_is_not_in_the_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no boxes for the video 'other'; the file has: abc, xyz"):
         PrecomputedDetector(write(tmp_path, ROWS)).at("other", 1, (9, 9))
