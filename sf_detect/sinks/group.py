@@ -94,5 +94,7 @@ class SinkGroup:
         if len(self.failures) > 1:
             text = f"{len(self.failures)} failures: " + " ".join(str(error) for error in self.failures)
         summary = SinkError(text)
-        summary.__cause__ = self.failures[0]  # and behind it the system's, such as that of a full disk
+        # Behind it is the system's error, such as that of a full disk, where one of them has such a cause.
+        by_system = (error for error in self.failures if isinstance(error.__cause__, OSError))
+        summary.__cause__ = next(by_system, self.failures[0])
         return summary

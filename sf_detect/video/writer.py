@@ -247,7 +247,7 @@ class VideoWriter:
         if not self._closed:
             self._complete(flush=True)
             if self._file.full:
-                raise SinkError(self._full_message(self._file.full))
+                raise SinkError(self._full_message(self._file.full)) from self._file.full
 
     def abort(self) -> None:
         """Completes the file with what was written so far, like `close`, but never raises a `SinkError`."""

@@ -394,6 +394,19 @@ def test_group_stops_when_no_sink_is_left():
     group.close()
 
 
+def test_the_error_of_a_group_has_the_system_s_behind_it():
+    class Full(Recorder):
+        def close(self):
+            try:
+                raise OSError(28, "No space left on device")
+            except OSError as error:
+                raise SinkError("the disk is full.") from error
+
+    with pytest.raises(SinkError, match=r"2 failures: first\. the disk is full\.") as caught:
+        SinkGroup([Recorder(fail_close="first."), Full()]).close()
+    assert isinstance(caught.value.__cause__.__cause__, OSError)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), OSError("no space"), ValueError("a defect")])
 def test_group_closes_every_sink_whatever_one_raises(error):
     class Raising(Recorder):

@@ -324,6 +324,20 @@ def test_a_disk_that_fills_up_keeps_the_first_part(tmp_path: Path, monkeypatch: 
     assert 20 < len(read(tmp_path / "a.mp4")[0]) < 2000
 
 
+def test_a_disk_that_is_full_at_the_end_has_the_system_s_error_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By it a batch knows that other videos would fail too."""
+    FullDisk(monkeypatch, 100)
+    writer = VideoWriter(tmp_path / "a.mp4", INFO)
+    for index in range(3):
+        writer.write(noise(index), index / 30)
+    with pytest.raises(SinkError, match="No space left") as caught:
+        writer.close()
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == errno.ENOSPC
+
+
 def test_a_disk_with_no_room_at_all_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     FullDisk(monkeypatch, 300_000, for_good=True)
     with (
