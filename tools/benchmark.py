@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="streaming: of torch; default: its own choice")
     parser.add_argument("--videos", type=Path, default=DEMO_VIDEO.parent, help="batch: folder of short clips")
     parser.add_argument("--clips", type=int, default=300, help="batch: how many of them")
-    parser.add_argument("--parts", default="speed,kills,faults,names", help="batch: what to measure")
+    parser.add_argument("--parts", default="speed,costs,kills,faults,names", help="batch: what to measure")
     arguments = parser.parse_args()
     if arguments.what == "streaming":
         chosen = benchmark_streaming.chosen_models(arguments.model, arguments.size)

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import benchmark_batch_costs
 import benchmark_batch_faults
 import benchmark_batch_names
-import benchmark_stages
 
 ANNOTATE = [sys.executable, "-m", "sf_detect.cli", "annotate"]
 ALONE = 10
@@ -83,13 +83,9 @@ def speed(source: Path, folder: Path) -> None:
         run = measured([*ANNOTATE, source, "--out-dir", out, *options])
         summary = json.loads((out / "summary.json").read_text())
         frames, seconds = summary["frames"], summary["video_seconds"]
-        _row(name, frames / run.wall, seconds / run.wall, run.core / seconds, f"exit {run.code}")
+        benchmark_batch_costs.row(name, frames / run.wall, seconds / run.wall, run.core / seconds, f"exit {run.code}")
     _one_by_one(sorted(path for path in source.rglob("*.mp4") if path.parent != source), folder)
-    _networks(source, folder)
-
-
-def _row(name: str, frames: float, real_time: float, core: float, note: str = "") -> None:
-    print(f"{name:<28}{frames:>8.1f} frames/s {real_time:>6.2f} x real time {core:>6.2f} core-s/s  {note}", flush=True)
+    benchmark_batch_costs.networks(sorted(source.glob("*/*.mp4"))[: 4 * ALONE], folder)
 
 
 def _one_by_one(clips: Sequence[Path], folder: Path) -> None:
@@ -101,38 +97,7 @@ def _one_by_one(clips: Sequence[Path], folder: Path) -> None:
         count, length = (part.split()[0] for part in (run.told.split(" frames (")[0], run.told.split(" frames (")[1]))
         frames, seconds = frames + int(count.split()[-1]), seconds + float(length)
         wall, core = wall + run.wall, core + run.core
-    _row("`run`, one by one", frames / wall, seconds / wall, core / seconds, f"{ALONE} clips")
-
-
-def _networks(source: Path, folder: Path) -> None:
-    """The share of the processor that the networks need, in one process; what they would allow on all cores."""
-    from sf_detect.batch.jobs import Job
-    from sf_detect.batch.layout import ArchiveFolder, kinds_of
-    from sf_detect.batch.remote import fetched
-    from sf_detect.batch.worker import ArchiveWorker
-    from sf_detect.build_batch import DEFAULT_FORMATS, ConfiguredAnnotator, cores
-    from sf_detect.config import RunConfig
-    from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
-    from sf_detect.models.predictor import EnginePredictor
-
-    timed = benchmark_stages.Timed()
-    timed.wrap(SSDLitePersonDetector, "__call__", "detector")
-    timed.wrap(EnginePredictor, "__call__", "action model")
-    worker = ArchiveWorker(
-        ConfiguredAnnotator(RunConfig()), ArchiveFolder(folder / "one"), kinds_of(DEFAULT_FORMATS), fetched
-    )
-    clips = sorted(path for path in source.rglob("*.mp4") if path.parent != source)[: 4 * ALONE]
-    worker(Job("warm", str(clips[0])), lambda seconds, total: None)
-    timed.cpu.clear()
-    start, frames, seconds = time.process_time(), 0, 0.0
-    for clip in clips:
-        outcome = worker(Job(clip.name, str(clip)), lambda seconds, total: None)
-        if outcome.stats is not None:
-            frames, seconds = frames + outcome.stats.frames, seconds + outcome.stats.seconds
-    total, networks = time.process_time() - start, sum(timed.cpu.values())
-    _row("networks alone, all cores", cores() * frames / networks, cores() * seconds / networks, networks / seconds)
-    _row("all stages, all cores", cores() * frames / total, cores() * seconds / total, total / seconds)
-    print(f"the networks take {networks / total:.1%} of the processor time of a worker", flush=True)
+    benchmark_batch_costs.row("`run`, one by one", frames / wall, seconds / wall, core / seconds, f"{ALONE} clips")
 
 
 def measure(videos: Path, clips: int, long: Sequence[Path], parts: Sequence[str], folder: Path) -> bool:
@@ -145,6 +110,8 @@ def measure(videos: Path, clips: int, long: Sequence[Path], parts: Sequence[str]
     source = gather(videos, clips, long, folder) if set(parts) - {"names"} else folder
     if "speed" in parts:
         speed(source, folder)
+    if "costs" in parts:
+        benchmark_batch_costs.costs(sorted(source.glob("*/*.mp4")), folder)
     if "kills" in parts:
         kept &= benchmark_batch_faults.kills(source, folder, ANNOTATE)
     if "faults" in parts:

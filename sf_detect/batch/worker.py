@@ -54,15 +54,18 @@ class ArchiveWorker:
 
     def _failure(self, job: Job, error: Exception, seconds: float) -> Outcome:
         reason = reason_of(error)
-        if stops_all(error):
-            return Outcome(job, FAILED, reason, wall_seconds=seconds, stop=True)
+        if (cause := full_disk(error)) is not None:
+            # The sinks' own messages tell what they kept, which goes with the staging folder.
+            reason = f"{self._folder.path}: {cause.strerror or cause}, while {job.name} was written."
+            return Outcome(job, FAILED, reason_of(SFDetectError(reason)), wall_seconds=seconds, stop=True)
         self._folder.remove(job.name)  # of an earlier version of the video
         return Outcome(job, FAILED, reason, wall_seconds=seconds)
 
 
-def stops_all(error: BaseException) -> bool:
-    """Whether the disk is full, or can't be written any more."""
-    return any(isinstance(cause, OSError) and cause.errno in _FULL for cause in _causes(error))
+def full_disk(error: BaseException) -> OSError | None:
+    """What the system said, where the disk is full or can't be written any more; else None."""
+    found = (cause for cause in _causes(error) if isinstance(cause, OSError) and cause.errno in _FULL)
+    return next(found, None)
 
 
 def reason_of(error: BaseException) -> str:

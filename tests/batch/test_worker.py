@@ -8,7 +8,7 @@ import pytest
 from batch_fakes import STATS, FakeAnnotator
 from sf_detect.batch.jobs import DONE, FAILED, Job
 from sf_detect.batch.layout import KINDS, ArchiveFolder, kinds_of
-from sf_detect.batch.worker import ArchiveWorker, reason_of, stops_all
+from sf_detect.batch.worker import ArchiveWorker, full_disk, reason_of
 from sf_detect.errors import SinkError, SourceError, UnknownNameError
 
 
@@ -86,13 +86,13 @@ def test_a_full_disk_stops_all_and_removes_nothing(folder, number):
 
     outcome = run(folder, annotate=annotate)
     assert outcome.stop
-    assert outcome.reason == "writing failed: the disk is full."
+    assert outcome.reason == f"{folder.path}: No space left on device, while cam/a.mp4 was written."
     assert len(files(folder)) == 2
 
 
 def test_other_errors_stop_nothing():
-    assert not stops_all(SourceError("x"))
-    assert not stops_all(OSError(errno.ENOENT, "x"))
+    assert full_disk(SourceError("x")) is None
+    assert full_disk(OSError(errno.ENOENT, "x")) is None
 
 
 def test_an_unexpected_error_fails_the_video_alone(folder):

@@ -1,0 +1,90 @@
+"""Processor time, memory and bytes of one worker, in this process: see `benchmark_batch`."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import benchmark_stages
+
+from sf_detect.assets import DEMO_VIDEO
+from sf_detect.batch.jobs import Job
+from sf_detect.batch.layout import ArchiveFolder, kinds_of
+from sf_detect.batch.remote import fetched
+from sf_detect.batch.worker import ArchiveWorker
+from sf_detect.build_batch import DEFAULT_FORMATS, ConfiguredAnnotator, cores
+from sf_detect.config import RunConfig
+
+_SIZES = ((1280, 720), (1920, 1080))
+_CLIPS = 20
+
+
+def row(name: str, frames: float, real_time: float, core: float, note: str = "") -> None:
+    """Prints frames a second, seconds of video a second, and core-seconds for a second of video."""
+    print(f"{name:<28}{frames:>8.1f} frames/s {real_time:>6.2f} x real time {core:>6.2f} core-s/s  {note}", flush=True)
+
+
+def worker_in(folder: Path) -> ArchiveWorker:
+    """A worker with the defaults."""
+    return ArchiveWorker(ConfiguredAnnotator(RunConfig()), ArchiveFolder(folder), kinds_of(DEFAULT_FORMATS), fetched)
+
+
+def networks(clips: Sequence[Path], folder: Path) -> None:
+    """The share of the processor that the networks need; what they, and all stages, would allow on all cores."""
+    from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
+    from sf_detect.models.predictor import EnginePredictor
+
+    timed = benchmark_stages.Timed()
+    timed.wrap(SSDLitePersonDetector, "__call__", "detector")
+    timed.wrap(EnginePredictor, "__call__", "action model")
+    worker = worker_in(folder / "one")
+    worker(Job("warm", str(clips[0])), lambda seconds, total: None)
+    timed.cpu.clear()
+    start, frames, seconds = time.process_time(), 0, 0.0
+    for clip in clips:
+        outcome = worker(Job(clip.name, str(clip)), lambda seconds, total: None)
+        if outcome.stats is not None:
+            frames, seconds = frames + outcome.stats.frames, seconds + outcome.stats.seconds
+    total, needed = time.process_time() - start, sum(timed.cpu.values())
+    row("networks alone, all cores", cores() * frames / needed, cores() * seconds / needed, needed / seconds)
+    row("all stages, all cores", cores() * frames / total, cores() * seconds / total, total / seconds)
+    print(f"detector and action model take {needed / total:.1%} of the processor time of a worker", flush=True)
+
+
+def costs(clips: Sequence[Path], folder: Path) -> None:
+    """Of clips as they are, and of the demo clip in several sizes; bytes are for an hour of video."""
+    worker = worker_in(folder / "costs")
+    worker(Job("warm", str(DEMO_VIDEO)), lambda seconds, total: None)
+    sets = {"short clips": list(clips[:: max(1, len(clips) // _CLIPS)]), "demo clip": [DEMO_VIDEO] * 2}
+    sets |= {f"demo clip {width}x{height}": [scaled(width, height, folder)] for width, height in _SIZES}
+    for name, videos in sets.items():
+        start, seconds, frames, size = time.process_time(), 0.0, 0, Counter[str]()
+        for place, video in enumerate(videos):
+            outcome = worker(Job(f"{place} {video.name}", str(video)), lambda seconds, total: None)
+            if outcome.stats is not None:
+                seconds, frames = seconds + outcome.stats.seconds, frames + outcome.stats.frames
+                size.update(outcome.outputs)
+        core = time.process_time() - start
+        written = ", ".join(f"{kind} {count / seconds * 3600 / 1e6:.0f}" for kind, count in size.items())
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        note = f"memory up to {peak:.0f} MB; MB an hour: {written}"
+        row(f"one core, {name}", frames / core, seconds / core, core / seconds, note)
+
+
+def scaled(width: int, height: int, folder: Path) -> Path:
+    """The demo clip in another size."""
+    import cv2
+
+    target = folder / f"demo {width}x{height}.mp4"
+    with av.open(str(DEMO_VIDEO)) as source, av.open(str(target), "w") as output:
+        stream = output.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in source.decode(video=0):
+            image = cv2.resize(frame.to_ndarray(format="rgb24"), (width, height), interpolation=cv2.INTER_CUBIC)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        output.mux(stream.encode(None))
+    return target
