@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 
 from sf_detect.structures import UInt8Array
+from sf_detect.video.backoff import Timing
 from sf_detect.video.connection import Picture
-from sf_detect.video.reconnecting import Timing
 
 
 class FakeTiming(Timing):

@@ -11,9 +11,10 @@ from pathlib import Path
 from sf_detect.errors import ConfigError, UnknownNameError
 from sf_detect.interfaces import LiveSource
 from sf_detect.redaction import public_host
+from sf_detect.video.addresses import require_known_scheme
 from sf_detect.video.connection import Connect
 from sf_detect.video.live_camera import CameraConnection, CameraOptions
-from sf_detect.video.network import NetworkConnection, SeenPackets, require_known_scheme
+from sf_detect.video.network import NetworkConnection, SeenPackets
 from sf_detect.video.opening import camera_number, is_stream, open_source
 from sf_detect.video.paced import PacedSource
 from sf_detect.video.reconnecting import ReconnectingSource

@@ -20,6 +20,7 @@ from sf_detect.errors import SourceError, SourceOpenError
 from sf_detect.redaction import encoded_url, public_url, redacted
 from sf_detect.structures import UInt8Array
 from sf_detect.video import stream_info
+from sf_detect.video.addresses import is_web, loses_packets, stream_options
 from sf_detect.video.clock import Pacer
 from sf_detect.video.connection import ConnectionLost, ConnectionRefused, Picture
 from sf_detect.video.damage import DamageGate
@@ -30,46 +31,10 @@ from sf_detect.video.loss_log import LossLog
 # FFmpeg waits as long again when it says goodbye to a server that is not there.
 _READ_TIMEOUT_S = 3.0
 _NO_ANSWER = "no answer"
-SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "srt", "tcp"})
-_LOSSY_SCHEMES = frozenset({"udp", "rtp"})
-# FFmpeg looks at five seconds of a stream before it hands out the first packet. (With its flag "nobuffer" what it has
-# looked at would be gone, and with it the key picture that many servers send first.)
-_SHORT_PROBE = {"analyzeduration": "100000", "probesize": "50000"}
 _LONGEST_LIVE_PAUSE_S = 3.0
 _SEGMENTED = frozenset({"hls", "dash"})
-_WEB = frozenset({"http", "https"})
 # What the receiver misses belongs to the picture that it hands out next, or to the one behind.
 _SUSPECT_PACKETS = 2
-
-
-def require_known_scheme(url: str) -> None:
-    """Refuses addresses that no trying again can mend.
-
-    Raises:
-        SourceOpenError: An unknown scheme, or no host.
-    """
-    scheme, _, rest = url.partition("://")
-    if scheme.lower() not in SCHEMES:
-        raise SourceOpenError(
-            f"{public_url(url)}: the protocol {scheme!r} is not known. Expected a URL that starts with "
-            "rtsp://, http://, https://, rtmp:// or udp://."
-        )
-    if not rest.strip("/"):
-        raise SourceOpenError(f"{url}: there is no host in this address. Expected one such as {scheme}://camera/path.")
-
-
-def stream_options(url: str, rtsp_transport: str = "tcp") -> dict[str, str]:
-    """FFmpeg's options for an address: short probing, and the transport of RTSP."""
-    scheme = url.partition("://")[0].lower()
-    if scheme in ("rtsp", "rtsps"):
-        return {**_SHORT_PROBE, "rtsp_transport": rtsp_transport}
-    if scheme in _WEB and not _is_playlist(url):
-        return dict(_SHORT_PROBE)
-    return {"analyzeduration": "500000", "probesize": "500000"}
-
-
-def _is_playlist(url: str) -> bool:
-    return url.partition("?")[0].lower().endswith((".m3u8", ".mpd"))
 
 
 class SeenPackets:
@@ -153,16 +118,16 @@ class NetworkConnection:
             raise self._loss(error) from None  # FFmpeg's error shows the address with its password
 
     def _begin(self, rtsp_transport: str) -> None:
-        container, scheme = self._container, self._url.partition("://")[0].lower()
+        container = self._container
         self._stream: Any = stream_info.pick_video_stream(container, public_url(self._url))
         self._stream.thread_type = "SLICE"  # frame threads delay
         segmented = bool(_SEGMENTED & set(container.format.name.split(",")))
-        self.is_recording = scheme in _WEB and bool(container.duration or (container.size > 0 and not segmented))
+        self.is_recording = is_web(self._url) and bool(container.duration or (container.size > 0 and not segmented))
         self._has_stamps = not stream_info.stores_no_times(container)
         self.fps: Fraction | None = None
         if self._has_stamps or self.is_recording:
             self.fps = stream_info.frame_rate(container, self._stream)
-        self._lossy = scheme in _LOSSY_SCHEMES or (scheme.startswith("rtsp") and rtsp_transport != "tcp")
+        self._lossy = loses_packets(self._url, rtsp_transport)
         if self._lossy:
             self._stream.thread_type = "NONE"  # what the decoder logs stays in this thread, see LossLog
         self._gate, self._lag = DamageGate(self._lossy), LagGuard()

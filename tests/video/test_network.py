@@ -16,8 +16,9 @@ import pytest
 from servers.access_units import encode
 from servers.web_cameras import MjpegCamera
 from sf_detect.errors import SourceOpenError
+from sf_detect.video.addresses import loses_packets, require_known_scheme, stream_options
 from sf_detect.video.connection import ConnectionLost, ConnectionRefused
-from sf_detect.video.network import NetworkConnection, SeenPackets, require_known_scheme, stream_options
+from sf_detect.video.network import NetworkConnection, SeenPackets
 from synthetic_video import index_image, read_index, write_audio_only, write_video
 
 SECRET = "CANARY"
@@ -146,6 +147,14 @@ def test_options_of_addresses(url: str, expected: dict[str, str]) -> None:
 @pytest.mark.parametrize("url", ["rtsp://a/b", "HTTP://a", "udp://@239.0.0.1:1234", "srt://a:1"])
 def test_known_schemes(url: str) -> None:
     require_known_scheme(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "transport", "loses"),
+    [("rtsp://a", "tcp", False), ("rtsp://a", "udp", True), ("udp://a:1", "tcp", True), ("http://a", "udp", False)],
+)
+def test_which_transports_lose_packets(url: str, transport: str, loses: bool) -> None:
+    assert loses_packets(url, transport) is loses
 
 
 def test_a_protocol_that_this_build_lacks(monkeypatch: pytest.MonkeyPatch) -> None:

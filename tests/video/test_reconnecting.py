@@ -12,8 +12,9 @@ from fake_connections import HANG, NO_ANSWER, Burst, FakeTiming, Script, Step, p
 from sf_detect.errors import SourceError, SourceOpenError
 from sf_detect.interfaces import LiveSource
 from sf_detect.structures import Frame
+from sf_detect.video.backoff import Backoff
 from sf_detect.video.connection import ConnectionLost, ConnectionRefused
-from sf_detect.video.reconnecting import Backoff, ReconnectingSource
+from sf_detect.video.reconnecting import ReconnectingSource
 
 OFFLINE = ConnectionLost("Connection refused")
 WRONG_PASSWORD = ConnectionRefused("user name and password were not accepted")
