@@ -28,6 +28,12 @@ def printable_name(name: str) -> str:
     return _BREAKS.sub(_escape, printable(name))
 
 
+def inner_path(name: str) -> str:
+    """A name with folders, as a path that stays below any folder: without what leads out of it, `/` between parts."""
+    parts = [part for part in printable_name(name.replace("\\", "/")).split("/") if part not in ("", ".", "..")]
+    return "/".join(parts) or "video"
+
+
 def shortened(stem: str, suffix: str = "", limit: int = MAX_BYTES) -> str:
     """`stem` + `suffix`, where that has more than `limit` bytes with less of the stem.
 

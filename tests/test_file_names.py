@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from sf_detect.file_names import MAX_BYTES, printable, printable_name, shortened
+from sf_detect.file_names import MAX_BYTES, inner_path, printable, printable_name, shortened
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,20 @@ def test_shortened_names_fit_and_stay_whole_characters(stem):
 def test_short_names_stay_and_long_ones_stay_different():
     assert shortened("a" * 251, ".mp4") == "a" * 251 + ".mp4"
     assert shortened("a" * 260, ".mp4") != shortened("a" * 261, ".mp4")
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("cam1/door.mp4", "cam1/door.mp4"),
+        ("/etc/passwd", "etc/passwd"),
+        ("../../x", "x"),
+        ("a/./b//c/..", "a/b/c"),
+        ("C:\\Users\\x", "C:/Users/x"),
+        ("..", "video"),
+        ("", "video"),
+        ("a\nb/c", "a\\x0ab/c"),
+    ],
+)
+def test_inner_paths_stay_below_any_folder(name, path):
+    assert inner_path(name) == path

@@ -19,7 +19,7 @@ from sf_detect.archive.hiding import PersonBoxes
 from sf_detect.archive.places import locate
 from sf_detect.archive.schema import VideoFacts
 from sf_detect.errors import ConfigError, SFDetectError
-from sf_detect.file_names import printable_name, shortened
+from sf_detect.file_names import inner_path, printable_name, shortened
 from sf_detect.interfaces import VideoSource
 from sf_detect.structures import FloatArray, Frame, UInt8Array
 
@@ -54,7 +54,7 @@ class Part:
     @property
     def file_name(self) -> str:
         """For a clip: folders and name of the video, time, label and person, without an ending."""
-        folder, _, last = self.video.rpartition("/")
+        folder, _, last = inner_path(self.video).rpartition("/")
         stem = last.rpartition(".")[0] or last
         what = "".join(f"_{text}" for text in (self.label, "" if self.track is None else str(self.track)) if text)
         what = re.sub(r"[^\w.-]+", "-", what)

@@ -13,7 +13,7 @@ from sf_detect.archive.table_file import TableFile
 from sf_detect.convert.video_records import Record, VideoRecords, group_of, labels_that_count
 from sf_detect.errors import DataError
 from sf_detect.events import Event, EventRules
-from sf_detect.file_names import printable_name
+from sf_detect.file_names import inner_path, printable_name
 
 
 def write_archive(videos: Iterator[VideoRecords], folder: Path, min_score: float | None) -> list[Path]:
@@ -51,9 +51,7 @@ def _write(video: VideoRecords, folder: Path, min_score: float | None) -> list[P
         duration=video.duration,
         labels={group: tuple(label for g, label in columns if g == group) for group, _ in columns},
     )
-    # Names are those of files: what leads out of the folder must not be followed.
-    parts = [part for part in facts.video.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    name = "/".join(parts or ["video"]) + SUFFIX
+    name = inner_path(facts.video) + SUFFIX
     persons = TableFile(folder / FOLDERS["persons"] / name, "persons", PERSONS, facts)
     try:
         segments = TableFile(folder / FOLDERS["segments"] / name, "segments", SEGMENTS, facts)

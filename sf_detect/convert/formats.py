@@ -16,7 +16,7 @@ from sf_detect.convert.supervision import write_supervision
 from sf_detect.convert.training_csv import write_training
 from sf_detect.convert.video_records import VideoRecords
 from sf_detect.errors import ConfigError, DataError, SFDetectError, SinkError, UnknownNameError
-from sf_detect.file_names import printable_name
+from sf_detect.file_names import inner_path
 
 READERS = ("jsonl", "archive", "cvat", "label-studio")
 """What is read."""
@@ -57,10 +57,7 @@ def _write_cvat_files(
 ) -> list[Path]:
     written = []
     for video in videos():
-        parts = [
-            part for part in printable_name(video.video).replace("\\", "/").split("/") if part not in ("", ".", "..")
-        ]
-        path = folder / ("/".join(parts or ["video"]) + ".xml")
+        path = folder / f"{inner_path(video.video)}.xml"
         path.parent.mkdir(parents=True, exist_ok=True)
         written.append(write_cvat(video, path, min_score))
     return written

@@ -105,6 +105,8 @@ def test_two_parts_of_one_name_have_two_files(files, tmp_path):
     [
         (Part("a/b.c.mp4", 1, 2, 3, "pick / throw"), "a/b.c_00001.000-00002.000_pick-throw_3"),
         (Part("noending", 1, 3601.5), "noending_00001.000-03601.500"),
+        (Part("/../../a/../b.mp4", 1, 2), "a/b_00001.000-00002.000"),
+        (Part("..", 1, 2), "video_00001.000-00002.000"),
         (Part("a.mp4", 1, 2, None, "../../etc"), "a_00001.000-00002.000_..-..-etc"),
     ],
 )
