@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from sf_detect.archive.files import ArchiveFiles, read_facts
 from sf_detect.archive.sandbox import check_sql, sql_problem
-from sf_detect.archive.schema import KEY, PERSONS, SEGMENTS
+from sf_detect.archive.schema import KEY, PERSONS, SEGMENTS, VideoFacts
 from sf_detect.errors import ConfigError, DataError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -85,6 +85,17 @@ class Database:
             return []
         known = read_facts(self._files.segments[0]).labels
         return [(group, label) for group, labels in known.items() for label in labels]
+
+    def facts(self, videos: Collection[str]) -> dict[str, VideoFacts]:
+        """What is known of some videos, by name, but for their labels; those that the archive lacks are left out.
+
+        Raises:
+            As `ask`.
+        """
+        names = ("video", "source", "width", "height", "fps", "duration", "model", "settings", "keyframes")
+        marks = ", ".join("?" * len(videos)) or "NULL"
+        rows = self.ask(f"SELECT {', '.join(names)} FROM videos WHERE video IN ({marks})", list(videos)).rows
+        return {row[0]: VideoFacts(**dict(zip(names, row, strict=True))) for row in rows}
 
     def ask(self, sql: str, values: Sequence[Any] = ()) -> Answer:
         """What a statement of ours answers; see `ask_user` for one from outside.

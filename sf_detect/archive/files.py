@@ -60,19 +60,6 @@ class ArchiveFiles:
         """Files of a table."""
         return sorted(_walk(self.folder / FOLDERS[table], (SUFFIX,)))
 
-    @cached_property
-    def videos(self) -> dict[str, VideoFacts]:
-        """What is known of each video, by its name; reads the end of every file of segments.
-
-        Raises:
-            DataError: A file is not of an archive, or of a newer version.
-        """
-        found = {}
-        for path in self.segments:
-            facts = read_facts(path)
-            found[facts.video] = facts
-        return found
-
 
 def read_facts(path: Path) -> VideoFacts:
     """What a file of an archive says of its video.

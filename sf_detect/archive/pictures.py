@@ -8,7 +8,6 @@ from pathlib import Path
 
 from sf_detect.archive.clips import Cutting, Part, cut
 from sf_detect.archive.database import Database
-from sf_detect.archive.files import ArchiveFiles
 from sf_detect.archive.hiding import PersonBoxes
 from sf_detect.archive.sheets import MOST_CELLS, write_sheet
 from sf_detect.errors import ConfigError
@@ -32,7 +31,6 @@ class Made:
 def make_pictures(
     parts: Sequence[Part],
     database: Database,
-    files: ArchiveFiles,
     how: Cutting,
     *,
     clips: bool,
@@ -44,7 +42,7 @@ def make_pictures(
 
     Args:
         parts: Of videos of the archive.
-        database, files: The archive.
+        database: Of the archive.
         how: How clips are cut; root and hiding hold for the sheet too.
         clips: Whether clips are cut.
         sheet: Where the sheet goes; None: none.
@@ -59,7 +57,7 @@ def make_pictures(
     if not parts:
         return made
     names = sorted({part.video for part in parts})
-    known = {name: facts for name, facts in files.videos.items() if name in set(names)}
+    known = database.facts(names)
     boxes = PersonBoxes.of_videos(database, names) if how.hide is not None or sheet is not None else {}
     unseen = [name for name in names if name in known and name not in boxes]
     if how.hide is not None and unseen:

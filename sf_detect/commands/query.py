@@ -180,7 +180,7 @@ def _make(
     from sf_detect.archive.pictures import make_pictures
 
     title = f"{len(parts)} found in {files.folder.name or files.folder}"
-    made = make_pictures(parts, database, files, how, clips=clips, sheet=sheet, title=title, tell=_tell)
+    made = make_pictures(parts, database, how, clips=clips, sheet=sheet, title=title, tell=_tell)
     if clips:
         _tell(f"wrote {made.clips} clip(s)" + (f" below {how.folder}" if made.clips else ""))
     if made.on_sheet:

@@ -56,14 +56,19 @@ def database(files):
         yield opened
 
 
+@pytest.fixture(scope="module")
+def known(database):
+    return database.facts(["cam1/door.mp4", "hall.mp4", "gone.mp4", "nobody knows"])
+
+
 DOOR = Part("cam1/door.mp4", 1.0, 2.0, 7, "wave")
 HALL = Part("hall.mp4", 2.0, 2.5, 1, "walk")
 GONE = Part("gone.mp4", 0.0, 1.0, 1, "wave")
 
 
-def test_clips_hold_the_part_and_a_margin(files, tmp_path):
+def test_clips_hold_the_part_and_a_margin(known, tmp_path):
     told = []
-    paths = list(cut([HALL, DOOR], files.videos, Cutting(tmp_path, margin=0.3), {}, told.append))
+    paths = list(cut([HALL, DOOR], known, Cutting(tmp_path, margin=0.3), {}, told.append))
     assert [str(p.relative_to(tmp_path)) for p in paths] == [
         "cam1/door_00001.000-00002.000_wave_7.mp4",
         "hall_00002.000-00002.500_walk_1.mp4",
@@ -75,16 +80,16 @@ def test_clips_hold_the_part_and_a_margin(files, tmp_path):
     assert told == []
 
 
-def test_a_clip_does_not_begin_before_the_video(files, tmp_path):
-    (path,) = cut([Part("hall.mp4", 0.2, 0.5)], files.videos, Cutting(tmp_path, margin=1.0), {}, print)
+def test_a_clip_does_not_begin_before_the_video(known, tmp_path):
+    (path,) = cut([Part("hall.mp4", 0.2, 0.5)], known, Cutting(tmp_path, margin=1.0), {}, print)
     assert path.name == "hall_00000.200-00000.500.mp4"
     assert read_index(pictures(path)[0]) == 0
 
 
-def test_what_fails_is_told_and_the_rest_is_cut(files, tmp_path):
+def test_what_fails_is_told_and_the_rest_is_cut(known, tmp_path):
     told = []
     late = Part("hall.mp4", 50.0, 51.0)
-    paths = list(cut([GONE, late, HALL, Part("unknown", 0, 1)], files.videos, Cutting(tmp_path), {}, told.append))
+    paths = list(cut([GONE, late, HALL, Part("unknown", 0, 1)], known, Cutting(tmp_path), {}, told.append))
     assert len(paths) == 1
     assert "gone.mp4: the video was /nowhere/gone.mp4 when it was annotated" in told[0]
     assert "--videos-root" in told[0]
@@ -92,8 +97,8 @@ def test_what_fails_is_told_and_the_rest_is_cut(files, tmp_path):
     assert "the archive has no video 'unknown'" in told[2]
 
 
-def test_two_parts_of_one_name_have_two_files(files, tmp_path):
-    paths = list(cut([HALL, HALL], files.videos, Cutting(tmp_path), {}, print))
+def test_two_parts_of_one_name_have_two_files(known, tmp_path):
+    paths = list(cut([HALL, HALL], known, Cutting(tmp_path), {}, print))
     assert [path.name for path in paths] == [
         "hall_00002.000-00002.500_walk_1.mp4",
         "hall_00002.000-00002.500_walk_1_2.mp4",
@@ -120,9 +125,9 @@ def test_long_names_fit_the_file_system():
     assert name.endswith("_1")
 
 
-def test_copies(files, tmp_path):
+def test_copies(known, tmp_path):
     told = []
-    (path,) = cut([HALL], files.videos, Cutting(tmp_path, margin=0.0, copy=True), {}, told.append)
+    (path,) = cut([HALL], known, Cutting(tmp_path, margin=0.0, copy=True), {}, told.append)
     assert read_index(pictures(path)[0]) == 0  # its only key picture
     assert told == []
 
@@ -182,20 +187,20 @@ def test_persons_who_were_not_tracked_are_hidden_too():
     assert covered(boxes, 1.25) == (10, 90)
 
 
-def test_hidden_persons_cannot_be_seen_in_clips(files, database, tmp_path):
+def test_hidden_persons_cannot_be_seen_in_clips(known, database, tmp_path):
     boxes = PersonBoxes.of_videos(database, ["cam1/door.mp4"])
     how = Cutting(tmp_path, margin=0.0, hide="person")
-    (path,) = cut([DOOR], files.videos, how, boxes, print)
+    (path,) = cut([DOOR], known, how, boxes, print)
     for index, image in zip(range(10, 20), pictures(path), strict=True):
         original = index_image(index)
         assert np.abs(image[:, 30:].astype(int) - original[:, 30:]).mean() < 6  # nobody stands there
     with pytest.raises(StopIteration):
-        next(iter(cut([HALL], files.videos, how, {}, lambda text: None)))
+        next(iter(cut([HALL], known, how, {}, lambda text: None)))
 
 
-def test_without_boxes_nothing_is_written_that_shows_persons(files, database, tmp_path):
+def test_without_boxes_nothing_is_written_that_shows_persons(known, database, tmp_path):
     told = []
-    assert list(cut([HALL], files.videos, Cutting(tmp_path, hide="head"), {}, told.append)) == []
+    assert list(cut([HALL], known, Cutting(tmp_path, hide="head"), {}, told.append)) == []
     assert "nobody can be hidden" in told[0]
     assert not list(tmp_path.iterdir())
 
@@ -223,7 +228,7 @@ def test_names_do_not_lead_out_of_the_root(tmp_path, videos):
             locate(facts(source, "../secret.mp4"), inner)
 
 
-def test_whom_the_detector_finds_in_the_frames_is_hidden_too(files, database, tmp_path):
+def test_whom_the_detector_finds_in_the_frames_is_hidden_too(known, database, tmp_path):
     boxes = PersonBoxes.of_videos(database, ["cam1/door.mp4"])
     asked = []
 
@@ -232,7 +237,7 @@ def test_whom_the_detector_finds_in_the_frames_is_hidden_too(files, database, tm
         return np.array([[32.0, 0, 64, 48]]) if asked[-1] == 12 else np.zeros((0, 4))
 
     how = Cutting(tmp_path, margin=0.0, hide="person", find_persons=find)
-    (path,) = cut([DOOR], files.videos, how, boxes, print)
+    (path,) = cut([DOOR], known, how, boxes, print)
     assert asked == list(range(10, 20))
     hidden = [
         np.abs(image[:, 34:].astype(int) - index_image(index)[:, 34:]).mean() > 6
@@ -241,48 +246,48 @@ def test_whom_the_detector_finds_in_the_frames_is_hidden_too(files, database, tm
     assert hidden == [index in (12, 13, 14, 15) for index in range(10, 20)]  # a moment longer, as it may miss somebody
 
 
-def sheet(files, database, path, parts, tell=print, hide=None):
+def sheet(known, database, path, parts, tell=print, hide=None):
     boxes = PersonBoxes.of_videos(database, [part.video for part in parts])
-    return write_sheet(path, "title", parts, files.videos, boxes, Cutting(path.parent, hide=hide), tell)
+    return write_sheet(path, "title", parts, known, boxes, Cutting(path.parent, hide=hide), tell)
 
 
 @pytest.mark.parametrize("name", ["s.jpg", "new/s.png"])
-def test_a_sheet_shows_each_part(files, database, tmp_path, name):
-    assert sheet(files, database, tmp_path / name, [DOOR, HALL]) == 2
+def test_a_sheet_shows_each_part(known, database, tmp_path, name):
+    assert sheet(known, database, tmp_path / name, [DOOR, HALL]) == 2
     with Image.open(tmp_path / name) as image:
         assert image.width > 2 * 320
         assert image.format == {"jpg": "JPEG", "png": "PNG"}[name[-3:]]
 
 
-def test_a_sheet_of_what_is_gone(files, database, tmp_path):
+def test_a_sheet_of_what_is_gone(known, database, tmp_path):
     told = []
-    assert sheet(files, database, tmp_path / "s.jpg", [GONE], tell=told.append) == 0
+    assert sheet(known, database, tmp_path / "s.jpg", [GONE], tell=told.append) == 0
     assert "It is not on the sheet" in told[0]
     assert not (tmp_path / "s.jpg").exists()
-    assert sheet(files, database, tmp_path / "s.jpg", [GONE, HALL], tell=told.append) == 1
+    assert sheet(known, database, tmp_path / "s.jpg", [GONE, HALL], tell=told.append) == 1
 
 
-def test_sheets_that_cannot_be_written(files, database, tmp_path):
+def test_sheets_that_cannot_be_written(known, database, tmp_path):
     with pytest.raises(ConfigError, match=r"ends in '\.gif'; expected \.jpg"):
-        sheet(files, database, tmp_path / "s.gif", [HALL])
+        sheet(known, database, tmp_path / "s.gif", [HALL])
     (tmp_path / "f").write_text("")
     with pytest.raises(SinkError, match="can't be written"):
-        sheet(files, database, tmp_path / "f" / "s.jpg", [HALL])
+        sheet(known, database, tmp_path / "f" / "s.jpg", [HALL])
 
 
-def test_long_parts_are_entered_for_each_picture(files, database, tmp_path, monkeypatch):
+def test_long_parts_are_entered_for_each_picture(known, database, tmp_path, monkeypatch):
     monkeypatch.setattr("sf_detect.archive.sheets._ONE_PASS", 0.5)
-    assert sheet(files, database, tmp_path / "s.jpg", [Part("hall.mp4", 0, 5.5)], hide="head") == 1
+    assert sheet(known, database, tmp_path / "s.jpg", [Part("hall.mp4", 0, 5.5)], hide="head") == 1
 
 
-def test_everything_at_once(files, database, tmp_path):
+def test_everything_at_once(known, database, tmp_path):
     told = []
     how = Cutting(tmp_path / "clips", videos_root=None)
     options = {"clips": True, "sheet": tmp_path / "s.jpg", "title": "t", "tell": told.append}
-    made = make_pictures([DOOR, GONE, HALL], database, files, how, **options)
+    made = make_pictures([DOOR, GONE, HALL], database, how, **options)
     assert (made.clips, made.on_sheet, made.problems) == (2, 2, 2)
     assert len(told) == 2
-    made = make_pictures([], database, files, how, **options)
+    made = make_pictures([], database, how, **options)
     assert (made.clips, made.on_sheet, made.problems) == (0, None, 0)
 
 
@@ -291,5 +296,5 @@ def test_hiding_needs_the_persons_of_the_archive(tmp_path, videos):
     found = ArchiveFiles.find(tmp_path / "a")
     with Database(found) as database, pytest.raises(ConfigError, match=r"nobody can be hidden in hall\.mp4"):
         options = {"clips": True, "sheet": None, "title": "", "tell": print}
-        make_pictures([HALL], database, found, Cutting(tmp_path / "c", hide="head"), **options)
+        make_pictures([HALL], database, Cutting(tmp_path / "c", hide="head"), **options)
     assert not (tmp_path / "c").exists()

@@ -136,8 +136,11 @@ def test_labels_of_keyframes(database):
     ]
 
 
-def test_files_know_their_videos(folder):
-    assert ArchiveFiles.find(folder).videos["empty.mp4"].source == "/videos/empty.mp4"
+def test_facts_of_videos(database):
+    found = database.facts(["empty.mp4", "it's here.mp4", "nothing"])
+    assert found.keys() == {"empty.mp4", "it's here.mp4"}
+    assert (found["empty.mp4"].source, found["empty.mp4"].fps) == ("/videos/empty.mp4", 10.0)
+    assert database.facts([]) == {}
 
 
 def test_hidden_files_are_unfinished(folder, tmp_path):
