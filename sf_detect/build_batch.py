@@ -316,7 +316,7 @@ def fingerprints(config: RunConfig) -> Versions:
     settings["model"].pop("features")  # they change no result; whether they are there is looked at
     render = settings.pop("render")
     counting = {key: render.pop(key) for key in ("threshold", "thresholds")}
-    shipped = {path.name: _sha256(path) for path in sorted(_shipped_folder().glob("*.safetensors"))}
+    shipped = {path.name: _sha256(path) for path in sorted(_shipped_folder().iterdir()) if path.suffix != ".md"}
     return Versions(
         _digest({"settings": _with_files(settings), "thresholds": counting, "shipped": shipped}),
         _digest({"render": _with_files(render)}),

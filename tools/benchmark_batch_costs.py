@@ -36,11 +36,13 @@ def worker_in(folder: Path) -> ArchiveWorker:
 def networks(clips: Sequence[Path], folder: Path) -> None:
     """The share of the processor that the networks need; what they, and all stages, would allow on all cores."""
     from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
+    from sf_detect.keypoints.blazepose import BlazePose
     from sf_detect.models.predictor import EnginePredictor
 
     timed = benchmark_stages.Timed()
     timed.wrap(SSDLitePersonDetector, "__call__", "detector")
     timed.wrap(EnginePredictor, "__call__", "action model")
+    timed.wrap(BlazePose, "__call__", "landmarks")
     worker = worker_in(folder / "one")
     worker(Job("warm", str(clips[0])), lambda seconds, total: None)
     timed.cpu.clear()
@@ -52,7 +54,7 @@ def networks(clips: Sequence[Path], folder: Path) -> None:
     total, needed = time.process_time() - start, sum(timed.cpu.values())
     row("networks alone, all cores", cores() * frames / needed, cores() * seconds / needed, needed / seconds)
     row("all stages, all cores", cores() * frames / total, cores() * seconds / total, total / seconds)
-    print(f"detector and action model take {needed / total:.1%} of the processor time of a worker", flush=True)
+    print(f"the networks take {needed / total:.1%} of the processor time of a worker", flush=True)
 
 
 def costs(clips: Sequence[Path], folder: Path) -> None:
