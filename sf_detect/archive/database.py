@@ -170,7 +170,7 @@ class Database:
         if self._files.segments:
             listed = ", ".join(map(_quoted, map(str, self._files.segments)))
             facts = (
-                f"SELECT CAST(decode(value) AS JSON) AS about FROM parquet_kv_metadata([{listed}]) "
+                f"SELECT TRY_CAST(decode(value) AS JSON) AS about FROM parquet_kv_metadata([{listed}]) "
                 f"WHERE key = '{KEY.decode()}'::BLOB"
             )
         else:
