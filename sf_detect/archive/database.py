@@ -109,8 +109,8 @@ class Database:
                 self._prepare(self._connection)
                 self._prepared = True
             cursor = self._connection.execute(sql, list(values))
-        columns = tuple(str(column[0]) for column in cursor.description or ())
-        return Answer(columns, self._rows(cursor))
+        names = [str(column[0]) for column in cursor.description or ()]
+        return Answer(_distinct(names), self._rows(cursor))
 
     def ask_user(self, sql: str) -> Answer:
         """What a statement from outside answers.
@@ -213,6 +213,18 @@ class Database:
         if f"{self._files.folder}" in problem and ".parquet" in problem:
             return DataError(self._files.folder, None, f"{problem} Remove that file, and annotate its video again.")
         return ConfigError(f"the question can't be answered: {problem}")
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of columns, with a number where one comes again: JSON keeps the last of equal ones only."""
+    found: list[str] = []
+    for name in names:
+        number, chosen = 1, name
+        while chosen in found:
+            number += 1
+            chosen = f"{name}_{number}"
+        found.append(chosen)
+    return tuple(found)
 
 
 def _quoted(text: str) -> str:

@@ -82,7 +82,7 @@ def _json(answer: Answer, limit: int | None) -> Iterator[str]:
 def _plain(value: Any) -> Any:
     """As JSON has it: what is no number is null, other kinds are text."""
     if isinstance(value, float):
-        return float(f"{value:.7g}") if math.isfinite(value) else None
+        return _short(value) if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, (list, tuple)):
@@ -90,6 +90,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(each) for key, each in value.items()}
     return str(value)
+
+
+def _short(value: float) -> float:
+    """Without digits that are those of float32 only; times keep their microseconds."""
+    return float(f"{value:.7g}") if abs(value) < 10 else round(value, 6)
 
 
 def _shown(value: Any) -> str:

@@ -200,3 +200,7 @@ def test_what_is_no_archive(tmp_path):
     (tmp_path / "a.jsonl").write_text("")
     with pytest.raises(DataError, match=r"holds JSON Lines \(a\.jsonl\), but no tables.*convert"):
         ArchiveFiles.find(tmp_path)
+
+
+def test_columns_of_one_name_are_told_apart(database):
+    assert database.ask_user("SELECT 1 AS a, 2 AS a, 3 AS a_2").columns == ("a", "a_2", "a_2_2")

@@ -38,6 +38,12 @@ def test_json_is_an_array_of_objects():
     assert len(json.loads(text("json", rows=[ROW] * 5, limit=3))) == 3
 
 
+def test_times_keep_their_microseconds():
+    assert text("csv", rows=[(36000.123456, 1e-9, 464.8299865722656)], columns=("a", "b", "c")).splitlines()[1] == (
+        "36000.123456,1e-09,464.829987"
+    )
+
+
 def test_csv_has_a_header():
     header, row = csv.reader(io.StringIO(text("csv")))
     assert tuple(header) == NAMES
