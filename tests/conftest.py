@@ -10,7 +10,7 @@ import pytest
 # make them faster, and on a busy machine the two wait for each other at every layer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-SERVERS = "real servers in real time, some of Debian packages: pytest --servers (see docs/live.md)"
+SERVERS = "real servers in real time, some of Debian packages: pytest --servers (README, Development)"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
