@@ -305,7 +305,9 @@ def build_actions(
         return NoActions()
     if isinstance(model, PostureModel):  # which averages along tracks itself
         alone = replace(config, pipeline=replace(chosen, smoothing=0.0))
-        return PostureActions(build_actions(alone, model.model, executor, share), model.scores, chosen.smoothing)
+        ahead = config.posture.look_ahead if chosen.inference == "clip" else 0.0
+        actions = build_actions(alone, model.model, executor, share)
+        return PostureActions(actions, model.scores, chosen.smoothing, ahead)
     model = LimitedModel(share(model))
     if chosen.inference == "streaming":
         return StreamActions(model, chosen.smoothing, executor)

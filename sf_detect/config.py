@@ -102,10 +102,12 @@ class PostureConfig:
     Attributes:
         mode: "auto" for models of J-HMDB's actions, "on" for every model, "off" for none.
         weights: A file of the classifier instead of the one that ships with the package.
+        look_ahead: Seconds after a keyframe that count for its postures, where clips are scored and nothing is live.
     """
 
     mode: str = "auto"
     weights: str | None = None
+    look_ahead: float = 0.5
 
 
 @dataclass
@@ -280,6 +282,7 @@ _RANGES: dict[tuple[float, bool, float, str], tuple[str, ...]] = {
         "events.max_gap",
         "detector.tolerance",
     ),
+    (0, False, 2, "a number of seconds from 0 to 2"): ("posture.look_ahead",),  # frames are held back for so long
     (0, True, 1, "a share above 0 and up to 1, such as 0.8"): ("events.hysteresis",),
     (0, False, 1, "a number from 0 to 1"): (
         "detector.score_threshold",

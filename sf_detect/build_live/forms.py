@@ -40,7 +40,8 @@ class BuildableForm:
 
     def stage(self, share: Callable[[ActionModel], ActionModel]) -> ActionStage:
         """The stage of one stream, around what `share` makes of the model."""
-        return build.build_actions(self.config, self.model, share=share)
+        now = replace(self.config, posture=replace(self.config.posture, look_ahead=0.0))
+        return build.build_actions(now, self.model, share=share)
 
 
 def with_inference(config: RunConfig, inference: str) -> RunConfig:

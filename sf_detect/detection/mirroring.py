@@ -29,8 +29,8 @@ def unmirror(boxes: FloatArray, width: int) -> FloatArray:
 def leaves_doubt(scores: FloatArray) -> bool:
     """Whether a look that shows persons of these scores (N,) calls for the second one: nobody is sure, or not all are.
 
-    On 220 training clips of J-HMDB (split 1), 1.68 looks a frame instead of 2 find the same 0.701 of the actors at score
-    0.4, with an average precision of 0.802 instead of 0.799; from 0.8 on, 1.56 looks give 0.797.
+    On 220 training clips of J-HMDB (split 1), 1.68 looks a frame instead of 2 find the same 0.701 of the actors at
+    score 0.4, with an average precision of 0.802 instead of 0.799; from 0.8 on, 1.56 looks give 0.797.
     """
     sure = scores >= _SURE
     return not sure.any() or bool((~sure & (scores >= _DOUBTFUL)).any())

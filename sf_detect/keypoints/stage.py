@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -19,6 +21,7 @@ from sf_detect.structures import ActionDetections, Clip, Detections, Frame
 
 ALONE_SECONDS = 0.25
 """How often postures without an action model change, in seconds."""
+_SAME_TIME = 1e-6  # seconds
 
 
 class PostureModel:
@@ -102,73 +105,124 @@ class PostureActions:
     """An `ActionStage` that adds postures to what another one scores.
 
     Landmarks come with the persons that are pushed. A keyframe is scored from what was pushed up to it, whenever its
-    actions are known.
+    actions are known; with `look_ahead` also from what comes within that time: the logits at the keyframe and at each
+    later detection are averaged. Somebody who has just come in is a walker by then.
 
     Args:
         actions: Scores the actions, each keyframe by itself: its own smoothing is off.
         scores: Made for its labels.
         smoothing: Time constant in seconds of each track's mean scores, see `ScoreSmoothing`.
+        look_ahead: Seconds after a keyframe that count for it; 0 where the past alone is known.
     """
 
-    def __init__(self, actions: ActionStage, scores: PostureScores, smoothing: float = 0.0) -> None:
+    def __init__(
+        self, actions: ActionStage, scores: PostureScores, smoothing: float = 0.0, look_ahead: float = 0.0
+    ) -> None:
         ScoreSmoothing(smoothing)  # refuses what makes no sense
-        self._actions, self._scores, self._smoothing = actions, scores, smoothing
+        self._actions, self._scores, self._smoothing, self._look_ahead = actions, scores, smoothing, look_ahead
 
     def begin(self, counts: StageCounts | None = None) -> ActionRun:
         """A run with looks and running means of its own."""
-        return _PostureRun(self._actions.begin(counts), self._scores, ScoreSmoothing(self._smoothing))
+        return _PostureRun(self._actions.begin(counts), self._scores, ScoreSmoothing(self._smoothing), self._look_ahead)
 
 
-class _Joined(Future[ActionDetections]):
-    """The scores of a keyframe with its postures: known, and being computed, when those of its actions are."""
+class _Keyframe(Future[ActionDetections]):
+    """The scores of a keyframe with its postures: being computed while those of its actions are and no look is due."""
 
-    def __init__(self, actions: Scoring) -> None:
+    def __init__(self, frame: Frame, persons: Detections, actions: Scoring) -> None:
         super().__init__()
-        self._actions = actions
+        self.frame, self.actions, self.complete = frame, actions, False
+        self.ids = [None] * len(persons) if persons.track_ids is None else persons.track_ids.tolist()
+        self._looked: list[list[Floats]] = [[] for _ in self.ids]
 
     def running(self) -> bool:
-        return not self.done() and (self._actions.running() or self._actions.done())
+        return not self.done() and self.complete and (self.actions.running() or self.actions.done())
+
+    def add(self, logits: Sequence[Floats | None]) -> None:
+        """The logits of its persons at one look; None for whom it did not see."""
+        for known, new in zip(self._looked, logits, strict=True):
+            if new is not None:
+                known.append(new)
+
+    def logits(self) -> list[Floats | None]:
+        """Their means: what several looks agree on counts more than what one of them is sure of."""
+        return [np.mean(known, axis=0) if known else None for known in self._looked]
 
 
 class _PostureRun:
-    def __init__(self, actions: ActionRun, scores: PostureScores, smooth: ScoreSmoothing) -> None:
-        self._actions, self._scores, self._smooth = actions, scores, smooth
+    def __init__(self, actions: ActionRun, scores: PostureScores, smooth: ScoreSmoothing, look_ahead: float) -> None:
+        self._actions, self._scores, self._smooth, self._look_ahead = actions, scores, smooth, look_ahead
         self._looks = TrackLooks()
+        self._waiting: deque[_Keyframe] = deque()
+        # The actions become known in whichever thread scores them; their callbacks may call back.
+        self._lock = threading.RLock()
 
     def push(self, frame: Frame, persons: Detections | None, is_keyframe: bool = True) -> Scoring | None:
         if persons is not None:
             self._looks.add(persons, frame.pts, frame.size)
+        self._look_back(frame.pts, persons is not None)
         scoring = self._actions.push(frame, persons, is_keyframe)
         if scoring is None or persons is None:
             return None
-        logits = run_stage("postures", frame, self._logits, persons, frame.pts)
-        joined = _Joined(scoring)
-        scoring.add_done_callback(lambda known: self._settle(frame, known, logits, joined))
-        return joined
+        keyframe = _Keyframe(frame, persons, scoring)
+        self._look(keyframe, frame.pts)
+        keyframe.complete = self._look_ahead <= 0
+        with self._lock:
+            self._waiting.append(keyframe)
+        scoring.add_done_callback(lambda known: self._settle())
+        return keyframe
 
     def start_anew(self) -> None:
+        self._complete()
         self._actions.start_anew()  # what waits is scored, and smoothed, before anything is forgotten
         self._looks.reset()
         self._smooth.reset()
 
     def finish(self) -> None:
+        self._complete()
         self._actions.finish()
 
     def close(self) -> None:
         self._actions.close()
+        self._complete()
 
-    def _logits(self, persons: Detections, time: float) -> list[Floats | None]:
-        ids = persons.track_ids
-        windows = [None if ids is None else self._looks.window(int(ids[i]), time) for i in range(len(persons))]
+    def _look_back(self, time: float, looked: bool) -> None:
+        """A frame at `time` comes, looked at or not: what that means for the keyframes before it."""
+        for keyframe in self._now_waiting():
+            left = keyframe.frame.pts + self._look_ahead - time
+            if looked and not keyframe.complete and left > -_SAME_TIME:
+                self._look(keyframe, time)
+            keyframe.complete = keyframe.complete or left < _SAME_TIME
+        self._settle()
+
+    def _look(self, keyframe: _Keyframe, time: float) -> None:
+        keyframe.add(run_stage("postures", keyframe.frame, self._logits, keyframe.ids, time))
+
+    def _logits(self, ids: Sequence[int | None], time: float) -> list[Floats | None]:
+        windows = [None if track is None else self._looks.window(track, time) for track in ids]
         return [None if window is None else self._scores.logits(window) for window in windows]
 
-    def _settle(self, frame: Frame, known: Scoring, logits: list[Floats | None], joined: Scoring) -> None:
-        """Called once the actions are known, in the order of the keyframes, in whichever thread scored them."""
-        try:
-            joined.set_result(run_stage("postures", frame, self._join, known.result(), logits))
-        except BaseException as error:
-            joined.set_exception(error)
+    def _complete(self) -> None:
+        """No look follows."""
+        for keyframe in self._now_waiting():
+            keyframe.complete = True
+        self._settle()
 
-    def _join(self, actions: ActionDetections, logits: list[Floats | None]) -> ActionDetections:
-        smoothed = self._smooth(replace(actions, scores=self._scores.joined(actions.scores, logits)))
+    def _now_waiting(self) -> list[_Keyframe]:
+        with self._lock:
+            return list(self._waiting)
+
+    def _settle(self) -> None:
+        """Gives out what is known, in the order of the keyframes, which the means along tracks depend on."""
+        with self._lock:
+            while self._waiting and self._waiting[0].complete and self._waiting[0].actions.done():
+                keyframe = self._waiting.popleft()
+                try:
+                    keyframe.set_result(run_stage("postures", keyframe.frame, self._join, keyframe))
+                except BaseException as error:
+                    keyframe.set_exception(error)
+
+    def _join(self, keyframe: _Keyframe) -> ActionDetections:
+        actions = keyframe.actions.result()
+        smoothed = self._smooth(replace(actions, scores=self._scores.joined(actions.scores, keyframe.logits())))
         return replace(smoothed, scores=self._scores.labelled(smoothed.scores))

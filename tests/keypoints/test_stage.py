@@ -73,10 +73,9 @@ def run(stage, frames=60, detector=None):
     return {round(r.frame.pts, 3): r.actions for r in results}
 
 
-def clip_stage(smoothing=0.0, executor=None, made=None):
-    return PostureActions(
-        ClipActions(FakeActionModel(labels=("a", "b", "c")), sampler, 0.0, executor), made or scores(), smoothing
-    )
+def clip_stage(smoothing=0.0, executor=None, made=None, look_ahead=0.0):
+    actions = ClipActions(FakeActionModel(labels=("a", "b", "c")), sampler, 0.0, executor)
+    return PostureActions(actions, made or scores(), smoothing, look_ahead)
 
 
 SIT = scores().spec.labels.index("sit")
@@ -98,13 +97,37 @@ def test_a_second_of_looks_is_what_is_seen():
     assert seen[0::2] == [[0.0], [0.0, 0.27, 0.5], [0.0, 0.27, 0.5, 0.77, 1.0], [0.5, 0.77, 1.0, 1.27, 1.5]]
 
 
-def test_beside_an_executor_results_are_the_same():
+@pytest.mark.parametrize("look_ahead", [0.0, 0.5])
+def test_beside_an_executor_results_are_the_same(look_ahead):
     with ThreadPoolExecutor(1) as executor:
-        beside = run(clip_stage(0.5, executor))
-    in_line = run(clip_stage(0.5))
+        beside = run(clip_stage(0.5, executor, look_ahead=look_ahead))
+    in_line = run(clip_stage(0.5, look_ahead=look_ahead))
     assert list(beside) == list(in_line)
     for pts in in_line:
         np.testing.assert_array_equal(beside[pts].scores, in_line[pts].scores)
+
+
+def test_looks_within_the_look_ahead_count():
+    found = run(clip_stage(look_ahead=0.5))
+    mean = {0.0: (0 + 0.267 + 0.5) / 3, 0.5: (0.5 + 0.767 + 1.0) / 3, 1.0: (1.0 + 1.267 + 1.5) / 3}
+    mean[1.5] = (1.5 + 1.767) / 2  # the video ends before the half second is over
+    for pts, time in mean.items():
+        assert found[pts].scores[:, SIT].tolist() == pytest.approx([(1 + time) / 10] * 2, abs=1e-3)
+        assert found[pts].pts == pytest.approx(pts)
+
+
+def test_a_keyframe_waits_for_the_look_ahead_and_no_longer():
+    stage = PostureActions(NoActions(), scores(FakeActionModel(labels=())), look_ahead=0.5).begin()
+    frames = iter(FakeSource(num_frames=60))
+    scoring = stage.push(next(frames), Detections.empty(), True)
+    for frame in frames:
+        if frame.pts >= 0.5 - 1e-6:
+            break
+        stage.push(frame, None, False)
+        assert not scoring.done()
+        assert not scoring.running()  # nobody may wait for it: only frames bring it on
+    stage.push(frame, None, False)
+    assert scoring.done()
 
 
 def test_scores_are_averaged_along_tracks():
