@@ -119,10 +119,10 @@ class Manifest:
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing of what is written within."""
+    def transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        """All or nothing of what is written within; "DEFERRED" locks a file only when it is used."""
         with self._errors():
-            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(f"BEGIN {kind}")
             try:
                 yield
                 self._db.execute("COMMIT")
@@ -147,7 +147,7 @@ class Manifest:
         with self._errors():
             self._db.execute("ATTACH ? AS other", (os.fspath(other),))
             try:
-                with self.transaction():
+                with self.transaction("DEFERRED"):  # the other may be at work, and is only read
                     self._db.execute(
                         f"INSERT OR IGNORE INTO videos ({names}) SELECT {names} FROM other.videos WHERE state != ?",
                         (PENDING,),

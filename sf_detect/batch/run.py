@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sf_detect.batch.inputs import Input
-from sf_detect.batch.jobs import Job, Outcome, Progress, WorkerPool
+from sf_detect.batch.jobs import DONE, Job, Outcome, Progress, WorkerPool
 from sf_detect.batch.layout import ArchiveFolder
 from sf_detect.batch.listing import Listed, Listing, Selection
 from sf_detect.batch.locking import FolderLock
@@ -116,7 +116,7 @@ def _work(
     batch: Batch, manifest: Manifest, run: int, pool: WorkerPool, observer: Observer, summary: BatchSummary
 ) -> None:
     summary.workers = pool.workers
-    recorder = _Recorder(manifest, batch.versions, summary)
+    recorder = _Recorder(batch, manifest, summary)
     try:
         observer.start(summary.listed, pool.workers)
         for events in pool.run(batch.resolved(manifest.waiting(run))):
@@ -132,8 +132,8 @@ def _work(
 class _Recorder:
     """Notes the ends of jobs once, also where Ctrl-C strikes in between and the pool gives them again."""
 
-    def __init__(self, manifest: Manifest, versions: Versions, summary: BatchSummary) -> None:
-        self._manifest, self._versions, self._summary = manifest, versions, summary
+    def __init__(self, batch: Batch, manifest: Manifest, summary: BatchSummary) -> None:
+        self._batch, self._manifest, self._summary = batch, manifest, summary
         self._newest = frozenset[str]()
 
     def record(self, events: Sequence[Outcome | Progress]) -> None:
@@ -141,8 +141,11 @@ class _Recorder:
         if not outcomes:
             return
         ended = [outcome for outcome in outcomes if not outcome.stop]
+        for outcome in ended:
+            if outcome.state != DONE:  # its worker may have been ended while it moved files to their places
+                self._batch.folder.remove(outcome.job.name)
         if ended:
-            self._manifest.record(ended, self._versions)
+            self._manifest.record(ended, self._batch.versions)
         self._newest = frozenset(outcome.job.name for outcome in outcomes)
         for outcome in outcomes:
             self._summary.add(outcome)

@@ -221,6 +221,18 @@ def test_other_manifests_are_adopted(manifest, tmp_path):
     assert (found.done, waiting) == (1, ["b"])
 
 
+def test_a_manifest_that_is_being_written_can_be_adopted(manifest, tmp_path):
+    other = Manifest(tmp_path / "manifest.1-of-2.sqlite")
+    try:
+        listed(other, [video("a")])
+        finish(other, "a")
+        with other.transaction():
+            manifest.adopt(tmp_path / "manifest.1-of-2.sqlite")
+    finally:
+        other.close()
+    assert [row["name"] for row in manifest.rows()] == ["a"]
+
+
 def test_a_file_that_is_no_manifest(tmp_path):
     (tmp_path / "manifest.sqlite").write_text("not a database, but long enough to be looked at" * 10)
     with pytest.raises(DataError, match="is no manifest of sf_detect, or damaged"):

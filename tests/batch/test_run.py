@@ -54,6 +54,15 @@ def test_a_run_and_its_reports(folder):
     assert (len(listener.events), listener.stopped) == (6, 1)
 
 
+def test_a_video_that_is_given_up_while_its_files_are_moved_keeps_none(folder):
+    def half(job):
+        write(folder, job)
+        return failed(job, "given up")
+
+    run(folder, [video("a")], FakePool(half))
+    assert not folder.place("jsonl", "a").exists()
+
+
 def test_nothing_to_do_starts_no_worker(folder):
     run(folder, [video("a")])
 
