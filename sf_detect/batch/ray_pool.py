@@ -6,6 +6,7 @@ nothing by itself: what a lost actor was doing is handed out again here, so that
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -101,8 +102,8 @@ class RayPool:
         workers: Actors; None takes as many as the cluster has room for.
         limits: When a video is given up.
         resources: Of each actor.
-        address: Of the cluster ("auto", "HOST:PORT", "ray://..."); None uses the one this process is connected to, or
-            starts one on this machine.
+        address: Of the cluster ("auto", "HOST:PORT", "ray://..."); None uses the one this process is connected to, the
+            one that RAY_ADDRESS names, or starts one on this machine.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -169,8 +170,10 @@ class RayPool:
         """Connects where nobody has; True where we did."""
         if address is None and self._ray.is_initialized():
             return False
+        address = address or os.environ.get("RAY_ADDRESS")
+        ours = {"include_dashboard": False} if address is None else {}  # where one runs already, that is decided
         try:
-            self._ray.init(address=address, configure_logging=False, log_to_driver=False, include_dashboard=None)
+            self._ray.init(address=address, configure_logging=False, log_to_driver=False, **ours)
         except Exception as error:
             where = "on this machine" if address is None else f"at {address}"
             raise SFDetectError(f"Ray: no cluster {where}: {reason_of(error)}. Check --ray-address.") from error

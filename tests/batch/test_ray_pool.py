@@ -40,6 +40,7 @@ class FakeRay:
         return False
 
     def init(self, **options):
+        self.options = options
         if options["address"] == "nowhere":
             raise ConnectionError("nobody answers")
         self.started += 1
@@ -187,6 +188,16 @@ def test_a_cluster_without_room(fake):
 def test_a_cluster_that_does_not_answer(fake):
     with pytest.raises(SFDetectError, match=r"no cluster at nowhere: .*nobody answers. Check --ray-address"):
         RayPool(batch_fakes.make_runner, 1, address="nowhere")
+
+
+def test_the_environment_names_a_cluster(fake, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    RayPool(batch_fakes.make_runner, 1).close()
+    assert (fake.options["address"], fake.options["include_dashboard"]) == (None, False)
+    monkeypatch.setenv("RAY_ADDRESS", "host:6379")
+    RayPool(batch_fakes.make_runner, 1).close()
+    assert fake.options["address"] == "host:6379"
+    assert "include_dashboard" not in fake.options
 
 
 def test_no_jobs_need_no_actor(fake):
