@@ -1,7 +1,9 @@
 """Where tracked persons are by now: the boxes of the newest detection, moved to a later time by how they moved.
 
 A detection is known a tenth of a second after its frame was shown, and is a third of a second old when the next one
-comes. Boxes that stood still in between would trail behind everybody who walks.
+comes. Boxes that stood still in between would trail behind everybody who walks. But a detector's boxes jump about, and
+a velocity out of two of them moves people who stand: so a velocity is that of a line through the sightings of the last
+second, less what their distance from the line leaves in doubt.
 """
 
 from __future__ import annotations
@@ -14,26 +16,36 @@ import numpy.typing as npt
 
 from sf_detect.structures import Detections, Keypoints, joined
 
-HORIZON = 0.35
+WINDOW = 1.2
+"""Seconds of sightings that a velocity comes from."""
+LEAST_SIGHTINGS = 3
+DOUBT = 9.0
+"""Variances of a velocity that its square must exceed; what is just above counts little."""
+HORIZON = 0.6
 """Time constant in seconds of a velocity that nothing confirms: nobody is moved further than this times their speed."""
 LONGEST = 2.0
 """Seconds after which a detection says nothing about where people are."""
-_NEW_VELOCITY = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """A track as it was seen last; velocities in pixels a second, of all four edges."""
+    """A track by its sightings.
 
-    box: npt.NDArray[np.float32]
-    velocity: npt.NDArray[np.float32]
+    Attributes:
+        pts: Seconds of the newest one.
+        velocity: (2,) of the middle of its box, in pixels a second.
+        sightings: (n, 3): seconds, and the middle of the box.
+    """
+
     pts: float
+    velocity: npt.NDArray[np.float64]
+    sightings: npt.NDArray[np.float64]
 
 
 class TrackMotion:
     """Moves the boxes of the newest detection to other times.
 
-    Velocities are means over the sightings of a track, and fade with the time since the newest one.
+    Velocities fade with the time since the newest sighting.
 
     Args:
         linger: Seconds for which a track that the newest detection lacks is still there.
@@ -82,20 +94,34 @@ class TrackMotion:
 
     def _sighting(self, track: int, box: npt.NDArray[np.float32], pts: float) -> _Seen:
         before = self._seen.get(track) or (self._lost[track][1] if track in self._lost else None)
+        newest = np.array([[pts, (box[0] + box[2]) / 2, (box[1] + box[3]) / 2]], np.float64)
         if before is None or pts <= before.pts:
-            return _Seen(box, np.zeros(4, np.float32), pts)
-        newest = (box - before.box) / np.float32(pts - before.pts)
-        return _Seen(box, _NEW_VELOCITY * newest + (1 - _NEW_VELOCITY) * before.velocity, pts)
+            return _Seen(pts, np.zeros(2), newest)
+        kept = before.sightings[before.sightings[:, 0] >= pts - WINDOW]
+        sightings = np.concatenate([kept, newest])
+        return _Seen(pts, _velocity(sightings), sightings)
+
+
+def _velocity(sightings: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Slope of the line through (n, 3) sightings, each direction shrunk by its own uncertainty."""
+    if len(sightings) < LEAST_SIGHTINGS:
+        return np.zeros(2)
+    times, places = sightings[:, 0] - sightings[:, 0].mean(), sightings[:, 1:] - sightings[:, 1:].mean(axis=0)
+    spread = times @ times
+    slope = times @ places / spread
+    off = places - times[:, None] * slope
+    variance = (off**2).sum(axis=0) / (len(times) - 2) / spread
+    trust = 1 - DOUBT * variance / np.maximum(slope**2, 1e-9)
+    velocity: npt.NDArray[np.float64] = slope * np.maximum(trust, 0)
+    return velocity
 
 
 def _moved(persons: Detections, seen: list[_Seen], pts: float) -> Detections:
     if not len(persons):
         return persons
-    shifts = np.stack([one.velocity * np.float32(_faded(pts - one.pts)) for one in seen])
-    boxes = persons.boxes + shifts
-    # An edge must not pass the one on the other side.
-    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
-    return replace(persons, boxes=boxes, keypoints=_moved_keypoints(persons.keypoints, persons.boxes, boxes))
+    shifts = np.stack([one.velocity * _faded(pts - one.pts) for one in seen]).astype(np.float32)
+    boxes = persons.boxes + np.tile(shifts, 2)
+    return replace(persons, boxes=boxes, keypoints=_moved_keypoints(persons.keypoints, shifts))
 
 
 def _faded(seconds: float) -> float:
@@ -103,15 +129,12 @@ def _faded(seconds: float) -> float:
     return math.copysign(HORIZON * (1 - math.exp(-abs(seconds) / HORIZON)), seconds)
 
 
-def _moved_keypoints(
-    keypoints: Keypoints | None, before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]
-) -> Keypoints | None:
-    """Keypoints go with the middles of their boxes."""
+def _moved_keypoints(keypoints: Keypoints | None, shifts: npt.NDArray[np.float32]) -> Keypoints | None:
+    """Keypoints go with their boxes."""
     if keypoints is None:
         return None
     points = keypoints.points.copy()
-    shift = (after[:, :2] + after[:, 2:] - before[:, :2] - before[:, 2:]) / 2
-    points[:, :, :2] += shift[:, None]
+    points[:, :, :2] += shifts[:, None]
     return replace(keypoints, points=points)
 
 

@@ -53,13 +53,31 @@ def test_moved_boxes_are_nearer_to_where_people_are():
     assert np.mean(errors["moved"]) < 0.4 * np.mean(errors["still"])
 
 
-def test_a_shrinking_box_keeps_its_order():
+def test_who_stands_is_not_moved_by_boxes_that_jump():
+    motion, random = TrackMotion(), np.random.default_rng(0)
+    moved = []
+    for i in range(40):
+        motion.update(people(walker(100 + random.normal(0, 4))), i * 0.25)
+        if i > 3:
+            still = motion.at(i * 0.25).boxes[0, 0]
+            moved.append(abs(float(motion.at(i * 0.25 + 0.25).boxes[0, 0]) - still))
+    assert np.mean(moved) < 1.0
+
+
+def test_a_velocity_needs_three_sightings():
     motion = TrackMotion()
-    motion.update(people((0, 0, 100, 100)), 0.0)
-    motion.update(people((45, 45, 55, 55)), 0.1)
-    box = motion.at(1.0).boxes[0]
-    assert box[2] > box[0]
-    assert box[3] > box[1]
+    for i in range(2):
+        motion.update(people(walker(10 * i)), i * 0.1)
+    assert float(motion.at(0.2).boxes[0, 0]) == 10
+    motion.update(people(walker(20)), 0.2)
+    assert float(motion.at(0.3).boxes[0, 0]) > 28
+
+
+def test_a_growing_box_keeps_its_size():
+    motion = TrackMotion()
+    for i in range(6):
+        motion.update(people((50 - 5 * i, 50 - 5 * i, 50 + 5 * i + 1, 50 + 5 * i + 1)), i * 0.1)
+    np.testing.assert_allclose(motion.at(0.8).boxes, motion.at(0.5).boxes, atol=1e-3)
 
 
 def test_lost_tracks_linger_where_they_shall():
@@ -90,10 +108,10 @@ def test_keypoints_go_with_the_box():
     points[..., 2] = 0.7
     keypoints = Keypoints(points, points.copy(), np.ones(1, np.float32))
     motion = TrackMotion()
-    motion.update(people(walker(0)), 0.0)
-    motion.update(people(walker(10), keypoints=keypoints), 0.1)
-    moved = motion.at(0.2)
-    shift = moved.boxes[0, 0] - 10
+    for i in range(3):
+        motion.update(people(walker(10 * i), keypoints=keypoints), i / 10)
+    moved = motion.at(0.3)
+    shift = moved.boxes[0, 0] - 20
     assert shift > 1
     np.testing.assert_allclose(moved.keypoints.points[0, :, 0], shift, rtol=1e-5)
     np.testing.assert_allclose(moved.keypoints.points[0, :, 2], 0.7)
