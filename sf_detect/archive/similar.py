@@ -107,6 +107,8 @@ def find_alike(files: ArchiveFiles, moment: Moment, videos: Sequence[str] | None
         ConfigError: There is nobody with features there; the message names who there is.
         DataError: There are no features, or a file of them is damaged.
     """
+    if not files.features:
+        raise DataError(files.folder, None, "holds no features. Annotate with --features to find who moves alike.")
     stretches = _read(files.features)
     row = _row(stretches, moment)
     likeness = _cosines(stretches, row)
@@ -142,8 +144,6 @@ def matching(name: str, videos: Sequence[str] | dict[str, Any]) -> list[str]:
 
 
 def _read(files: Sequence[Path]) -> _Stretches:
-    if not files:
-        raise DataError("features", None, "the archive has none. Annotate with --features to find who moves alike.")
     try:
         kind = pq.read_schema(files[0]).field("features").type
         table = ds.dataset(files, format="parquet").to_table()
