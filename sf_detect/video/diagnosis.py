@@ -47,6 +47,11 @@ def missing_message(path: Path) -> str:
     parent = path.parent
     if not parent.is_dir():
         return f"{path} does not exist, nor does its folder {parent}. Expected an existing video; check the path."
+    if path.is_symlink():
+        target = os.readlink(path)
+        return (
+            f"{path} is a link to {target}, which does not exist. Expected an existing video; mend or remove the link."
+        )
     names = sorted(os.listdir(parent))
     folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(path.name.casefold(), folded, n=1, cutoff=0.6)

@@ -2,6 +2,7 @@
 
 import itertools
 import struct
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -170,6 +171,13 @@ def test_missing_file_suggests_a_similar_name(tmp_path: Path) -> None:
 def test_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(SourceOpenError, match=r"does not exist, nor does its folder"):
         FileSource(tmp_path / "no" / "a.mp4")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_link_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").symlink_to(tmp_path / "gone.mp4")
+    with pytest.raises(SourceOpenError, match=r"a\.mp4 is a link to .*gone\.mp4, which does not exist"):
+        FileSource(tmp_path / "a.mp4")
 
 
 def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
