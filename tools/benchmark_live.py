@@ -3,6 +3,7 @@
     python tools/benchmark.py live                     # the defaults, 60 s after 10 s of warm-up
     python tools/benchmark.py live --case heavy        # ava_slowfast_8x8_r50 with random weights
     python tools/benchmark.py live --case four         # four streams at 15 frames/s
+    python tools/benchmark.py live --case dying        # four, of which one hangs from the middle on
     python tools/benchmark.py live --seconds 10        # shorter
     python tools/benchmark.py live --case memory       # 200 reconnections, 20,000 frames, models that compute nothing
 
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -30,14 +32,14 @@ import numpy as np
 from sf_detect.assets import DEMO_VIDEO
 from sf_detect.build_live import open_live
 from sf_detect.interfaces import ActionModel
-from sf_detect.live import LiveSession
+from sf_detect.live import LiveSession, StreamStats
 from sf_detect.live.words import status_line
 from sf_detect.structures import LiveResult
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "servers"))
 SIZE = (480, 640)
-CASES = ("default", "heavy", "four", "memory")
+CASES = ("default", "heavy", "four", "dying", "memory")
 HEAVY = "ava_slowfast_8x8_r50"
 
 
@@ -101,7 +103,7 @@ def measure(case: str, seconds: float, warm_up: float) -> None:
         return benchmark_live_memory.measure()
     if (reason := why_not()) is not None:
         raise SystemExit(f"no measurement: {reason}")
-    count, fps = (4, 15) if case == "four" else (1, 30)
+    count, fps = (4, 15) if case in ("four", "dying") else (1, 30)
     images = counted_pictures(fps)
     with tempfile.TemporaryDirectory() as folder:
         units = access_units.write_units(Path(folder) / "units", access_units.encode(images, fps), fps)
@@ -116,10 +118,13 @@ def measure(case: str, seconds: float, warm_up: float) -> None:
                 record=Path(folder) / "{source}.mp4",
                 on_warning=lambda text: print(f"  {text}"),
             )
-            watch(session, pushes, [server.pid for server in servers.values()], seconds, warm_up, fps)
+            halfway = servers[names[-1]].stop if case == "dying" else None
+            watch(session, pushes, [server.pid for server in servers.values()], seconds, warm_up, fps, halfway)
             for name in names:
                 print(f"{name} recording: {recorded(Path(folder) / f'{name}.mp4')}")
         finally:
+            if case == "dying":
+                servers[names[-1]].go_on()
             for server in servers.values():
                 server.kill()
 
@@ -131,10 +136,12 @@ def watch(
     seconds: float,
     warm_up: float,
     fps: int,
+    halfway: Callable[[], None] | None = None,
 ) -> None:
     """Measures for `seconds` after the warm-up, which counts from the first picture of each stream."""
     ages: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     seen, begun, before, used = set[str](), None, {}, []
+    middle: dict[str, StreamStats] = {}
     for result in session:
         seen.add(result.source)
         now = time.monotonic()
@@ -145,6 +152,9 @@ def watch(
             if not before:
                 before, used = session.stats(), [cpu(pid) for pid in (os.getpid(), *servers)]
             note(result, pushes[result.source], ages[result.source])
+            if halfway is not None and not middle and now >= begun + seconds / 2:
+                halfway()
+                middle = session.stats()
             if now >= begun + seconds:
                 break
     after, elapsed = session.stats(), time.monotonic() - (begun or 0.0)
@@ -163,6 +173,9 @@ def watch(
         drops = {cause: number - first.drops.get(cause, 0) for cause, number in last.drops.items()}
         print(f"  left out: {drops}; persons every {last.detection_interval:.2f} s; approximate: {last.approximation}")
         print(f"  {status_line(last)}")
+    for name, stats in middle.items():
+        halves = stats.predictions - before[name].predictions, after[name].predictions - stats.predictions
+        print(f"{name}: {halves[0]} predictions before the last one hung, {halves[1]} after")
     if len(rates) > 1:
         print(f"fairness of predictions (Jain): {sum(rates) ** 2 / (len(rates) * sum(r * r for r in rates)):.3f}")
     cores = ", ".join(f"{100 * part / elapsed:.0f} %" for part in spent)
