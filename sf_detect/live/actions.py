@@ -23,7 +23,7 @@ from sf_detect.threads import step_back
 
 LEAST_LAG = 0.75
 """Seconds that the newest frame may be ahead of the one that is computed."""
-CATCH_UP_SECONDS, CATCH_UP_LAG = 6.0, 4.0
+CATCH_UP_SECONDS, CATCH_UP_LAG = 12.0, 4.0
 """How long, and by how much, a stream may be behind after its beginning, which costs a whole clip."""
 BUSY = 0.8
 """Largest share of its time that clips are computed for."""
