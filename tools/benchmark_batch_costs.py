@@ -1,8 +1,7 @@
-"""Processor time, memory and bytes of one worker, in this process: see `benchmark_batch`."""
+"""Processor time and bytes of one worker, in this process: see `benchmark_batch`."""
 
 from __future__ import annotations
 
-import resource
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -72,9 +71,7 @@ def costs(clips: Sequence[Path], folder: Path) -> None:
                 size.update(outcome.outputs)
         core = time.process_time() - start
         written = ", ".join(f"{kind} {count / seconds * 3600 / 1e6:.0f}" for kind, count in size.items())
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-        note = f"memory up to {peak:.0f} MB; MB an hour: {written}"
-        row(f"one core, {name}", frames / core, seconds / core, core / seconds, note)
+        row(f"one core, {name}", frames / core, seconds / core, core / seconds, f"MB an hour: {written}")
 
 
 def scaled(width: int, height: int, folder: Path) -> Path:
