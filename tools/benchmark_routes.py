@@ -23,7 +23,7 @@ LIMIT = 1.2
 def readme_loop(video: Path) -> str:
     """The loop of README.md as it stands there, over `video`."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    (loop,) = [block for block in blocks if "pipeline.run(" in block]
+    (loop,) = [block for block in blocks if "annotator.results(" in block]
     return loop.replace('"video.mp4"', repr(str(video)))
 
 

@@ -15,7 +15,7 @@ VIDEO = Path("some folder") / "it's.mp4"
 def test_the_loop_is_the_one_of_the_readme_over_the_given_video():
     loop = benchmark_routes.readme_loop(VIDEO)
     compile(loop, "loop", "exec")
-    assert "build_pipeline(" in loop
+    assert "Annotator(" in loop
     assert repr(str(VIDEO)) in loop
     assert "video.mp4" not in loop
 
