@@ -119,7 +119,8 @@ class LiveStream:
         status, load = self._source.status(), self._parts.load
         summary = self._counts.summary()
         drops = dict(summary.pop("drops"), **status.drops)  # type: ignore[call-overload]
-        found = {"display": self._newest.dropped, "actions": drops.get("actions", 0) + self._intake.dropped}
+        unseen = self._to_look_at.dropped if self._parts.only_looked_at else 0
+        found = {"display": self._newest.dropped + unseen, "actions": drops.get("actions", 0) + self._intake.dropped}
         found |= {"damaged": self._damaged}
         found |= {f"output {output.name}": output.dropped for output in self._outputs}
         last = self._begun if status.last_arrival is None else status.last_arrival

@@ -293,6 +293,8 @@ def test_only_frames_that_were_looked_at_are_shown_where_people_are_hidden():
     shown = [result.frame.index for result in live]
     assert shown[-1] == 29
     looked_at = [index for call in detector.calls for index in call]
+    stats = live.stats()["fake"]
+    assert stats.shown + stats.drops.get("display", 0) == 30
     assert drawn == [(index, True, 2) for index in looked_at if (index, True, 2) in drawn]
     assert set(shown) <= set(looked_at)
 
