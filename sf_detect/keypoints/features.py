@@ -38,6 +38,26 @@ _BONES = {  # direction, compared with the picture's vertical
 }
 
 
+_SWINGS = ((27, 28), (25, 26), (15, 11), (16, 12), (27, 23), (28, 24), (0, 23))
+"""Ends of limbs, and what they are seen from, whose movement over the window counts."""
+
+_POSE = 6 * len(JOINTS) + 18 + 10 + 9 + 7 + 1
+ANKLES = _POSE + 7 + 3 * len(_SWINGS)
+"""Column of how far the ankles moved against each other within the window, in metres."""
+MOVED = (ANKLES + len(_SWINGS) + 4, ANKLES + len(_SWINGS) + 6)
+"""Columns of how far box and hips moved sideways, in heights a second; how far up or down follows each."""
+
+
+COLUMNS = MOVED[1] + 6
+"""Numbers at each time."""
+
+
+def movement(found: Floats) -> float:
+    """How fast somebody left their place, or came nearer, by `features`: heights a second, at least 0."""
+    sideways = found[-1, MOVED[0] : MOVED[1] + 2].max()
+    return float(max(sideways, abs(found[0, _POSE + 6])))
+
+
 def features(window: Window) -> Floats:
     """The features of one person.
 
@@ -57,10 +77,6 @@ def features(window: Window) -> Floats:
     nearest = np.abs(grid[:, None] - ages[None]).min(axis=1)[:, None]
     extent = np.repeat(_extent(window, height)[None], len(grid), axis=0)
     return np.concatenate([on_grid, extent, nearest.clip(0, 1), known], axis=1).astype(np.float32)
-
-
-_SWINGS = ((27, 28), (25, 26), (15, 11), (16, 12), (27, 23), (28, 24), (0, 23))
-"""Ends of limbs, and what they are seen from, whose movement over the window counts."""
 
 
 def _extent(window: Window, height: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

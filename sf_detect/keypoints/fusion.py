@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.errors import WeightsMismatchError
+from sf_detect.errors import WeightsFormatError
 from sf_detect.keypoints.network import POSTURES
 
 Floats = npt.NDArray[np.float32]
@@ -52,7 +52,7 @@ class Fusion:
             None where the file knows no such model.
 
         Raises:
-            WeightsMismatchError: The entry is not one of a fusion with these actions.
+            WeightsFormatError: The entry is not one of a fusion with these actions.
         """
         try:
             entries = json.loads(metadata.get("fusion", "{}"))
@@ -62,13 +62,13 @@ class Fusion:
             weights = [float(entry[key]) for key in ("action_weight", "body_weight", "none_bias")]
             thresholds = np.array([float(entry["thresholds"][name]) for name in actions], np.float32)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise WeightsMismatchError(
+            raise WeightsFormatError(
                 f"posture classifier: the metadata do not describe how its scores are fused with those of {model} "
                 f"({type(error).__name__}: {error}); expected action_weight, body_weight, none_bias and a threshold "
                 "for each action. Take the file that ships."
             ) from error
         if not (np.abs(weights) <= _MOST_WEIGHT).all() or not ((thresholds >= 0) & (thresholds <= 1)).all():
-            raise WeightsMismatchError(
+            raise WeightsFormatError(
                 f"posture classifier: fusion with {model} has weights {weights} and thresholds {thresholds.tolist()}; "
                 f"expected weights up to {_MOST_WEIGHT:g} and thresholds from 0 to 1. Take the file that ships."
             )

@@ -14,15 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.errors import WeightsMismatchError
-from sf_detect.keypoints.features import GRID
+from sf_detect.errors import WeightsFormatError
+from sf_detect.keypoints.features import COLUMNS, GRID, movement
 
 Floats = npt.NDArray[np.float32]
 
 POSTURES = ("stand", "walk", "run", "sit", "bend", "crouch", "lie", "jump")
 """Postures and movements, in the order of their logits; one logit for none of them follows."""
 _LIMIT = 4.0  # standard deviations from which on a feature says no more
-_LARGEST = {"networks": 16, "width": 1024, "actions": 1024, "features": 4096}
+STAYS, LEAVES = 0.15, 0.25
+"""Heights a second: below the one nobody walks or runs, above the other few stand. Chosen on the yardstick."""
+_NOT_WALKING, _NOT_STANDING, _WALKING = 3.0, 1.0, 0.5  # logits
+_LARGEST = {"networks": 16, "width": 1024, "actions": 1024}
 
 
 @dataclass(frozen=True)
@@ -64,20 +67,20 @@ class PostureNetwork:
         sizes: What the arrays are for.
 
     Raises:
-        WeightsMismatchError: An array is missing, is not known, or has another shape or type.
+        WeightsFormatError: An array is missing, is not known, or has another shape or type.
     """
 
     def __init__(self, arrays: Mapping[str, npt.NDArray[np.generic]], sizes: Sizes) -> None:
         expected = sizes.shapes()
         if set(arrays) != set(expected):
-            raise WeightsMismatchError(
+            raise WeightsFormatError(
                 f"posture classifier: arrays {sorted(set(arrays) ^ set(expected))} are missing or not known. "
                 "Take the file that ships, or one that `sf-detect train` wrote."
             )
         for name, shape in expected.items():
             given = arrays[name]
             if given.shape != shape or given.dtype.kind != "f" or not np.isfinite(given).all():
-                raise WeightsMismatchError(
+                raise WeightsFormatError(
                     f"posture classifier: {name} is {given.dtype} of shape {given.shape}, expected finite floating "
                     f"point of shape {shape}. Take the file that ships, or one that `sf-detect train` wrote."
                 )
@@ -95,20 +98,25 @@ class PostureNetwork:
             metadata: Its key `network` holds `Sizes` as JSON.
 
         Raises:
-            WeightsMismatchError: The metadata or the arrays are not those of a posture classifier.
+            WeightsFormatError: The metadata or the arrays are not those of a posture classifier.
         """
         try:
             stated = json.loads(metadata["network"])
             sizes = Sizes(**{name: stated[name] for name in ("networks", "features", "width", "actions")})
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise WeightsMismatchError(
+            raise WeightsFormatError(
                 f"posture classifier: the metadata do not describe a network ({error!r}); expected a JSON object "
                 "`network` with networks, features, width and actions. Take the file that ships."
             ) from error
+        if sizes.features != COLUMNS:
+            raise WeightsFormatError(
+                f"posture classifier: the file is for {sizes.features!r} features, this version has {COLUMNS}. "
+                "Take the file that ships."
+            )
         for name, most in _LARGEST.items():
             value = getattr(sizes, name)
             if not (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most):
-                raise WeightsMismatchError(
+                raise WeightsFormatError(
                     f"posture classifier: {name} is {value!r}, expected a whole number from 1 to {most}."
                 )
         return cls(arrays, sizes)
@@ -123,11 +131,12 @@ class PostureNetwork:
             (L,) float32: postures, none of them, actions, none of them.
         """
         if features.shape != (len(GRID), self.sizes.features):
-            raise WeightsMismatchError(
+            raise WeightsFormatError(
                 f"posture classifier: features have shape {features.shape}, the file was trained on "
                 f"{(len(GRID), self.sizes.features)}. Take the file that ships with this version."
             )
-        return np.asarray(np.mean([self._one(i, features) for i in range(self.sizes.networks)], axis=0), np.float32)
+        logits = np.mean([self._one(i, features) for i in range(self.sizes.networks)], axis=0, dtype=np.float32)
+        return with_movement(np.asarray(logits, np.float32), movement(features))
 
     def postures(self, logits: Floats) -> Floats:
         """(8,) probabilities of `POSTURES`; what is missing to 1 is none of them."""
@@ -147,6 +156,24 @@ class PostureNetwork:
         pooled = np.concatenate([h[-1], h.mean(axis=0), h.max(axis=0)])
         mixed = np.maximum(w["mix.weight"] @ pooled + w["mix.bias"], 0)
         return np.asarray(w["head.weight"] @ mixed + w["head.bias"], np.float32)
+
+
+def with_movement(logits: Floats, moved: float) -> Floats:
+    """Logits of postures that agree with how far somebody moved: the networks see steps where there is only unrest.
+
+    A camera that follows a walker hides that it is one; then nothing may be said, or "stand".
+
+    Args:
+        logits: (L,).
+        moved: Heights a second, see `movement`.
+    """
+    changed = logits.copy()
+    if moved < STAYS:
+        changed[[POSTURES.index("walk"), POSTURES.index("run")]] -= _NOT_WALKING
+    elif moved > LEAVES:
+        changed[POSTURES.index("stand")] -= _NOT_STANDING
+        changed[POSTURES.index("walk")] += _WALKING
+    return changed
 
 
 def _softmax(logits: Floats) -> Floats:

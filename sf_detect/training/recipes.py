@@ -14,6 +14,8 @@ from sf_detect.training.clips_recipe import ClipsRecipe
 from sf_detect.training.jhmdb import i3d
 from sf_detect.training.jhmdb import slowfast_tiny as tiny
 from sf_detect.training.jhmdb.measuring import measure
+from sf_detect.training.postures import testing as postures
+from sf_detect.training.postures.recipe import PostureRecipe
 
 Say = Callable[[str], None]
 
@@ -71,10 +73,16 @@ def _test_i3d(recipe: i3d.I3DRecipe, weights: Path | None, say: Say) -> dict[str
     return measure("i3d_jhmdb", weights, work.data, recipe.split, work.folder, say, tile=recipe.tile)
 
 
+def _train_postures(recipe: PostureRecipe, say: Say) -> Path:
+    _one_process("postures")
+    return postures.train(recipe, say)
+
+
 RECIPES: dict[str, RecipeKind] = {
     "clips": RecipeKind(ClipsRecipe, clips.train, clips.test),
     "slowfast_tiny_jhmdb": RecipeKind(tiny.Recipe, _train_tiny, _test_tiny),
     "i3d_jhmdb": RecipeKind(i3d.I3DRecipe, _train_i3d, _test_i3d),
+    "postures": RecipeKind(PostureRecipe, _train_postures, postures.test),
 }
 """Every kind of recipe by the name that configs give in their key `recipe`."""
 

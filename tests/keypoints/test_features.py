@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sf_detect.keypoints.features import GRID, features
+from sf_detect.keypoints.features import ANKLES, GRID, MOVED, features
 from sf_detect.keypoints.looks import Window
 
 
@@ -37,6 +37,15 @@ def test_a_swinging_leg_shows_however_the_person_stands():
     swinging.metres[1::2, 27, 0] += 0.5  # an ankle goes to and fro
     changed = np.flatnonzero(np.abs(features(still) - features(swinging))[-1] > 0.4)
     assert len(changed) >= 2  # from the other ankle, and from the hip
+
+
+def test_columns_that_training_reads_are_what_they_are_called():
+    moving, still = window([0.0, 0.5, 1.0]), window([0.0, 0.5, 1.0])
+    moving.metres[1, 27, 0] += 0.7
+    still.boxes[:], still.points[:] = still.boxes[:1], still.points[:1]
+    np.testing.assert_allclose(features(moving)[-1, ANKLES], 0.7, rtol=1e-5)
+    np.testing.assert_allclose(features(moving)[-1, list(MOVED)], 0.5, rtol=1e-5)  # a height is 200 pixels
+    np.testing.assert_allclose(features(still)[-1, list(MOVED)], 0, atol=1e-6)
 
 
 def test_neither_the_place_in_the_picture_nor_its_scale_counts():

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from sf_detect.errors import WeightsMismatchError
+from sf_detect.errors import WeightsFormatError
 from sf_detect.keypoints.fusion import Fusion
 from sf_detect.keypoints.network import POSTURES
 
@@ -74,5 +74,5 @@ def test_a_model_that_the_file_does_not_know_is_not_fused():
     ],
 )
 def test_an_entry_that_is_none_is_refused(text):
-    with pytest.raises(WeightsMismatchError, match="posture classifier"):
+    with pytest.raises(WeightsFormatError, match="posture classifier"):
         Fusion.from_metadata({"fusion": text}, "net", ACTIONS)

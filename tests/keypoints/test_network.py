@@ -3,24 +3,26 @@ import json
 import numpy as np
 import pytest
 
-from sf_detect.errors import WeightsMismatchError
-from sf_detect.keypoints.features import GRID
-from sf_detect.keypoints.network import POSTURES, PostureNetwork, Sizes
+from sf_detect.errors import WeightsFormatError
+from sf_detect.keypoints.features import COLUMNS, GRID, MOVED
+from sf_detect.keypoints.network import POSTURES, PostureNetwork, Sizes, with_movement
 
-SIZES = Sizes(networks=2, features=6, width=4, actions=3)
+SIZES = Sizes(networks=2, features=COLUMNS, width=4, actions=3)
 
 
 def arrays(seed=0, sizes=SIZES):
     rng = np.random.default_rng(seed)
-    return {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in sizes.shapes().items()}
+    return {name: rng.normal(0, 0.1, shape).astype(np.float32) for name, shape in sizes.shapes().items()}
 
 
 def metadata(**changes):
-    return {"network": json.dumps({"networks": 2, "features": 6, "width": 4, "actions": 3, **changes})}
+    return {"network": json.dumps({"networks": 2, "features": COLUMNS, "width": 4, "actions": 3, **changes})}
 
 
 def some_features(seed=1):
-    return np.random.default_rng(seed).normal(0, 1, (len(GRID), 6)).astype(np.float32)
+    found = np.random.default_rng(seed).normal(0, 1, (len(GRID), COLUMNS)).astype(np.float32)
+    found[:, MOVED[0] : MOVED[1] + 2], found[0] = 0.2, found[0] * 0.01  # neither still nor leaving
+    return found
 
 
 def plain(w, features):
@@ -61,20 +63,34 @@ def test_probabilities_of_postures_and_actions_leave_room_for_none():
     assert network.actions(certain).sum() == pytest.approx(0, abs=1e-6)
 
 
+def test_who_does_not_move_does_not_walk_and_who_leaves_does_not_stand():
+    network, x = PostureNetwork.from_arrays(arrays(), metadata()), some_features()
+    between = network.logits(x)
+    # what the networks see is the same each time: only what they are told of the movement differs
+    still, leaving = with_movement(between, 0.1), with_movement(between, 0.3)
+    changed = {name: (still - between)[i] for i, name in enumerate(POSTURES) if still[i] != between[i]}
+    assert set(changed) == {"walk", "run"}
+    assert max(changed.values()) < -2
+    assert (leaving - between)[POSTURES.index("walk")] > 0 > (leaving - between)[POSTURES.index("stand")]
+    np.testing.assert_array_equal(still[len(POSTURES) :], between[len(POSTURES) :])
+    x[-1, MOVED[0] : MOVED[1] + 2] = 0.0
+    assert network.logits(x)[1] < between[1]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda a: a.pop("head.bias"), "head.bias"),
         (lambda a: a.update(more=np.zeros(1, np.float32)), "more"),
         (lambda a: a.update({"mix.bias": np.zeros((2, 5), np.float32)}), "mix.bias"),
-        (lambda a: a.update({"std": np.ones((2, 6), np.int64)}), "std"),
+        (lambda a: a.update({"std": np.ones((2, COLUMNS), np.int64)}), "std"),
         (lambda a: a["mean"].fill(np.nan), "mean"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(change, message):
     given = arrays()
     change(given)
-    with pytest.raises(WeightsMismatchError, match=message):
+    with pytest.raises(WeightsFormatError, match=message):
         PostureNetwork.from_arrays(given, metadata())
 
 
@@ -90,14 +106,15 @@ def test_arrays_that_do_not_fit_are_refused(change, message):
         metadata(networks=True),
         metadata(actions="3"),
         metadata(features=2.5),
+        metadata(features=COLUMNS - 1),
     ],
     ids=lambda given: str(given)[:40],
 )
 def test_metadata_that_do_not_describe_a_network_are_refused(given):
-    with pytest.raises(WeightsMismatchError, match="posture classifier"):
+    with pytest.raises(WeightsFormatError, match="posture classifier"):
         PostureNetwork.from_arrays(arrays(), given)
 
 
 def test_features_of_another_version_are_refused():
-    with pytest.raises(WeightsMismatchError, match=r"\(5, 7\)"):
+    with pytest.raises(WeightsFormatError, match=r"\(5, 7\)"):
         PostureNetwork.from_arrays(arrays(), metadata()).logits(np.zeros((5, 7), np.float32))
