@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ class ClassifierRecipe:
 
     Attributes:
         width: Channels of every layer.
-        networks: That are trained alike for each task and vote.
+        networks: How many are trained alike for each of `TASKS` and vote.
+        biases: (9,) added to the logits of postures and of none of them, after training: everyday video has other
+            shares of them than the examples.
         steps: Of training.
         batch: Examples of a step.
         rate: Peak learning rate of AdamW with one cycle.
@@ -39,7 +41,8 @@ class ClassifierRecipe:
     """
 
     width: int = 128
-    networks: int = 1
+    networks: dict[str, int] = field(default_factory=lambda: {"postures": 2, "actions": 1})
+    biases: list[float] = field(default_factory=lambda: [0.0, 0.0, -0.7, 0.5, -0.4, 0.0, 0.0, 0.2, 0.0])
     steps: int = 900
     batch: int = 512
     rate: float = 2e-3
@@ -131,12 +134,15 @@ def train_classifier(
         shares: See `posture_weights`.
         seed: Of torch, whose state afterwards is the one before.
     """
-    networks = []
+    networks, total = [], sum(recipe.networks[task] for task in TASKS)
     with torch.random.fork_rng():
         for task in TASKS:
-            for number in range(recipe.networks):
+            for number in range(recipe.networks[task]):
                 network = _train(examples[task], task, actions, recipe, shares, seed + number)
-                networks.append(keep_task(network, task, len(TASKS)))
+                if task == "postures":
+                    with torch.no_grad():
+                        network.head.bias[: len(POSTURES) + 1] += torch.tensor(recipe.biases)
+                networks.append(keep_task(network, task, total / recipe.networks[task]))
     return networks
 
 
@@ -175,13 +181,13 @@ def _train(
     return net.eval()
 
 
-def keep_task(network: PostureModule, task: str, tasks: int) -> PostureModule:
-    """The network without logits for other tasks; its own count `tasks` times, as means over all networks need."""
+def keep_task(network: PostureModule, task: str, factor: float) -> PostureModule:
+    """The network without logits for other tasks; its own count `factor` times, since means go over all networks."""
     split = len(POSTURES) + 1
     others = slice(split, None) if task == "postures" else slice(0, split)
     with torch.no_grad():
         for parameter in (network.head.weight, network.head.bias):
-            parameter.mul_(tasks)
+            parameter.mul_(factor)
             parameter[others] = 0
     return network
 

@@ -16,7 +16,6 @@ from sf_detect.engines import EngineOptions
 from sf_detect.keypoints.blazepose import BlazePose, blazepose_engine
 from sf_detect.keypoints.estimator import LandmarkNetwork
 from sf_detect.keypoints.looks import Window
-from sf_detect.keypoints.network import POSTURES
 from sf_detect.structures import Detections
 from sf_detect.training.jhmdb.measuring import WINDOW_STEP
 from sf_detect.training.jhmdb.persons import find_persons, track_persons
@@ -81,10 +80,14 @@ class ThresholdRecipe:
         actions: Of single actions, by J-HMDB's names.
     """
 
-    postures: list[float] = field(default_factory=lambda: [0.5] * len(POSTURES))
+    postures: list[float] = field(default_factory=lambda: [0.4, 0.38, 0.6, 0.4, 0.6, 0.4, 0.35, 0.3])
     alone: list[str] = field(default_factory=lambda: ["walk", "run", "jump"])
-    action: float = 0.9
-    actions: dict[str, float] = field(default_factory=dict)
+    action: float = 0.75
+    actions: dict[str, float] = field(
+        default_factory=lambda: {
+            **{"catch": 0.985, "clap": 0.975, "wave": 0.96, "pour": 0.9, "push": 0.85, "shoot_gun": 0.85}
+        }
+    )
 
 
 @dataclass

@@ -6,7 +6,6 @@ import torch
 
 from sf_detect.keypoints.features import COLUMNS, GRID, MOVED
 from sf_detect.keypoints.fusion import Fusion
-from sf_detect.keypoints.network import POSTURES
 from sf_detect.keypoints.posture_file import read_posture_file
 from sf_detect.labels import shown_names
 from sf_detect.training.postures import classifier
@@ -16,7 +15,7 @@ from sf_detect.training.postures.testing import facts
 
 ACTIONS = ["clap", "sit"]
 SMALL = classifier.ClassifierRecipe(
-    width=8, steps=60, batch=32, rate=0.02, dropout=0.0, feature_dropout=0.0, average=0.9
+    width=8, steps=60, biases=[0.0] * 9, batch=32, rate=0.02, dropout=0.0, feature_dropout=0.0, average=0.9
 )
 SHARES = [1 / 9] * 9
 
@@ -47,9 +46,9 @@ def test_both_tasks_are_learned_by_networks_of_their_own(networks):
     logits = classifier.logits_of(networks, given.features)
     assert (logits[:, :9].argmax(1) == given.postures.argmax(1)).mean() > 0.95
     assert (logits[:, 9:].argmax(1) == given.actions).mean() > 0.95
-    assert len(networks) == 2
+    assert len(networks) == 3
     assert not networks[0].head.weight[9:].any()
-    assert not networks[1].head.weight[:9].any()
+    assert not networks[2].head.weight[:9].any()
 
 
 def test_numpy_computes_what_torch_computed(networks):
@@ -73,7 +72,8 @@ def test_the_file_is_read_as_a_run_reads_it(networks, tmp_path):
     recipe.thresholds.actions = {"clap": 0.7}
     classifier.write_classifier(networks, tmp_path / "p.safetensors", facts(ACTIONS, recipe, fusion))
     file = read_posture_file(tmp_path / "p.safetensors")
-    assert file.thresholds == (0.5,) * len(POSTURES)
+    assert file.thresholds == tuple(recipe.thresholds.postures)
+    assert file.alone == ("walk", "run", "jump")
     labels = json.loads(file.metadata["labels"])
     assert [label["name"] for label in labels[8:]] == ["none", *shown_names(ACTIONS), "none"]
     read = Fusion.from_metadata(file.metadata, recipe.action_model, ACTIONS)
