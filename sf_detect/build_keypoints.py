@@ -76,6 +76,7 @@ def keypoint_estimators(
         WeightsError, EngineError: Keypoints were asked for, see `landmark_network`.
     """
     from sf_detect.keypoints.estimator import TrackKeypoints
+    from sf_detect.keypoints.holding import HeldKeypoints
     from sf_detect.keypoints.stage import PostureModel
 
     if isinstance(model, PostureModel):
@@ -84,7 +85,10 @@ def keypoint_estimators(
         network = landmark_network(config, warn)
     else:
         return None
-    return partial(TrackKeypoints, network, config.keypoints.max_persons)
+    chosen = config.keypoints
+    if not chosen.hold:
+        return partial(TrackKeypoints, network, chosen.max_persons)
+    return partial(HeldKeypoints, network, chosen.max_persons, chosen.hold)
 
 
 def _wanted(mode: str, spec: ModelSpec) -> bool:

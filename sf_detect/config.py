@@ -89,10 +89,13 @@ class KeypointsConfig:
     Attributes:
         write: Write them into JSON Lines.
         max_persons: Most persons of a frame that are looked at, the largest first.
+        hold: Seconds for which a track whom the detector loses goes on, as long as landmarks show that somebody is
+            there; 0 ends it at once.
     """
 
     write: bool = False
     max_persons: int = 8
+    hold: float = 10.0
 
 
 @dataclass
@@ -278,6 +281,7 @@ _RANGES: dict[tuple[float, bool, float, str], tuple[str, ...]] = {
         "start",
         "pipeline.detection_interval",
         "pipeline.smoothing",
+        "keypoints.hold",
         "events.min_duration",
         "events.max_gap",
         "detector.tolerance",

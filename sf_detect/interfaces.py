@@ -113,6 +113,19 @@ class Tracker(Protocol):
 
 
 @runtime_checkable
+class ResumableTracker(Tracker, Protocol):
+    """A tracker that goes on with a track whom the detector missed, when told where they are.
+
+    `lost` gives the tracks that the last `update` did not find, in the boxes where they should be; `sustain` takes
+    those of them who were found by other means for seen at that update, in these boxes.
+    """
+
+    def lost(self) -> Detections: ...
+
+    def sustain(self, persons: Detections) -> None: ...
+
+
+@runtime_checkable
 class KeypointEstimator(Protocol):
     """Finds the body landmarks of tracked persons; one per run, as it remembers how each track was seen last.
 
@@ -122,6 +135,17 @@ class KeypointEstimator(Protocol):
     def update(self, frame: Frame, persons: Detections) -> Keypoints: ...
 
     def reset(self) -> None: ...
+
+
+@runtime_checkable
+class TrackHolder(KeypointEstimator, Protocol):
+    """A keypoint estimator that finds tracked persons whom the detector missed.
+
+    `held`, after the `update` of each frame, gives those of the tracks `lost` (where they should be by now) who can be
+    seen, in the boxes where they are, with keypoints; `persons` are those who were detected, with theirs.
+    """
+
+    def held(self, frame: Frame, persons: Detections, lost: Detections) -> Detections: ...
 
 
 @runtime_checkable

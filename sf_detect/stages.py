@@ -23,11 +23,13 @@ from sf_detect.interfaces import (
     ClipSampler,
     KeypointEstimator,
     PersonDetector,
+    ResumableTracker,
     TimedDetector,
     Tracker,
+    TrackHolder,
 )
 from sf_detect.smoothing import ScoreSmoothing
-from sf_detect.structures import ActionDetections, Clip, Detections, Frame
+from sf_detect.structures import ActionDetections, Clip, Detections, Frame, joined
 from sf_detect.tasks import Tasks
 
 T = TypeVar("T")
@@ -69,7 +71,8 @@ class PersonStage:
         new_tracker: Makes the tracker of a run.
         box_regression: Moves the boxes of tracked persons before they are scored and shown.
         new_keypoints: Makes what finds the body landmarks of a run's tracked persons, in their final boxes; None for
-            persons without keypoints.
+            persons without keypoints. A `TrackHolder` adds the lost tracks that it still sees, where the tracker is a
+            `ResumableTracker`.
     """
 
     def __init__(
@@ -122,7 +125,13 @@ class PersonRun:
         persons = run_stage("person detection and tracking", frame, self._find, frame)
         if self._keypoints is None:
             return persons
-        return replace(persons, keypoints=run_stage("keypoints", frame, self._keypoints.update, frame, persons))
+        persons = replace(persons, keypoints=run_stage("keypoints", frame, self._keypoints.update, frame, persons))
+        # Boxes that the caller brought are all the persons there are.
+        if isinstance(self._detector, TimedDetector) or not isinstance(self._keypoints, TrackHolder):
+            return persons
+        if not isinstance(self._tracker, ResumableTracker):
+            return persons
+        return run_stage("held tracks", frame, self._with_held, self._keypoints, self._tracker, frame, persons)
 
     def start_anew(self) -> None:
         """Forget all persons; ids go on, so that none is used twice."""
@@ -130,6 +139,15 @@ class PersonRun:
         if self._keypoints is not None:
             self._keypoints.reset()
         self._first_id = self._last_id
+
+    def _with_held(
+        self, holder: TrackHolder, tracker: ResumableTracker, frame: Frame, persons: Detections
+    ) -> Detections:
+        held = holder.held(frame, persons, self._numbered(tracker.lost()))
+        if not len(held) or held.track_ids is None:
+            return persons
+        tracker.sustain(replace(held, track_ids=held.track_ids - self._first_id))
+        return joined(persons, held)
 
     def _find(self, frame: Frame) -> Detections:
         self._counts.detections += 1

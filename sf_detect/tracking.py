@@ -135,6 +135,23 @@ class ByteTrack:
             self._next_id += 1
         return Detections(detections.boxes, detections.scores, ids).select(ids >= 0)
 
+    def lost(self) -> Detections:
+        """Tracks that the last update did not find, in the boxes where they should be; scores are 0."""
+        tracks = [track for track in self._tracks if track.unseen_seconds > 0]
+        boxes = np.array([track.box for track in tracks], np.float32).reshape(-1, 4)
+        return Detections(
+            boxes, np.zeros(len(tracks), np.float32), np.array([track.track_id for track in tracks], np.int64)
+        )
+
+    def sustain(self, persons: Detections) -> None:
+        """Takes these persons for seen at the last update: lost ones whom somebody found by other means."""
+        if persons.track_ids is None:
+            return
+        found = {int(track): box for track, box in zip(persons.track_ids, persons.boxes, strict=True)}
+        for track in self._tracks:
+            if track.track_id in found and track.unseen_seconds > 0:
+                track.update(found[track.track_id].astype(np.float64))
+
     def _associate(
         self,
         tracks: list[Track],

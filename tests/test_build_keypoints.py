@@ -12,8 +12,9 @@ from sf_detect import build, build_keypoints
 from sf_detect.annotator import Annotator
 from sf_detect.config import KeypointsConfig, ModelConfig, PipelineConfig, PostureConfig, RenderConfig, RunConfig
 from sf_detect.errors import WeightsDownloadError
-from sf_detect.interfaces import ResizableModel
+from sf_detect.interfaces import ResizableModel, TrackHolder
 from sf_detect.keypoints import posture_file
+from sf_detect.keypoints.estimator import TrackKeypoints
 from sf_detect.keypoints.stage import PostureActions, PostureModel
 from sf_detect.labels import label_set
 from sf_detect.stages import NoActions
@@ -142,6 +143,15 @@ def test_who_asks_for_keypoints_has_them_whatever_the_model(config, expected):
     run = build.build_persons(config, model(("a", "b"))).begin("v")
     found = run(next(iter(FakeSource())))
     assert (found.keypoints is not None) is expected
+
+
+@pytest.mark.parametrize(("hold", "expected"), [(10.0, True), (0.0, False)])
+@pytest.mark.usefixtures("weights")
+def test_lost_tracks_are_held_unless_that_is_off(hold, expected):
+    config = RunConfig(keypoints=KeypointsConfig(write=True, hold=hold))
+    made = build_keypoints.keypoint_estimators(config, None)()
+    assert isinstance(made, TrackHolder) is expected
+    assert isinstance(made, TrackKeypoints)
 
 
 @pytest.mark.usefixtures("weights")

@@ -98,6 +98,7 @@ def test_missing_file(tmp_path):
         (["detector.score_threshold=1.5"], "detector.score_threshold is 1.5; expected a number from 0 to 1"),
         (["detector.nms_iou=-1"], "detector.nms_iou is -1.0; expected a number from 0 to 1"),
         (["detector.min_size=-1"], "detector.min_size is -1.0; expected 0 or more pixels"),
+        (["keypoints.hold=-1"], "keypoints.hold is -1.0; expected a number of seconds from 0 up"),
         (["detector.max_persons=0"], "detector.max_persons is 0; expected 1 or more"),
         (["detector.tolerance=-1"], "detector.tolerance is -1.0"),
         (["detector.classes=[]"], "detector.classes is empty; expected at least one class"),

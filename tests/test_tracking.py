@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sf_detect.errors import ConfigError
-from sf_detect.interfaces import Tracker
+from sf_detect.interfaces import ResumableTracker, Tracker
 from sf_detect.structures import Detections, Keypoints
 from sf_detect.tracking import ByteTrack, interpolate
 
@@ -34,6 +34,7 @@ def tracker() -> ByteTrack:
 
 def test_is_a_tracker(tracker: ByteTrack) -> None:
     assert isinstance(tracker, Tracker)
+    assert isinstance(tracker, ResumableTracker)
 
 
 def test_ids_start_at_1_and_come_with_the_first_detection(tracker: ByteTrack) -> None:
@@ -47,6 +48,38 @@ def test_the_order_and_boxes_of_the_detections_are_kept(tracker: ByteTrack) -> N
     assert ids(tracked) == [3, 1, 2]
     np.testing.assert_array_equal(tracked.boxes, swapped.boxes)
     np.testing.assert_array_equal(tracked.scores, swapped.scores)
+
+
+def test_lost_tracks_are_where_they_should_be(tracker: ByteTrack) -> None:
+    for step in range(8):
+        tracker.update(seen(person(10 + 10 * step), person(300)), step / 4)
+        assert len(tracker.lost()) == 0
+    tracker.update(seen(person(300)), 2.0)
+    lost = tracker.lost()
+    assert ids(lost) == [1]
+    np.testing.assert_allclose(lost.boxes, [person(90)], atol=2)
+    assert lost.scores.tolist() == [0]
+    assert len(ByteTrack().lost()) == 0
+
+
+def test_a_track_that_is_sustained_is_known_for_as_long_as_that(tracker: ByteTrack) -> None:
+    tracker.update(seen(person(10), person(300)), 0.0)
+    for step in range(1, 20):
+        tracker.update(seen(person(300)), step / 2)
+        held = tracker.lost()
+        assert ids(held) == [1]
+        tracker.sustain(Detections(np.array([person(10 + 5 * step)], np.float32), held.scores, held.track_ids))
+        assert len(tracker.lost()) == 0
+    assert ids(tracker.update(seen(person(110), person(300)), 10.0)) == [1, 2]
+
+
+def test_only_lost_tracks_are_sustained(tracker: ByteTrack) -> None:
+    tracker.update(seen(person(10)), 0.0)
+    elsewhere = np.array([person(500), person(600)], np.float32)
+    tracker.sustain(Detections(elsewhere, np.ones(2), np.array([1, 7])))
+    tracker.sustain(Detections(elsewhere, np.ones(2)))
+    tracker.update(seen(), 0.25)
+    np.testing.assert_allclose(tracker.lost().boxes, [person(10)])
 
 
 @pytest.mark.parametrize("interval", [0.1, 0.25, 0.5])

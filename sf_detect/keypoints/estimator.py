@@ -71,8 +71,7 @@ class TrackKeypoints:
             seen = self._network(frame.image, crop)
             found.points[i], found.metres[i], found.presence[i] = seen.points[0], seen.metres[0], seen.presence[0]
             if track is not None:
-                lean = trunk_angle(seen.points[0], float(seen.presence[0]), crop.side)
-                self._leans[track] = _Lean(frame.pts, lean)
+                self._remember(track, frame.pts, trunk_angle(seen.points[0], float(seen.presence[0]), crop.side))
         self._leans = {t: lean for t, lean in self._leans.items() if frame.pts - lean.time <= _FORGOTTEN}
         return found
 
@@ -82,6 +81,9 @@ class TrackKeypoints:
         area = box_math.area(box_math.clip(finite, image_size))
         largest = np.argsort(-area, kind="stable")[: self._max_persons]
         return [int(i) for i in largest if area[i] > 0]
+
+    def _remember(self, track: int, time: float, angle: float) -> None:
+        self._leans[track] = _Lean(time, angle)
 
     def _angle(self, track: int | None, time: float) -> float:
         lean = None if track is None else self._leans.get(track)

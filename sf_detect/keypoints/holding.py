@@ -1,0 +1,190 @@
+"""Tracks that the detector loses and the landmark network still sees: people who fall, lie or turn away.
+
+Detectors find those who lie less often than those who stand. As BlazePose does from picture to picture (Bazarevsky et
+al. 2020, section 2), a person who was detected is looked for near where they were, and landmarks say where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from sf_detect import boxes as box_math
+from sf_detect.keypoints.crop import Crop, trunk_angle
+from sf_detect.keypoints.estimator import DEFAULT_MAX_PERSONS, LandmarkNetwork, TrackKeypoints
+from sf_detect.keypoints.extent import LEAST_CONFIDENCE, extent, inside
+from sf_detect.structures import Detections, Frame, Keypoints, joined
+
+DEFAULT_HOLD = 10.0
+SCORE = 0.15
+"""Of a person whom landmarks alone show, over their presence: less than any detection has by default."""
+LEAST_PRESENCE, SURE_PRESENCE = 0.5, 0.9
+"""Of somebody who is where they were, and of somebody who is elsewhere."""
+LEAST_LANDMARKS = 10
+"""Confident ones in the picture."""
+LEAST_DETECTIONS = 2
+"""That make somebody worth looking for."""
+SEARCH = 1.0
+"""Seconds after the newest sight of somebody for which they are looked for."""
+MOST_OVERLAP = 0.5
+"""IoU with another person, or share of landmarks within others' boxes, from which it is they who are seen."""
+_WIDER = (1.15, 1.6)  # the squares to look at, over that of a detected person, until one shows somebody
+_FURTHEST = 0.75  # from the predicted centre, over the longer side of the box before
+_SIZES = (0.4, 1.5)  # of the longer side, over that of the box before
+_SAME_PLACE = 0.5  # IoU
+_TURNED = 0.6  # radians between the trunk and the square from which a second look pays
+
+
+@dataclass(frozen=True, eq=False)
+class _Sight:
+    """What is remembered of a track.
+
+    Attributes:
+        detections: How often the detector found it.
+        detected: When it did last, in seconds.
+        seen: When it or the landmark network did.
+        box: Where, (4,) xyxy pixels.
+        recognised: Whether the network saw somebody at the newest look.
+    """
+
+    detections: int
+    detected: float
+    seen: float
+    box: npt.NDArray[np.float32]
+    recognised: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """Somebody: landmarks, the box around them, and the angle of the trunk."""
+
+    seen: Keypoints
+    box: npt.NDArray[np.float32]
+    angle: float
+
+
+class HeldKeypoints(TrackKeypoints):
+    """`TrackKeypoints` that goes on with tracks whom the detector loses; a `TrackHolder`.
+
+    Args:
+        network: Looks at one person.
+        max_persons: Most persons of a frame that are looked at, those who are detected first.
+        hold: Seconds after its newest detection for which a track goes on.
+    """
+
+    def __init__(
+        self, network: LandmarkNetwork, max_persons: int = DEFAULT_MAX_PERSONS, hold: float = DEFAULT_HOLD
+    ) -> None:
+        super().__init__(network, max_persons)
+        self._hold = hold
+        self._sights: dict[int, _Sight] = {}
+
+    def reset(self) -> None:
+        """Forgets everybody."""
+        super().reset()
+        self._sights.clear()
+
+    def held(self, frame: Frame, persons: Detections, lost: Detections) -> Detections:
+        """Those of `lost` whom the landmark network sees on `frame`; see `TrackHolder`."""
+        self._note(frame, persons)
+        found = replace(Detections.empty(), keypoints=Keypoints.unknown(0))
+        left = self._max_persons - len(self._chosen(persons.boxes, frame.size))
+        for track, box in list(self._missing(frame, lost))[: max(left, 0)]:
+            found = joined(found, self._look_for(track, box, frame, joined(persons, found)))
+        known = set(_ids(persons)) | set(_ids(lost))
+        self._sights = {track: sight for track, sight in self._sights.items() if track in known}
+        return found
+
+    def _note(self, frame: Frame, persons: Detections) -> None:
+        keypoints = persons.keypoints if persons.keypoints is not None else Keypoints.unknown(len(persons))
+        for track, box, presence in zip(_ids(persons), persons.boxes, keypoints.presence, strict=False):
+            before = self._sights.get(track)
+            recognised = bool(presence >= LEAST_PRESENCE)
+            if not presence and before is not None:  # nobody looked
+                recognised = before.recognised
+            count = 1 if before is None else before.detections + 1
+            self._sights[track] = _Sight(count, frame.pts, frame.pts, box, recognised)
+
+    def _missing(self, frame: Frame, lost: Detections) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+        """Tracks that are worth a look, and where they should be by now, those seen last first."""
+        places = {track: box for track, box in zip(_ids(lost), lost.boxes, strict=False) if track in self._sights}
+        for track in sorted(places, key=lambda track: -self._sights[track].seen):
+            sight = self._sights[track]
+            confirmed = sight.recognised and sight.detections >= LEAST_DETECTIONS
+            if confirmed and frame.pts - sight.detected <= self._hold and frame.pts - sight.seen <= SEARCH:
+                yield track, _moved(sight.box, places[track])
+
+    def _look_for(self, track: int, box: npt.NDArray[np.float32], frame: Frame, others: Detections) -> Detections:
+        """The person of the track, or nobody."""
+        angle = self._angle(track, frame.pts)
+        if _is_inside(box, frame.size) and not _overlaps(box, others):
+            for wider in _WIDER:
+                around = Crop.around(box, angle)
+                look = self._look(frame, replace(around, side=around.side * wider), box)
+                if look is None:
+                    continue
+                if abs(look.angle - angle) > _TURNED:
+                    look = self._look(frame, Crop.around(look.box, look.angle), look.box) or look
+                if _overlaps(look.box, others, look.seen.points[0]):
+                    break
+                self._sights[track] = replace(self._sights[track], seen=frame.pts, box=look.box)
+                self._remember(track, frame.pts, look.angle)
+                return Detections(look.box[None], SCORE * look.seen.presence, np.array([track]), look.seen)
+        return replace(Detections.empty(), keypoints=Keypoints.unknown(0))
+
+    def _look(self, frame: Frame, crop: Crop, before: npt.NDArray[np.float32]) -> _Look | None:
+        """Somebody in a square who may be the person of the box `before`."""
+        seen = self._network(frame.image, crop)
+        if not _is_somebody(seen, before, frame.size):
+            return None
+        angle = trunk_angle(seen.points[0], float(seen.presence[0]), crop.side)
+        return _Look(seen, extent(seen.points[0], frame.size), angle)
+
+
+def _ids(persons: Detections) -> list[int]:
+    """None without tracks: nobody is somebody then."""
+    return [] if persons.track_ids is None else [int(track) for track in persons.track_ids]
+
+
+def _moved(box: npt.NDArray[np.float32], predicted: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """A box of the same size at the predicted centre: edges that move by themselves say little about its size."""
+    shift = (predicted[:2] + predicted[2:] - box[:2] - box[2:]) / 2
+    return np.asarray(box + np.tile(shift, 2), np.float32)
+
+
+def _is_inside(box: npt.NDArray[np.float32], image_size: tuple[int, int]) -> bool:
+    """Whether most of the box lies in the picture."""
+    if not np.isfinite(box).all():
+        return False
+    inner, whole = box_math.area(box_math.clip(box[None], image_size)), box_math.area(box[None])
+    return bool(inner[0] > 0.5 * whole[0])
+
+
+def _is_somebody(seen: Keypoints, box: npt.NDArray[np.float32], image_size: tuple[int, int]) -> bool:
+    """Whether landmarks show somebody who may be the person of a box a moment ago."""
+    points = seen.points[0]
+    if seen.presence[0] < LEAST_PRESENCE or inside(points, image_size).sum() < LEAST_LANDMARKS:
+        return False
+    where = extent(points, image_size)
+    if seen.presence[0] < SURE_PRESENCE and box_math.iou(where[None], box[None])[0, 0] < _SAME_PLACE:
+        return False
+    size, before = max(where[2:] - where[:2]), max(box[2:] - box[:2])
+    way = np.hypot(*(where[:2] + where[2:] - box[:2] - box[2:]) / 2)
+    return bool(_SIZES[0] * before <= size <= _SIZES[1] * before and way <= _FURTHEST * before)
+
+
+def _overlaps(box: npt.NDArray[np.float32], others: Detections, points: npt.NDArray[np.float32] | None = None) -> bool:
+    """Whether somebody else is there."""
+    if not len(others):
+        return False
+    if box_math.iou(box[None], others.boxes).max() > MOST_OVERLAP:
+        return True
+    if points is None:
+        return False
+    x, y = points[points[:, 2] >= LEAST_CONFIDENCE, :2].T
+    x1, y1, x2, y2 = others.boxes.T[:, :, None]
+    within = (x >= x1) & (x <= x2) & (y >= y1) & (y <= y2)
+    return bool(within.any(axis=0).mean() > MOST_OVERLAP)

@@ -1,0 +1,218 @@
+"""Whom the landmark network keeps where the detector loses them, and where nobody must be left behind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sf_detect.interfaces import KeypointEstimator, TrackHolder
+from sf_detect.keypoints import holding
+from sf_detect.keypoints.estimator import TrackKeypoints
+from sf_detect.keypoints.holding import SCORE, SEARCH, HeldKeypoints
+from sf_detect.structures import Detections, Frame, Keypoints
+
+STANDING, LYING = (80.0, 40.0, 110.0, 120.0), (70.0, 95.0, 150.0, 120.0)
+SIZE = (150, 200)
+
+
+def body(box, confidence=0.9):
+    """Landmarks (33, 3) spread over a box: the head at the top, or left where it is wider than high."""
+    x1, y1, x2, y2 = box
+    along = np.full(33, 0.95)
+    along[:11], along[[11, 12]], along[[23, 24]] = 0.08, 0.2, 0.55
+    across = np.where(np.arange(33) % 2, 0.1, 0.9)
+    across[:11] = 0.5
+    wide = x2 - x1 > y2 - y1
+    x, y = (along, across) if wide else (across, along)
+    return np.stack([x1 + x * (x2 - x1), y1 + y * (y2 - y1), np.full(33, confidence)], axis=1).astype(np.float32)
+
+
+class Sees:
+    """A landmark network that sees one body, where it is well within its square; remembers the squares."""
+
+    def __init__(self, box=STANDING, presence=0.95, confidence=0.9):
+        self.box, self.presence, self.confidence = box, presence, confidence
+        self.crops = []
+
+    def __call__(self, image, crop):
+        self.crops.append(crop)
+        if self.box is None:
+            return Keypoints(np.zeros((1, 33, 3)), np.zeros((1, 33, 3)), np.array([0.05]))
+        x1, y1, x2, y2 = self.box
+        away = max(abs((x1 + x2) / 2 - crop.x), abs((y1 + y2) / 2 - crop.y))
+        presence = self.presence if away < 0.4 * crop.side else 0.05
+        return Keypoints(body(self.box, self.confidence)[None], np.zeros((1, 33, 3)), np.array([presence]))
+
+
+def frame(pts):
+    return Frame(np.zeros((*SIZE, 3), np.uint8), round(pts * 100), pts)
+
+
+def tracks(*boxes, ids=None):
+    numbers = np.arange(1, len(boxes) + 1) if ids is None else np.array(ids, np.int64)
+    return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.full(len(boxes), 0.8), numbers)
+
+
+NOBODY = tracks()
+
+
+class Run:
+    """A run with a detection every 0.25 s."""
+
+    def __init__(self, network, **options):
+        self.network, self.holder, self.time = network, HeldKeypoints(network, **options), 0.0
+
+    def step(self, detected=NOBODY, lost=NOBODY):
+        self.time += 0.25
+        now = frame(self.time)
+        keypoints = self.holder.update(now, detected)
+        persons = Detections(detected.boxes, detected.scores, detected.track_ids, keypoints)
+        self.network.crops.clear()
+        return self.holder.held(now, persons, lost)
+
+
+def standing(network=None, **options):
+    """A run in which person 1 stood for three detections."""
+    run = Run(network or Sees(), **options)
+    for _ in range(3):
+        assert len(run.step(tracks(STANDING))) == 0
+    return run
+
+
+def test_it_holds_tracks_and_plain_keypoints_do_not():
+    assert isinstance(HeldKeypoints(Sees()), TrackHolder)
+    assert isinstance(TrackKeypoints(Sees()), KeypointEstimator)
+    assert not isinstance(TrackKeypoints(Sees()), TrackHolder)
+
+
+def test_who_falls_goes_on_where_they_lie():
+    run = standing()
+    run.network.box = LYING
+    held = run.step(lost=tracks(STANDING))
+    assert held.track_ids.tolist() == [1]
+    x1, y1, x2, y2 = held.boxes[0]
+    assert x2 - x1 > 60
+    assert y2 - y1 < 35
+    assert held.scores.tolist() == pytest.approx([SCORE * 0.95])
+    assert held.keypoints.presence.tolist() == pytest.approx([0.95])
+    np.testing.assert_allclose(held.keypoints.points[0], body(LYING))
+    # The trunk lay across the first square: the second stands along it, as do those of later frames.
+    angles = [crop.angle for crop in run.network.crops]
+    assert angles == pytest.approx([0, -np.pi / 2], abs=0.01)
+    assert len(run.step(lost=tracks(held.boxes[0]))) == 1
+    assert [crop.angle for crop in run.network.crops] == pytest.approx([-np.pi / 2], abs=0.01)
+
+
+def test_the_square_moves_with_the_prediction_and_keeps_its_size():
+    run = standing()
+    run.network.box = (100.0, 40.0, 130.0, 120.0)
+    held = run.step(lost=tracks((100.0, 60.0, 130.0, 100.0)))  # edges that ran away
+    assert [(crop.x, crop.y) for crop in run.network.crops] == [(115, 80)]
+    assert run.network.crops[0].side == pytest.approx(1.25 * 80 * 1.15)
+    assert held.track_ids.tolist() == [1]
+
+
+def test_a_wider_square_finds_who_moved_fast():
+    run = standing()
+    run.network.box = (135.0, 40.0, 165.0, 120.0)
+    assert len(run.step(lost=tracks(STANDING))) == 1
+    assert len(run.network.crops) == 2
+
+
+def test_who_lies_still_is_held_as_long_as_wanted_and_no_longer():
+    run = standing(hold=3.0)
+    lost = tracks(STANDING)
+    steps = [len(run.step(lost=lost)) for _ in range(14)]
+    assert steps == [1] * 12 + [0] * 2
+    assert len(run.step(tracks(STANDING), lost=NOBODY)) == 0
+    assert len(run.step(lost=lost)) == 1  # the detector saw them again
+
+
+def test_where_nobody_is_seen_nobody_is_held_and_soon_nobody_looks():
+    run = standing()
+    run.network.box = None
+    looks = []
+    for _ in range(6):
+        assert len(run.step(lost=tracks(STANDING))) == 0
+        looks.append(len(run.network.crops))
+    assert looks == [2] * round(SEARCH / 0.25) + [0, 0]
+    run.network.box = STANDING
+    assert len(run.step(lost=tracks(STANDING))) == 0
+
+
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        (Sees(presence=0.4), "the network doubts it"),
+        (Sees(confidence=0.2), "no landmark is sure"),
+        (Sees((0.0, 0.0, 200.0, 150.0)), "nobody grows so fast"),
+        (Sees((90.0, 70.0, 95.0, 90.0)), "nobody shrinks so fast"),
+        (Sees((140.0, 95.0, 199.0, 149.0), presence=0.8), "elsewhere it takes more certainty"),
+    ],
+)
+def test_what_is_seen_must_be_the_person(network, why):
+    run = standing()
+    run.network, run.holder._network = network, network
+    assert len(run.step(lost=tracks(STANDING))) == 0, why
+
+
+def test_who_leaves_the_picture_is_not_looked_for():
+    run = standing()
+    for box in ((-25.0, 40.0, 5.0, 120.0), (np.nan, 40.0, 5.0, 120.0)):
+        assert len(run.step(lost=tracks(box))) == 0
+        assert not run.network.crops
+
+
+def test_somebody_else_at_that_place_is_not_the_lost_person():
+    run = standing()
+    assert len(run.step(tracks(STANDING, ids=[2]), lost=tracks(STANDING))) == 0
+    assert not run.network.crops  # their boxes tell
+    beside = (STANDING[0] - 15, *STANDING[1:])
+    run.network.box = (70.0, 45.0, 90.0, 118.0)
+    assert len(run.step(tracks((64.0, 30.0, 96.0, 145.0), ids=[2]), lost=tracks(beside))) == 0
+    assert run.network.crops  # the landmarks lie in the other's box
+
+
+def test_two_lost_tracks_do_not_become_one_person():
+    run = Run(Sees())
+    other = (STANDING[0] - 20, STANDING[1], STANDING[2] - 20, STANDING[3])
+    for _ in range(3):
+        run.step(tracks(STANDING, other))
+    held = run.step(lost=tracks(STANDING, other))
+    assert held.track_ids.tolist() == [1]
+
+
+def test_only_the_confirmed_are_held():
+    run = Run(Sees())
+    run.step(tracks(STANDING))
+    assert len(run.step(lost=tracks(STANDING))) == 0  # detected once
+    run = Run(Sees(presence=0.3))
+    for _ in range(3):
+        run.step(tracks(STANDING))
+    run.network.presence = 0.95
+    assert len(run.step(lost=tracks(STANDING))) == 0  # the network never saw a person there
+
+
+def test_no_more_are_looked_at_than_wanted():
+    run = standing(max_persons=1)
+    assert len(run.step(tracks((0.0, 0.0, 20.0, 40.0), ids=[2]), lost=tracks(STANDING))) == 0
+    assert len(run.step(lost=tracks(STANDING))) == 1
+
+
+def test_a_reset_forgets_everybody():
+    run = standing()
+    run.holder.reset()
+    assert len(run.step(lost=tracks(STANDING))) == 0
+    assert not run.network.crops
+
+
+def test_persons_without_ids_are_nobody_to_hold():
+    holder = HeldKeypoints(Sees())
+    bare = Detections(np.array([STANDING], np.float32), np.array([0.9]))
+    found = holder.held(frame(0.0), bare, Detections(bare.boxes, bare.scores))
+    assert len(found) == 0
+    assert found.keypoints is not None
+
+
+def test_held_scores_are_below_those_of_detections():
+    assert holding.SCORE < 0.2  # the least that the default detector reports
