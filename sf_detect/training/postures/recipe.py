@@ -80,7 +80,7 @@ class ThresholdRecipe:
         actions: Of single actions, by J-HMDB's names.
     """
 
-    postures: list[float] = field(default_factory=lambda: [0.4, 0.38, 0.6, 0.4, 0.6, 0.4, 0.35, 0.3])
+    postures: list[float] = field(default_factory=lambda: [0.3, 0.38, 0.6, 0.4, 0.85, 0.4, 0.35, 0.3])
     alone: list[str] = field(default_factory=lambda: ["walk", "run", "jump"])
     action: float = 0.75
     actions: dict[str, float] = field(
