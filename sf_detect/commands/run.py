@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sf_detect.commands import options
-from sf_detect.config import RenderConfig, RunConfig
+from sf_detect.config import RunConfig
 from sf_detect.file_names import printable, shortened
 from sf_detect.redaction import MASK, public_url, redacted
 
@@ -113,9 +113,7 @@ def demo(
         raise SinkError(f"folder {out_dir} can't be made: {error.strerror}. Choose another with --out-dir.") from error
     names = ("demo.mp4", "demo.jsonl", "demo.csv", "demo_events.csv")
     outputs = _Outputs(*(str(out_dir / name) for name in names))
-    # Its people are drawn by a renderer: they seldom reach thresholds that were chosen on real video.
-    settings = RunConfig(device=device, render=RenderConfig(threshold=0.3))
-    raise typer.Exit(_annotate(str(DEMO_VIDEO), settings, outputs, quiet=False))
+    raise typer.Exit(_annotate(str(DEMO_VIDEO), RunConfig(device=device), outputs, quiet=False))
 
 
 def default_output(source: str) -> str:
