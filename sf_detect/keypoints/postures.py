@@ -111,15 +111,26 @@ class PostureScores:
         """(N, C + 8) as `joined` gives them as (N, C') scores of the labels of `spec`.
 
         Of the postures only the likeliest of all has a score, so that nobody sits and stands. A score of one that is an
-        action too is stretched so that its threshold meets the action's.
+        action too is stretched so that its threshold meets the action's. Where the classifier alone decides on it, it
+        does so for people who do none of the other actions: who hangs on a bar does not jump.
         """
         actions, postures = joined[:, : self._count].copy(), joined[:, self._count :]
+        alone = postures.any(axis=1) & ~self._acts(actions)
         for (posture, action), (own, other) in zip(self._shared, self._knees, strict=True):
             stretched = np.interp(postures[:, posture], [0.0, own, 1.0], [0.0, other, 1.0])
-            seen = postures.any(axis=1) & (action in self._alone)
-            actions[:, action] = np.where(seen, stretched, np.maximum(actions[:, action], stretched))
+            if action not in self._alone:
+                actions[:, action] = np.maximum(actions[:, action], stretched)
+            else:
+                actions[alone, action] = stretched[alone]
         best = postures == postures.max(axis=1, keepdims=True)
         return np.concatenate([actions, np.where(best, postures, 0)[:, self._own]], axis=1).astype(np.float32)
+
+    def _acts(self, actions: Floats) -> npt.NDArray[np.bool_]:
+        """Who does an action that is no posture, by the thresholds, (N,)."""
+        others = np.ones(self._count, bool)
+        others[[action for _, action in self._shared]] = False
+        limits = np.array(self.spec.thresholds[: self._count], np.float32)
+        return np.asarray((actions >= limits)[:, others].any(axis=1))
 
     def _fused(self, actions: Floats, logits: Floats | None) -> Floats:
         if self._fusion is None:

@@ -99,6 +99,8 @@ def test_nobody():
 
 
 def test_a_movement_may_be_the_classifiers_alone_to_decide():
-    seen, unseen = labelled([[0, 0.9, 0]] * 2, postures(walk=0.2, stand=0.1), None, alone=("walk", "run"))
+    walks = postures(walk=0.2, stand=0.1)
+    seen, unseen, waves = labelled([[0, 0.9, 0], [0, 0.9, 0], [0.5, 0.1, 0]], walks, None, walks, alone=("walk", "run"))
     assert seen["walk"] == pytest.approx(0.4)
     assert unseen["walk"] == pytest.approx(0.9)
+    assert waves["walk"] == pytest.approx(0.1)  # of somebody who does something else the actions' own scores count
