@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -154,6 +155,7 @@ class _PostureRun:
         self._actions, self._scores, self._smooth, self._look_ahead = actions, scores, smooth, look_ahead
         self._looks = TrackLooks()
         self._waiting: deque[_Keyframe] = deque()
+        self._known_time, self._known = math.nan, dict[int, Floats | None]()
         # The actions become known in whichever thread scores them; their callbacks may call back.
         self._lock = threading.RLock()
 
@@ -176,6 +178,7 @@ class _PostureRun:
         self._complete()
         self._actions.start_anew()  # what waits is scored, and smoothed, before anything is forgotten
         self._looks.reset()
+        self._known_time = math.nan
         self._smooth.reset()
 
     def finish(self) -> None:
@@ -199,8 +202,16 @@ class _PostureRun:
         keyframe.add(run_stage("postures", keyframe.frame, self._logits, keyframe.ids, time))
 
     def _logits(self, ids: Sequence[int | None], time: float) -> list[Floats | None]:
-        windows = [None if track is None else self._looks.window(track, time) for track in ids]
-        return [None if window is None else self._scores.logits(window) for window in windows]
+        if time != self._known_time:
+            self._known_time, self._known = time, {}
+        return [None if track is None else self._logits_of(track, time) for track in ids]
+
+    def _logits_of(self, track: int, time: float) -> Floats | None:
+        """Of a track at the newest time; several keyframes ask for the same."""
+        if track not in self._known:
+            window = self._looks.window(track, time)
+            self._known[track] = None if window is None else self._scores.logits(window)
+        return self._known[track]
 
     def _complete(self) -> None:
         """No look follows."""

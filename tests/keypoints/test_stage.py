@@ -254,3 +254,10 @@ def test_a_run_that_is_left_gives_up_what_waits():
     stage.close()
     assert scoring.done()
     assert scoring.exception(0) is not None
+
+
+def test_a_look_that_several_keyframes_count_is_classified_once():
+    asked = []
+    made = scores(logits=lambda window: asked.append(window.times[-1]) or logits(window))
+    run(PostureActions(ClipActions(FakeActionModel(labels=("a", "b", "c")), sampler), made, look_ahead=0.5), frames=40)
+    assert len(asked) == 2 * len(set(asked))  # two persons
