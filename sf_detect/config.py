@@ -95,7 +95,7 @@ class KeypointsConfig:
 
     write: bool = False
     max_persons: int = 8
-    hold: float = 10.0
+    hold: float = 30.0
 
 
 @dataclass

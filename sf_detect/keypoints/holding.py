@@ -18,7 +18,7 @@ from sf_detect.keypoints.estimator import DEFAULT_MAX_PERSONS, LandmarkNetwork, 
 from sf_detect.keypoints.extent import LEAST_CONFIDENCE, extent, inside
 from sf_detect.structures import Detections, Frame, Keypoints, joined
 
-DEFAULT_HOLD = 10.0
+DEFAULT_HOLD = 30.0
 SCORE = 0.15
 """Of a person whom landmarks alone show, over their presence: less than any detection has by default."""
 LEAST_PRESENCE, SURE_PRESENCE = 0.5, 0.9
@@ -45,16 +45,20 @@ class _Sight:
     Attributes:
         detections: How often the detector found it.
         detected: When it did last, in seconds.
-        seen: When it or the landmark network did.
-        box: Where, (4,) xyxy pixels.
-        recognised: Whether the network saw somebody at the newest look.
+        recognised: When the landmark network saw somebody there last, in seconds.
+        box: Where they were last, (4,) xyxy pixels.
     """
 
     detections: int
     detected: float
-    seen: float
+    recognised: float
     box: npt.NDArray[np.float32]
-    recognised: bool
+
+    def worth_a_look(self, time: float, hold: float) -> bool:
+        """Whether somebody who is not detected at `time` may still be there."""
+        # Looks before the newest do not count: with those of the second before, a dog was held.
+        confirmed = self.detections >= LEAST_DETECTIONS and self.recognised >= self.detected
+        return confirmed and time - self.detected <= hold and time - self.recognised <= SEARCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,20 +105,16 @@ class HeldKeypoints(TrackKeypoints):
     def _note(self, frame: Frame, persons: Detections) -> None:
         keypoints = persons.keypoints if persons.keypoints is not None else Keypoints.unknown(len(persons))
         for track, box, presence in zip(_ids(persons), persons.boxes, keypoints.presence, strict=False):
-            before = self._sights.get(track)
-            recognised = bool(presence >= LEAST_PRESENCE)
-            if not presence and before is not None:  # nobody looked
-                recognised = before.recognised
-            count = 1 if before is None else before.detections + 1
-            self._sights[track] = _Sight(count, frame.pts, frame.pts, box, recognised)
+            before = self._sights.get(track, _Sight(0, frame.pts, -np.inf, box))
+            recognised = frame.pts if presence >= LEAST_PRESENCE else before.recognised
+            self._sights[track] = _Sight(before.detections + 1, frame.pts, recognised, box)
 
     def _missing(self, frame: Frame, lost: Detections) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-        """Tracks that are worth a look, and where they should be by now, those seen last first."""
+        """Tracks that are worth a look, and where they should be by now; those who were recognised last come first."""
         places = {track: box for track, box in zip(_ids(lost), lost.boxes, strict=False) if track in self._sights}
-        for track in sorted(places, key=lambda track: -self._sights[track].seen):
+        for track in sorted(places, key=lambda track: -self._sights[track].recognised):
             sight = self._sights[track]
-            confirmed = sight.recognised and sight.detections >= LEAST_DETECTIONS
-            if confirmed and frame.pts - sight.detected <= self._hold and frame.pts - sight.seen <= SEARCH:
+            if sight.worth_a_look(frame.pts, self._hold):
                 yield track, _moved(sight.box, places[track])
 
     def _look_for(self, track: int, box: npt.NDArray[np.float32], frame: Frame, others: Detections) -> Detections:
@@ -130,7 +130,7 @@ class HeldKeypoints(TrackKeypoints):
                     look = self._look(frame, Crop.around(look.box, look.angle), look.box) or look
                 if _overlaps(look.box, others, look.seen.points[0]):
                     break
-                self._sights[track] = replace(self._sights[track], seen=frame.pts, box=look.box)
+                self._sights[track] = replace(self._sights[track], recognised=frame.pts, box=look.box)
                 self._remember(track, frame.pts, look.angle)
                 return Detections(look.box[None], SCORE * look.seen.presence, np.array([track]), look.seen)
         return replace(Detections.empty(), keypoints=Keypoints.unknown(0))

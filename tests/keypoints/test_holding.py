@@ -193,6 +193,14 @@ def test_only_the_confirmed_are_held():
     assert len(run.step(lost=tracks(STANDING))) == 0  # the network never saw a person there
 
 
+def test_the_newest_detection_must_be_of_a_person():
+    run = standing()
+    run.network.presence = 0.3
+    run.step(tracks(STANDING))
+    run.network.presence = 0.95
+    assert len(run.step(lost=tracks(STANDING))) == 0
+
+
 def test_no_more_are_looked_at_than_wanted():
     run = standing(max_persons=1)
     assert len(run.step(tracks((0.0, 0.0, 20.0, 40.0), ids=[2]), lost=tracks(STANDING))) == 0
