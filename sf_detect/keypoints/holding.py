@@ -29,6 +29,8 @@ LEAST_DETECTIONS = 2
 """That make somebody worth looking for."""
 SEARCH = 1.0
 """Seconds after the newest sight of somebody for which they are looked for."""
+UNSURE = 0.6
+"""Seconds before the newest detection within which the network must have seen a person there."""
 MOST_OVERLAP = 0.5
 """IoU with another person, or share of landmarks within others' boxes, from which it is they who are seen."""
 _WIDER = (1.15, 1.6)  # the squares to look at, over that of a detected person, until one shows somebody
@@ -44,21 +46,24 @@ class _Sight:
 
     Attributes:
         detections: How often the detector found it.
+        recognitions: How often the landmark network saw a person in these boxes.
         detected: When it did last, in seconds.
         recognised: When the landmark network saw somebody there last, in seconds.
         box: Where they were last, (4,) xyxy pixels.
     """
 
     detections: int
+    recognitions: int
     detected: float
     recognised: float
     box: npt.NDArray[np.float32]
 
     def worth_a_look(self, time: float, hold: float) -> bool:
         """Whether somebody who is not detected at `time` may still be there."""
-        # Looks before the newest do not count: with those of the second before, a dog was held.
-        confirmed = self.detections >= LEAST_DETECTIONS and self.recognised >= self.detected
-        return confirmed and time - self.detected <= hold and time - self.recognised <= SEARCH
+        # Falling people are hard to recognise; dogs are recognised now and then.
+        is_person = 2 * self.recognitions > self.detections >= LEAST_DETECTIONS
+        confirmed = is_person and self.detected - self.recognised <= UNSURE
+        return confirmed and time - self.detected <= hold and time - max(self.detected, self.recognised) <= SEARCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +110,11 @@ class HeldKeypoints(TrackKeypoints):
     def _note(self, frame: Frame, persons: Detections) -> None:
         keypoints = persons.keypoints if persons.keypoints is not None else Keypoints.unknown(len(persons))
         for track, box, presence in zip(_ids(persons), persons.boxes, keypoints.presence, strict=False):
-            before = self._sights.get(track, _Sight(0, frame.pts, -np.inf, box))
-            recognised = frame.pts if presence >= LEAST_PRESENCE else before.recognised
-            self._sights[track] = _Sight(before.detections + 1, frame.pts, recognised, box)
+            before = self._sights.get(track, _Sight(0, 0, frame.pts, -np.inf, box))
+            is_seen = bool(presence >= LEAST_PRESENCE)
+            recognised = frame.pts if is_seen else before.recognised
+            counts = before.detections + 1, before.recognitions + is_seen
+            self._sights[track] = _Sight(*counts, frame.pts, recognised, box)
 
     def _missing(self, frame: Frame, lost: Detections) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
         """Tracks that are worth a look, and where they should be by now; those who were recognised last come first."""

@@ -193,11 +193,24 @@ def test_only_the_confirmed_are_held():
     assert len(run.step(lost=tracks(STANDING))) == 0  # the network never saw a person there
 
 
-def test_the_newest_detection_must_be_of_a_person():
+@pytest.mark.parametrize(("unsure", "expected"), [(2, 1), (3, 0)])
+def test_looks_that_fail_in_mid_fall_end_nothing_for_a_while(unsure, expected):
     run = standing()
-    run.network.presence = 0.3
     run.step(tracks(STANDING))
+    run.network.presence = 0.3
+    for _ in range(unsure):
+        run.step(tracks(STANDING))
     run.network.presence = 0.95
+    assert len(run.step(lost=tracks(STANDING))) == expected
+
+
+def test_who_is_recognised_now_and_then_is_no_person():
+    run = Run(Sees(presence=0.3))
+    for _ in range(4):
+        run.step(tracks(STANDING))
+    run.network.presence = 0.95
+    for _ in range(3):
+        run.step(tracks(STANDING))
     assert len(run.step(lost=tracks(STANDING))) == 0
 
 
