@@ -13,7 +13,7 @@ import pytest
 from fakes import FakeActionModel, FakeDetector, FakeSource, FakeTracker
 from sf_detect import build
 from sf_detect.annotator import annotate_video
-from sf_detect.config import PipelineConfig, RunConfig
+from sf_detect.config import PipelineConfig, PostureConfig, RunConfig
 from sf_detect.errors import ConfigError, SourceError, StageError, UnknownNameError
 from sf_detect.model_spec import ModelSpec
 from sf_detect.pipeline import Pipeline
@@ -166,7 +166,7 @@ def test_an_unknown_kind_of_inference_suggests():
 def test_a_run_with_streaming_inference(tmp_path, monkeypatch):
     video = write_video(tmp_path / "in.mp4", num_frames=12)
     monkeypatch.setattr(build, "build_detector", lambda *_: FakeDetector())
-    config = RunConfig(pipeline=PipelineConfig(inference="streaming", stride=0.2))
+    config = RunConfig(pipeline=PipelineConfig(inference="streaming", stride=0.2), posture=PostureConfig(mode="off"))
     keyframes = []
     summary = annotate_video(
         video, out_jsonl=tmp_path / "out.jsonl", config=config, on_result=lambda r: keyframes.append(r.actions)
