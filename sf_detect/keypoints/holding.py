@@ -33,7 +33,7 @@ UNSURE = 0.6
 """Seconds before the newest detection within which the network must have seen a person there."""
 MOST_OVERLAP = 0.5
 """IoU with another person, or share of landmarks within others' boxes, from which it is they who are seen."""
-_WIDER = (1.15, 1.6)  # the squares to look at, over that of a detected person, until one shows somebody
+_WIDER = (1.3, 1.6, 1.9)  # the squares to look at, over that of a detected person, until one shows somebody
 _FURTHEST = 0.75  # from the predicted centre, over the longer side of the box before
 _SIZES = (0.4, 1.5)  # of the longer side, over that of the box before
 _SAME_PLACE = 0.5  # IoU

@@ -40,7 +40,7 @@ class Sees:
             return Keypoints(np.zeros((1, 33, 3)), np.zeros((1, 33, 3)), np.array([0.05]))
         x1, y1, x2, y2 = self.box
         away = max(abs((x1 + x2) / 2 - crop.x), abs((y1 + y2) / 2 - crop.y))
-        presence = self.presence if away < 0.4 * crop.side else 0.05
+        presence = self.presence if away < 0.35 * crop.side else 0.05
         return Keypoints(body(self.box, self.confidence)[None], np.zeros((1, 33, 3)), np.array([presence]))
 
 
@@ -108,7 +108,7 @@ def test_the_square_moves_with_the_prediction_and_keeps_its_size():
     run.network.box = (100.0, 40.0, 130.0, 120.0)
     held = run.step(lost=tracks((100.0, 60.0, 130.0, 100.0)))  # edges that ran away
     assert [(crop.x, crop.y) for crop in run.network.crops] == [(115, 80)]
-    assert run.network.crops[0].side == pytest.approx(1.25 * 80 * 1.15)
+    assert run.network.crops[0].side == pytest.approx(1.25 * 80 * 1.3)
     assert held.track_ids.tolist() == [1]
 
 
@@ -135,7 +135,7 @@ def test_where_nobody_is_seen_nobody_is_held_and_soon_nobody_looks():
     for _ in range(6):
         assert len(run.step(lost=tracks(STANDING))) == 0
         looks.append(len(run.network.crops))
-    assert looks == [2] * round(SEARCH / 0.25) + [0, 0]
+    assert looks == [3] * round(SEARCH / 0.25) + [0, 0]
     run.network.box = STANDING
     assert len(run.step(lost=tracks(STANDING))) == 0
 
