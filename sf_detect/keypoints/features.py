@@ -7,7 +7,7 @@ so.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sf_detect.keypoints.looks import Window
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 
 GRID = (-1.0, -0.75, -0.5, -0.25, 0.0)
 """Times of the features in seconds, relative to the newest look."""
@@ -51,6 +52,20 @@ MOVED = (ANKLES + len(_SWINGS) + 4, ANKLES + len(_SWINGS) + 6)
 COLUMNS = MOVED[1] + 6
 """Numbers at each time."""
 
+_GRID = np.array(GRID)
+_APART = ((15, 16), (27, 28), (25, 26), (15, 0), (16, 0))
+"""Landmarks whose distance counts."""
+_JOINT_ANGLES = sum(len(pair) for pair in _TRIPLES.values())
+_BONE_STARTS, _BONE_ENDS = np.array([bone for pair in _BONES.values() for bone in pair]).T
+# All differences of landmarks in metres at once, most of the time of so small arrays being that of calls: the two legs
+# of each angle, the bones, distances, swings.
+_STARTS, _ENDS = np.array(
+    [(b, a) for pair in _TRIPLES.values() for a, b, _ in pair]
+    + [(b, c) for pair in _TRIPLES.values() for _, b, c in pair]
+    + [bone for pair in _BONES.values() for bone in pair]
+    + [(b, a) for a, b in (*_APART, *_SWINGS)]
+).T
+
 
 def movement(found: Floats) -> float:
     """How fast somebody left their place, or came nearer, by `features`: heights a second, at least 0."""
@@ -67,107 +82,142 @@ def features(window: Window) -> Floats:
     Returns:
         (len(GRID), D) float32, finite: positions, angles and motion at each time of the grid.
     """
-    height = _heights(window)
-    looks = np.concatenate([_pose(window, height), _motion(window, height)], axis=1)
-    looks = np.nan_to_num(looks, nan=0.0, posinf=_FAR, neginf=-_FAR).clip(-_FAR, _FAR)
+    seen = _Seen.of(window)
+    looks = _bounded(np.concatenate([_pose(window, seen), _motion(seen)], axis=1))
     ages = np.asarray(window.times, np.float64) - float(window.times[-1])
-    grid = np.array(GRID)
-    on_grid = np.stack([np.interp(grid, ages, column) for column in looks.T], axis=1)
-    known = (grid >= ages[0] - 0.13).astype(np.float64)[:, None]
-    nearest = np.abs(grid[:, None] - ages[None]).min(axis=1)[:, None]
-    extent = np.repeat(_extent(window, height)[None], len(grid), axis=0)
-    return np.concatenate([on_grid, extent, nearest.clip(0, 1), known], axis=1).astype(np.float32)
+    known, nearest = ages[0] - 0.13 <= _GRID, np.abs(_GRID[:, None] - ages).min(axis=1)
+    count = looks.shape[1]
+    found = np.empty((len(GRID), COLUMNS), np.float32)
+    found[:, :count] = _on_grid(looks, ages)
+    found[:, count:-2] = _bounded(_extent(seen, max(float(-ages[0]), 0.2)))
+    found[:, -2], found[:, -1] = np.minimum(nearest, 1), known
+    return found
 
 
-def _extent(window: Window, height: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+class _Seen(NamedTuple):
+    """What several groups of features are made of.
+
+    Attributes:
+        metres: (T, 33, 3) as in the window, bounded.
+        points: (T, 33, 3) as in the window.
+        boxes: (T, 4) as in the window.
+        height: (T,) longer side of each box in pixels, at least 1.
+        scale: Their median.
+        centre: (T, 2) of the boxes.
+        hips: (T, 2) middle of the hips in pixels.
+        ways: (T, W, 3) from `_STARTS` to `_ENDS` in metres.
+        angles: (T, 18) cosines: at joints, and of bones with the downward vertical.
+    """
+
+    metres: Doubles
+    points: Doubles
+    boxes: Doubles
+    height: Doubles
+    scale: float
+    centre: Doubles
+    hips: Doubles
+    ways: Doubles
+    angles: Doubles
+
+    @classmethod
+    def of(cls, window: Window) -> _Seen:
+        metres = np.asarray(window.metres, np.float64).clip(-_FAR, _FAR)
+        points, boxes = np.asarray(window.points, np.float64), np.asarray(window.boxes, np.float64)
+        height = np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 1.0)
+        centre, hips = (boxes[:, :2] + boxes[:, 2:]) / 2, (points[:, 23, :2] + points[:, 24, :2]) / 2
+        ways = metres[:, _ENDS] - metres[:, _STARTS]
+        units = _unit(ways[:, : 2 * _JOINT_ANGLES + len(_BONE_ENDS)])
+        at_joints = (units[:, :_JOINT_ANGLES] * units[:, _JOINT_ANGLES : 2 * _JOINT_ANGLES]).sum(-1)
+        angles = np.concatenate([at_joints, units[:, 2 * _JOINT_ANGLES :, 1]], axis=1)
+        return cls(metres, points, boxes, height, _median(height), centre, hips, ways, angles)
+
+
+def _on_grid(looks: Doubles, ages: Doubles) -> Doubles:
+    """(len(GRID), P) the looks (T, P) between their ages (T,), linear; before the first and at the last as they are."""
+    later = np.searchsorted(ages, _GRID, "right")
+    left, right = np.maximum(later - 1, 0), np.minimum(later, len(ages) - 1)
+    gap = ages[right] - ages[left]
+    share = np.where(gap > 0, (_GRID - ages[left]) / np.where(gap > 0, gap, 1), 0)[:, None]
+    return np.asarray(looks[left] + share * (looks[right] - looks[left]))
+
+
+def _bounded(values: Doubles) -> Doubles:
+    return np.where(np.isnan(values), 0.0, values).clip(-_FAR, _FAR)
+
+
+def _median(values: Doubles) -> float:
+    """As `np.median`, which takes ten times as long for a few numbers."""
+    ascending = np.sort(values)
+    return float(ascending[(len(values) - 1) // 2] + ascending[len(values) // 2]) / 2
+
+
+def _unit(vectors: Doubles) -> Doubles:
+    return np.asarray(vectors / np.maximum(_length(vectors), 1e-6)[..., None])
+
+
+def _length(vectors: Doubles) -> Doubles:
+    return np.asarray(np.sqrt((vectors * vectors).sum(-1)))
+
+
+def _range(values: Doubles) -> Doubles:
+    """How far each column moved."""
+    return np.asarray(values.max(axis=0) - values.min(axis=0))
+
+
+def _extent(seen: _Seen, seconds: float) -> Doubles:
     """(4 * len(_SWINGS) + 10,) how far things moved within the window, and how long that was: gait and gestures."""
-    metres = np.asarray(window.metres, np.float64).clip(-_FAR, _FAR)
-    swings = [np.ptp(metres[:, a] - metres[:, b], axis=0) for a, b in _SWINGS]
-    bent = np.ptp(_angles(metres), axis=0)[[6, 7, 4, 5]]  # knees, hips
-    boxes, points = np.asarray(window.boxes, np.float64), np.asarray(window.points, np.float64)
-    scale, seconds = np.median(height), max(float(window.times[-1] - window.times[0]), 0.2)
-    centre, hips = (boxes[:, :2] + boxes[:, 2:]) / 2, points[:, 23:25, :2].mean(axis=1)
-    moved = [(place[-1] - place[0]) / scale / seconds for place in (centre, hips)]
-    heave = np.ptp(hips[:, 1]) / scale
-    total = [float(np.linalg.norm(swing)) for swing in swings]
-    values = np.concatenate([*swings, total, bent, *np.abs(moved), [heave, seconds]])
-    return np.asarray(np.nan_to_num(values, nan=0.0, posinf=_FAR, neginf=-_FAR).clip(-_FAR, _FAR))
+    swings = _range(seen.ways[:, -len(_SWINGS) :])
+    bent = _range(seen.angles[:, [6, 7, 4, 5]])  # knees, hips
+    moved = [np.abs(place[-1] - place[0]) / seen.scale / seconds for place in (seen.centre, seen.hips)]
+    heave = _range(seen.hips[:, 1]) / seen.scale
+    return np.concatenate([swings.ravel(), _length(swings), bent, *moved, [heave, seconds]])
 
 
-def _heights(window: Window) -> npt.NDArray[np.float64]:
-    """(T,) longer side of each box in pixels, at least 1."""
-    sides = np.asarray(window.boxes, np.float64)[:, 2:] - np.asarray(window.boxes, np.float64)[:, :2]
-    return np.maximum(sides.max(axis=1), 1.0)
-
-
-def _pose(window: Window, height: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _pose(window: Window, seen: _Seen) -> Doubles:
     """(T, P): what one look alone shows."""
-    metres = np.asarray(window.metres, np.float64).clip(-_FAR, _FAR)
-    points, boxes = np.asarray(window.points, np.float64), np.asarray(window.boxes, np.float64)
-    centre = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
-    placed = (points[:, JOINTS, :2] - centre) / height[:, None, None]
-    rows = len(metres)
+    rows = len(seen.metres)
+    joints, placed = seen.metres[:, JOINTS], seen.points[:, JOINTS]
+    flat = _unit(seen.points[:, _BONE_ENDS, :2] - seen.points[:, _BONE_STARTS, :2])
     return np.concatenate(
         [
-            metres[:, JOINTS].reshape(rows, -1),
-            placed.clip(-3, 3).reshape(rows, -1),
-            points[:, JOINTS, 2],
-            _angles(metres),
-            _flat_angles(points[:, :, :2]),
-            _levels(metres),
-            _framing(boxes, window.image_size, height),
+            joints.reshape(rows, -1),
+            ((placed[..., :2] - seen.centre[:, None]) / seen.height[:, None, None]).clip(-3, 3).reshape(rows, -1),
+            placed[..., 2],
+            seen.angles,
+            flat[
+                ..., 1
+            ],  # the same of bones in the picture, where the depth, the least certain of the three, plays no part
+            _levels(seen, joints),
+            _framing(seen, window.image_size),
             np.asarray(window.presence, np.float64)[:, None],
         ],
         axis=1,
     )
 
 
-def _unit(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6)
-
-
-def _angles(metres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(T, 18) cosines: at joints, and of bones with the downward vertical."""
-    at_joints = [
-        (_unit(metres[:, a] - metres[:, b]) * _unit(metres[:, c] - metres[:, b])).sum(-1)
-        for pair in _TRIPLES.values()
-        for a, b, c in pair
-    ]
-    down = [_unit(metres[:, b] - metres[:, a])[:, 1] for pair in _BONES.values() for a, b in pair]
-    return np.stack(at_joints + down, axis=1)
-
-
-def _flat_angles(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(T, 10) the same of bones in the picture, where the depth, the least certain of the three, plays no part."""
-    return np.stack([_unit(points[:, b] - points[:, a])[:, 1] for pair in _BONES.values() for a, b in pair], axis=1)
-
-
-def _levels(metres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _levels(seen: _Seen, joints: Doubles) -> Doubles:
     """(T, 9) distances that postures and gestures differ by, in metres."""
-    shoulders, hips = (metres[:, 11] + metres[:, 12]) / 2, (metres[:, 23] + metres[:, 24]) / 2
-    knees, ankles = (metres[:, 25] + metres[:, 26]) / 2, (metres[:, 27] + metres[:, 28]) / 2
-    between = [(15, 16), (27, 28), (25, 26), (15, 0), (16, 0)]
-    apart = [np.linalg.norm(metres[:, a] - metres[:, b], axis=1) for a, b in between]
-    drops = [ankles[:, 1] - hips[:, 1], knees[:, 1] - hips[:, 1], hips[:, 1] - shoulders[:, 1]]
-    return np.stack([*drops, np.ptp(metres[:, JOINTS, 1], axis=1), *apart], axis=1)
+    levels = (seen.metres[:, (11, 23, 25, 27), 1] + seen.metres[:, (12, 24, 26, 28), 1]) / 2
+    drops = levels[:, (3, 2, 1)] - levels[:, (1, 1, 0)]  # ankles and knees below hips, hips below shoulders
+    tall = joints[..., 1].max(axis=1) - joints[..., 1].min(axis=1)
+    apart = _length(seen.ways[:, -len(_SWINGS) - len(_APART) : -len(_SWINGS)])
+    return np.concatenate([drops, tall[:, None], apart], axis=1)
 
 
-def _framing(
-    boxes: npt.NDArray[np.float64], image_size: tuple[int, int], height: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _framing(seen: _Seen, image_size: tuple[int, int]) -> Doubles:
     """(T, 7) shape of the box, its size in the picture, and how near each edge is to the picture's."""
     image_height, image_width = (max(float(side), 1.0) for side in image_size)
+    boxes, found = seen.boxes, np.empty((len(seen.boxes), 7))
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
-    shape = np.log(sides[:, 0] / sides[:, 1])
-    gaps = np.stack([boxes[:, 0], boxes[:, 1], image_width - boxes[:, 2], image_height - boxes[:, 3]], axis=1)
-    near = (gaps / height[:, None]).clip(0, 0.3) / 0.3
-    return np.column_stack([shape, sides[:, 1] / image_height, sides[:, 0] / image_width, near])
+    found[:, 0] = np.log(sides[:, 0] / sides[:, 1])
+    found[:, 1], found[:, 2] = sides[:, 1] / image_height, sides[:, 0] / image_width
+    found[:, 3:5], found[:, 5:] = boxes[:, :2], (image_width, image_height) - boxes[:, 2:]
+    found[:, 3:] = (found[:, 3:] / seen.height[:, None]).clip(0, 0.3) / 0.3
+    return found
 
 
-def _motion(window: Window, height: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _motion(seen: _Seen) -> Doubles:
     """(T, 7) where box, hips and head were, relative to the newest look, in heights of the median box."""
-    boxes, points = np.asarray(window.boxes, np.float64), np.asarray(window.points, np.float64)
-    scale = np.median(height)
-    centre, hips = (boxes[:, :2] + boxes[:, 2:]) / 2, points[:, 23:25, :2].mean(axis=1)
-    moved = [(place - place[-1]) / scale for place in (centre, hips, points[:, 0, :2])]
-    return np.column_stack([*moved, np.log(height / height[-1])]).clip(-3, 3)
+    places = np.concatenate([seen.centre, seen.hips, seen.points[:, 0, :2]], axis=1)
+    grown = np.log(seen.height / seen.height[-1])[:, None]
+    return np.concatenate([(places - places[-1]) / seen.scale, grown], axis=1).clip(-3, 3)

@@ -85,9 +85,17 @@ class PostureNetwork:
                     f"point of shape {shape}. Take the file that ships, or one that `sf-detect train` wrote."
                 )
         self.sizes = sizes
-        self._w: dict[str, Floats] = {name: np.asarray(arrays[name], np.float32) for name in expected}
+        w: dict[str, Floats] = {name: np.asarray(arrays[name], np.float32) for name in expected}
+        n, width = sizes.networks, sizes.width
         # a standard deviation of 0, as a constant feature has it, must not divide
-        self._w["std"] = np.maximum(self._w["std"], 1e-3)
+        self._mean, self._std = w["mean"][:, None], np.maximum(w["std"], 1e-3)[:, None]
+        # All networks side by side, and what a matrix product wants contiguous so: small products wait for memory.
+        self._embed = np.ascontiguousarray(w["embed.weight"].transpose(0, 2, 1)), w["embed.bias"][:, None]
+        kernel = np.ascontiguousarray(w["conv.weight"].transpose(0, 3, 2, 1)).reshape(n, 3 * width, width)
+        self._conv = kernel, w["conv.bias"][:, None]
+        self._mix = w["mix.weight"], w["mix.bias"]
+        head = np.ascontiguousarray(w["head.weight"].transpose(1, 0, 2)).reshape(sizes.logits, n * width)
+        self._head = head / np.float32(n), w["head.bias"].mean(axis=0, dtype=np.float32)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]], metadata: Mapping[str, str]) -> PostureNetwork:
@@ -135,8 +143,7 @@ class PostureNetwork:
                 f"posture classifier: features have shape {features.shape}, the file was trained on "
                 f"{(len(GRID), self.sizes.features)}. Take the file that ships with this version."
             )
-        logits = np.mean([self._one(i, features) for i in range(self.sizes.networks)], axis=0, dtype=np.float32)
-        return with_movement(np.asarray(logits, np.float32), movement(features))
+        return with_movement(self._mean_logits(features), movement(features))
 
     def postures(self, logits: Floats) -> Floats:
         """(8,) probabilities of `POSTURES`; what is missing to 1 is none of them."""
@@ -146,16 +153,18 @@ class PostureNetwork:
         """(actions,) probabilities; what is missing to 1 is none of them."""
         return _softmax(logits[len(POSTURES) + 1 :])[:-1]
 
-    def _one(self, i: int, features: Floats) -> Floats:
-        w = {name: array[i] for name, array in self._w.items()}
-        x = ((features - w["mean"]) / w["std"]).clip(-_LIMIT, _LIMIT)
-        h = np.maximum(x @ w["embed.weight"].T + w["embed.bias"], 0)
-        padded = np.pad(h, ((1, 1), (0, 0)))
-        moved = sum(padded[k : k + len(h)] @ w["conv.weight"][:, :, k].T for k in range(3)) + w["conv.bias"]
-        h = h + np.maximum(moved, 0)
-        pooled = np.concatenate([h[-1], h.mean(axis=0), h.max(axis=0)])
-        mixed = np.maximum(w["mix.weight"] @ pooled + w["mix.bias"], 0)
-        return np.asarray(w["head.weight"] @ mixed + w["head.bias"], np.float32)
+    def _mean_logits(self, features: Floats) -> Floats:
+        """(L,) those of the N networks, each of which has its row of what follows."""
+        x = ((features - self._mean) / self._std).clip(-_LIMIT, _LIMIT)
+        h = np.maximum(x @ self._embed[0] + self._embed[1], 0)
+        times = h.shape[1]
+        padded = np.zeros((len(h), times + 2, h.shape[2]), np.float32)
+        padded[:, 1:-1] = h
+        neighbours = np.concatenate([padded[:, k : k + times] for k in range(3)], axis=2)
+        h += np.maximum(neighbours @ self._conv[0] + self._conv[1], 0)
+        pooled = np.concatenate([h[:, -1], h.mean(axis=1), h.max(axis=1)], axis=1)
+        mixed = np.maximum((self._mix[0] @ pooled[..., None])[..., 0] + self._mix[1], 0)
+        return np.asarray(self._head[0] @ mixed.ravel() + self._head[1], np.float32)
 
 
 def with_movement(logits: Floats, moved: float) -> Floats:

@@ -3,6 +3,7 @@ import pytest
 
 from sf_detect.keypoints.features import ANKLES, GRID, MOVED, features
 from sf_detect.keypoints.looks import Window
+from tests.keypoints.plain_features import plain_features
 
 
 def window(times, seed=0, size=(480, 640)) -> Window:
@@ -17,6 +18,31 @@ def window(times, seed=0, size=(480, 640)) -> Window:
     boxes[:, [0, 2]] += right
     as32 = [array.astype(np.float32) for array in (points, metres, np.ones(count), boxes)]
     return Window(np.asarray(times, np.float64), *as32, size)
+
+
+def some_window(seed: int) -> Window:
+    """Anything: one look or many, at regular times or not, a tiny body or a huge one, boxes that have no size."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(1, 12))
+    times = np.arange(count) * 0.25 if seed % 2 else np.sort(rng.uniform(0, 1.05, count))
+    metres = rng.normal(0, 10 ** rng.uniform(-5, 2), (count, 33, 3))
+    metres[0, :12] *= seed % 3  # landmarks in one place have no direction
+    points = np.concatenate([rng.normal(200, 100, (count, 33, 2)), rng.uniform(0, 1, (count, 33, 1))], axis=2)
+    boxes = np.tile(rng.uniform(0, 300, 4), (count, 1)) + rng.normal(0, 20, (count, 4))
+    as32 = [array.astype(np.float32) for array in (points, metres, rng.uniform(0, 1, count), boxes)]
+    return Window(times + 1000 * seed, *as32, (480, int(rng.integers(1, 1000))))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_features_are_those_computed_one_number_at_a_time(seed):
+    given = some_window(seed)
+    np.testing.assert_allclose(features(given), plain_features(given), atol=1e-5, rtol=0)
+
+
+def test_two_looks_at_the_same_time_are_no_movement_between():
+    given = window([0.0, 0.5, 0.5, 1.0, 1.0])
+    given.metres[:, 0, 0] = [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(features(given)[:, 0], [0, 0.5, 2, 2.5, 4], rtol=1e-6)
 
 
 def test_the_grid_does_not_depend_on_how_often_the_person_was_looked_at():
