@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sf_detect.commands import options as shared
-from sf_detect.config import RunConfig
-from sf_detect.config_files import assign, load_config
 from sf_detect.errors import ConfigError
 from sf_detect.file_names import printable_name
 from sf_detect.redaction import redacted
@@ -43,60 +41,58 @@ Examples:
 _INCOMPLETE, _STOPPED, _INTERRUPTED = 3, 1, 130
 _SHOWN = 10
 
+Format = Annotated[
+    str | None,
+    typer.Option(
+        help="jsonl, csv, events, video, sheet, parquet, separated by commas [jsonl,events,parquet].", metavar="F,F"
+    ),
+]
+Features = Annotated[
+    bool, typer.Option("--features", help="Keep the model's features of each person, for `query --like`.")
+]
+RayAddress = Annotated[
+    str | None, typer.Option(help="Of a Ray cluster, such as auto or HOST:PORT [start one here].", metavar="A")
+]
+StallTimeout = Annotated[float, typer.Option(help="Give a video up that yields no result for so long.", metavar="S")]
+Timeout = Annotated[float | None, typer.Option(help="Give a video up that takes longer than this in all.", metavar="S")]
+Shard = Annotated[
+    str | None, typer.Option(help="Only the I-th of N parts; the others may run elsewhere.", metavar="I/N")
+]
+Compare = Annotated[str, typer.Option(help="Tell a changed video by 'time' (and size) or 'hash' (reads every file).")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done and about how long it takes; write nothing.")
+]
+
 
 def annotate(
+    ctx: typer.Context,
     inputs: Annotated[list[str], typer.Argument(help="Videos, folders, globs, lists (.txt) or -.", metavar="INPUT...")],
     out_dir: Annotated[Path, typer.Option(help="The archive: results, manifest and summary.", metavar="DIR")],
-    format: Annotated[
-        str | None,
-        typer.Option(
-            help="jsonl, csv, events, video, sheet, parquet, separated by commas [jsonl,events,parquet].", metavar="F,F"
-        ),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Action model (`sf-detect weights list`), or none: boxes and tracks only.")
-    ] = None,
-    weights: Annotated[str | None, typer.Option(help="Checkpoint file for the action model.")] = None,
-    detector: Annotated[str | None, typer.Option(help="A name of `weights list` [ssdlite_person].")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
-    backend: Annotated[str | None, typer.Option(help="auto, torch, onnxruntime or openvino [auto].")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file of settings.", metavar="F.yaml")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", "-s", help="Override a setting, repeatable.", metavar="KEY=VALUE")
-    ] = None,
+    format: Format = None,
+    model: shared.Model = None,
+    weights: shared.Weights = None,
+    detector: shared.Detector = None,
+    device: shared.Device = None,
+    backend: shared.Backend = None,
+    config: shared.Config = None,
+    set_: shared.Set = None,
     postures: shared.Postures = None,
     keypoints: shared.Keypoints = False,
     stride: Annotated[float | None, typer.Option(help="Seconds between keyframes [0.5].")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Score from which an action counts [the model's].")] = None,
+    threshold: shared.Threshold = None,
     anonymise: Annotated[str | None, typer.Option(help="Blur 'head' or whole 'person' in videos and sheets.")] = None,
-    features: Annotated[
-        bool, typer.Option("--features", help="Keep the model's features of each person, for `query --like`.")
-    ] = False,
+    features: Features = False,
     workers: Annotated[int | None, typer.Option(help="Processes [one a core, as far as memory goes].")] = None,
-    engine: Annotated[
-        str, typer.Option(help="local (processes), or ray: a cluster that shares DIR and inputs.")
-    ] = "local",
-    ray_address: Annotated[
-        str | None, typer.Option(help="Of a Ray cluster, such as auto or HOST:PORT [start one here].", metavar="A")
-    ] = None,
-    stall_timeout: Annotated[
-        float, typer.Option(help="Give a video up that yields no result for so long.", metavar="S")
-    ] = 120.0,
-    timeout: Annotated[
-        float | None, typer.Option(help="Give a video up that takes longer than this in all.", metavar="S")
-    ] = None,
+    engine: Annotated[str, typer.Option(help="local, or ray: a cluster that shares DIR and inputs.")] = "local",
+    ray_address: RayAddress = None,
+    stall_timeout: StallTimeout = 120.0,
+    timeout: Timeout = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
     redo: Annotated[bool, typer.Option("--redo", help="Do again what is done.")] = False,
     limit: Annotated[int | None, typer.Option(help="Annotate so many videos at most.", metavar="N")] = None,
-    shard: Annotated[
-        str | None, typer.Option(help="Only the I-th of N parts; the others may run elsewhere.", metavar="I/N")
-    ] = None,
-    compare: Annotated[
-        str, typer.Option(help="Tell a changed video by 'time' (and size) or 'hash' (reads every file).")
-    ] = "time",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and about how long it takes; write nothing.")
-    ] = False,
+    shard: Shard = None,
+    compare: Compare = "time",
+    dry_run: DryRun = False,
     progress: Annotated[str, typer.Option(help="auto, bar, lines, json (on stdout) or none.")] = "auto",
 ) -> None:
     """Annotate many videos."""
@@ -105,25 +101,10 @@ def annotate(
     from sf_detect.batch.progress import observer
     from sf_detect.build_batch import DEFAULT_FORMATS, BatchOptions, annotate_videos, estimate_videos
 
-    settings = load_config(RunConfig, config, set_ or [])
-    given = {
-        "model.name": model,
-        "model.weights": weights,
-        "detector.name": detector,
-        "device": device,
-        "backend": backend,
-        **shared.body_settings(postures, keypoints),
-        "pipeline.stride": stride,
-        "render.threshold": threshold,
-        "render.anonymise": anonymise,
-        "model.features": features or None,
-    }
-    assign(settings, given)
-    if compare not in ("time", "hash"):
-        raise ConfigError(f"--compare {compare}: expected time or hash.")
-    for name, seconds in (("--stall-timeout", stall_timeout), ("--timeout", timeout)):
-        if seconds is not None and not seconds > 0:
-            raise ConfigError(f"{name} is {seconds}; expected a number of seconds above 0.")
+    settings = shared.settings_of(ctx.params)
+    if features:
+        settings.model.features = True
+    _check(compare, stall_timeout, timeout)
     options = BatchOptions(
         formats=DEFAULT_FORMATS if format is None else tuple(part.strip() for part in format.split(",")),
         selection=Selection(retry_failed, redo, None if shard is None else _shard(shard), limit),
@@ -141,6 +122,14 @@ def annotate(
         _print_summary(summary, out_dir)
     _print_problems(summary)
     raise typer.Exit(_exit_code(summary))
+
+
+def _check(compare: str, stall_timeout: float, timeout: float | None) -> None:
+    if compare not in ("time", "hash"):
+        raise ConfigError(f"--compare {compare}: expected time or hash.")
+    for name, seconds in (("--stall-timeout", stall_timeout), ("--timeout", timeout)):
+        if seconds is not None and not seconds > 0:
+            raise ConfigError(f"{name} is {seconds}; expected a number of seconds above 0.")
 
 
 def _print_estimate(found: Estimate) -> None:
