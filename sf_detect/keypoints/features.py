@@ -49,6 +49,8 @@ MOVED = (ANKLES + len(_SWINGS) + 4, ANKLES + len(_SWINGS) + 6)
 """Columns of how far box and hips moved sideways, in heights a second; how far up or down follows each."""
 
 
+VERTICAL = MOVED[1] + 2
+"""Column of the vertical range of the hips within the window, in heights."""
 COLUMNS = MOVED[1] + 6
 """Numbers at each time."""
 
@@ -71,6 +73,11 @@ def movement(found: Floats) -> float:
     """How fast somebody left their place, or came nearer, by `features`: heights a second, at least 0."""
     sideways = found[-1, MOVED[0] : MOVED[1] + 2].max()
     return float(max(sideways, abs(found[0, _POSE + 6])))
+
+
+def vertical_range(found: Floats) -> float:
+    """How far the hips went up and down within the window, by `features`: in heights, at least 0."""
+    return float(found[-1, VERTICAL])
 
 
 def features(window: Window) -> Floats:

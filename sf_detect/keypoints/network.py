@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sf_detect.errors import WeightsFormatError
-from sf_detect.keypoints.features import COLUMNS, GRID, movement
+from sf_detect.keypoints.features import COLUMNS, GRID, movement, vertical_range
 
 Floats = npt.NDArray[np.float32]
 
@@ -25,6 +25,10 @@ _LIMIT = 4.0  # standard deviations from which on a feature says no more
 STAYS, LEAVES = 0.15, 0.25
 """Heights a second: below the one nobody walks or runs, above the other few stand. Chosen on the yardstick."""
 _NOT_WALKING, _NOT_STANDING, _WALKING = 3.0, 1.0, 0.5  # logits
+LEVEL, HEAVES = 0.05, 0.1
+"""Heights by which hips go up and down within the window: below the one most who stand or sit stay, above the other few.
+Chosen on the yardstick and on footage that was not trained on."""
+_NOT_STILL = 2.0  # logits
 _LARGEST = {"networks": 16, "width": 1024, "actions": 1024}
 
 
@@ -143,7 +147,7 @@ class PostureNetwork:
                 f"posture classifier: features have shape {features.shape}, the file was trained on "
                 f"{(len(GRID), self.sizes.features)}. Take the file that ships with this version."
             )
-        return with_movement(self._mean_logits(features), movement(features))
+        return with_movement(self._mean_logits(features), movement(features), vertical_range(features))
 
     def postures(self, logits: Floats) -> Floats:
         """(8,) probabilities of `POSTURES`; what is missing to 1 is none of them."""
@@ -167,14 +171,16 @@ class PostureNetwork:
         return np.asarray(self._head[0] @ mixed.ravel() + self._head[1], np.float32)
 
 
-def with_movement(logits: Floats, moved: float) -> Floats:
-    """Logits of postures that agree with how far somebody moved: the networks see steps where there is only unrest.
+def with_movement(logits: Floats, moved: float, vertical: float = 0.0) -> Floats:
+    """Logits of postures that agree with how somebody moved: the networks see steps where there is only unrest.
 
-    A camera that follows a walker hides that it is one; then nothing may be said, or "stand".
+    A camera that follows a walker hides that it is one; then nothing may be said, or "stand". Whose hips go up and down
+    squats, jumps, falls or gets up: they hardly stand or sit, and which of the others they do is no more certain for it.
 
     Args:
         logits: (L,).
         moved: Heights a second, see `movement`.
+        vertical: Heights, see `vertical_range`.
     """
     changed = logits.copy()
     if moved < STAYS:
@@ -182,6 +188,17 @@ def with_movement(logits: Floats, moved: float) -> Floats:
     elif moved > LEAVES:
         changed[POSTURES.index("stand")] -= _NOT_STANDING
         changed[POSTURES.index("walk")] += _WALKING
+    doubt = _NOT_STILL * min(max((vertical - LEVEL) / (HEAVES - LEVEL), 0.0), 1.0)
+    return _in_doubt(changed, doubt) if doubt else changed
+
+
+def _in_doubt(logits: Floats, doubt: float) -> Floats:
+    """Those of who may not stand or sit after all: what these two lose goes to none of the postures, (L,)."""
+    still, none = [POSTURES.index("stand"), POSTURES.index("sit")], len(POSTURES)
+    lost = np.logaddexp.reduce(logits[still]) + np.log(-np.expm1(-doubt))
+    changed = logits.copy()
+    changed[still] -= doubt
+    changed[none] = np.logaddexp(logits[none], lost)
     return changed
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sf_detect.keypoints.features import ANKLES, GRID, MOVED, features
+from sf_detect.keypoints.features import ANKLES, GRID, MOVED, features, vertical_range
 from sf_detect.keypoints.looks import Window
 from tests.keypoints.plain_features import plain_features
 
@@ -72,6 +72,13 @@ def test_columns_that_training_reads_are_what_they_are_called():
     np.testing.assert_allclose(features(moving)[-1, ANKLES], 0.7, rtol=1e-5)
     np.testing.assert_allclose(features(moving)[-1, list(MOVED)], 0.5, rtol=1e-5)  # a height is 200 pixels
     np.testing.assert_allclose(features(still)[-1, list(MOVED)], 0, atol=1e-6)
+
+
+def test_a_squat_shows_as_the_vertical_range_of_the_hips():
+    level, squat = window([0.0, 0.5, 1.0]), window([0.0, 0.5, 1.0])
+    squat.points[1, 23:25, 1] += 40  # down and up again; a height is 200 pixels
+    assert vertical_range(features(level)) == pytest.approx(0, abs=1e-6)
+    assert vertical_range(features(squat)) == pytest.approx(0.2, rel=1e-5)
 
 
 def test_neither_the_place_in_the_picture_nor_its_scale_counts():

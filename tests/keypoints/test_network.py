@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sf_detect.errors import WeightsFormatError
-from sf_detect.keypoints.features import COLUMNS, GRID, MOVED
-from sf_detect.keypoints.network import POSTURES, PostureNetwork, Sizes, with_movement
+from sf_detect.keypoints.features import COLUMNS, GRID, MOVED, VERTICAL
+from sf_detect.keypoints.network import HEAVES, LEVEL, POSTURES, PostureNetwork, Sizes, with_movement
 
 SIZES = Sizes(networks=2, features=COLUMNS, width=4, actions=3)
 
@@ -22,6 +22,7 @@ def metadata(**changes):
 def some_features(seed=1):
     found = np.random.default_rng(seed).normal(0, 1, (len(GRID), COLUMNS)).astype(np.float32)
     found[:, MOVED[0] : MOVED[1] + 2], found[0] = 0.2, found[0] * 0.01  # neither still nor leaving
+    found[:, VERTICAL] = 0.0
     return found
 
 
@@ -76,6 +77,22 @@ def test_who_does_not_move_does_not_walk_and_who_leaves_does_not_stand():
     np.testing.assert_array_equal(still[len(POSTURES) :], between[len(POSTURES) :])
     x[-1, MOVED[0] : MOVED[1] + 2] = 0.0
     assert network.logits(x)[1] < between[1]
+
+
+def test_whose_hips_go_up_and_down_neither_stands_nor_sits():
+    network, x = PostureNetwork.from_arrays(arrays(), metadata()), some_features()
+    level, still, none = network.logits(x), [POSTURES.index("stand"), POSTURES.index("sit")], len(POSTURES)
+    np.testing.assert_array_equal(with_movement(level, 0.2, LEVEL), level)
+    some, much = (with_movement(level, 0.2, vertical) for vertical in ((LEVEL + HEAVES) / 2, HEAVES))
+    assert ((much < some) & (some < level))[still].all()
+    assert much[none] > some[none] > level[none]
+    others = [i for i in range(len(level)) if i not in (*still, none)]
+    np.testing.assert_array_equal(much[others], level[others])
+    # what the two lose goes to none: nothing becomes likelier by it
+    np.testing.assert_allclose(network.postures(much)[others[:6]], network.postures(level)[others[:6]], rtol=1e-5)
+    np.testing.assert_array_equal(with_movement(level, 0.2, 9.0), much)
+    x[-1, VERTICAL] = 0.3
+    assert network.postures(network.logits(x))[still].sum() < network.postures(level)[still].sum()
 
 
 @pytest.mark.parametrize(

@@ -80,12 +80,13 @@ class ThresholdRecipe:
         actions: Of single actions, by J-HMDB's names.
     """
 
-    postures: list[float] = field(default_factory=lambda: [0.3, 0.38, 0.6, 0.4, 0.85, 0.4, 0.35, 0.3])
+    postures: list[float] = field(default_factory=lambda: [0.3, 0.45, 0.4, 0.4, 0.85, 0.4, 0.35, 0.4])
     alone: list[str] = field(default_factory=lambda: ["walk", "run", "jump"])
     action: float = 0.75
     actions: dict[str, float] = field(
         default_factory=lambda: {
-            **{"catch": 0.985, "clap": 0.975, "wave": 0.96, "pour": 0.9, "push": 0.85, "shoot_gun": 0.85}
+            **{"catch": 0.985, "clap": 0.975, "wave": 0.98, "pour": 0.985, "pullup": 0.9, "push": 0.86},
+            **{"shoot_gun": 0.85, "kick_ball": 0.8},
         }
     )
 
