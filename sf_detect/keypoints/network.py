@@ -26,8 +26,8 @@ STAYS, LEAVES = 0.15, 0.25
 """Heights a second: below the one nobody walks or runs, above the other few stand. Chosen on the yardstick."""
 _NOT_WALKING, _NOT_STANDING, _WALKING = 3.0, 1.0, 0.5  # logits
 LEVEL, HEAVES = 0.05, 0.1
-"""Heights by which hips go up and down within the window: below the one most who stand or sit stay, above the other few.
-Chosen on the yardstick and on footage that was not trained on."""
+"""Heights by which hips go up and down within the window: most who stand or sit stay below the one, few are above the
+other. Chosen on the yardstick and on footage that was not trained on."""
 _NOT_STILL = 2.0  # logits
 _LARGEST = {"networks": 16, "width": 1024, "actions": 1024}
 
@@ -175,7 +175,7 @@ def with_movement(logits: Floats, moved: float, vertical: float = 0.0) -> Floats
     """Logits of postures that agree with how somebody moved: the networks see steps where there is only unrest.
 
     A camera that follows a walker hides that it is one; then nothing may be said, or "stand". Whose hips go up and down
-    squats, jumps, falls or gets up: they hardly stand or sit, and which of the others they do is no more certain for it.
+    squats, jumps, falls or gets up: they hardly stand or sit, and what they do instead is no more certain for it.
 
     Args:
         logits: (L,).

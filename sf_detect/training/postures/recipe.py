@@ -85,7 +85,7 @@ class ThresholdRecipe:
     action: float = 0.75
     actions: dict[str, float] = field(
         default_factory=lambda: {
-            **{"catch": 0.985, "clap": 0.975, "wave": 0.98, "pour": 0.985, "pullup": 0.9, "push": 0.86},
+            **{"catch": 0.985, "clap": 0.975, "wave": 0.98, "pour": 0.985, "push": 0.86},
             **{"shoot_gun": 0.85, "kick_ball": 0.8},
         }
     )
