@@ -1,6 +1,7 @@
 """Fixtures for all tests: nothing here touches the user's cache or the network."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,19 @@ def _no_landmark_network(monkeypatch: pytest.MonkeyPatch) -> None:
         raise WeightsDownloadError("tests have no network")
 
     monkeypatch.setattr(build_keypoints, "landmark_network", refuse)
+
+
+@pytest.fixture
+def signals_arrive() -> Iterator[None]:
+    """A job in the background of a shell, or under nohup, ignores these, and so would the processes it starts."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)  # which a process that is started does not inherit
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

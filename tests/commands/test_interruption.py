@@ -20,7 +20,10 @@ import pytest
 from sf_detect.commands.interruption import Interruption
 from synthetic_video import write_video
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals"),
+    pytest.mark.usefixtures("signals_arrive"),
+]
 
 # The command with fakes for the networks, and with sources that would wait far longer than the test.
 _CHILD = """
@@ -38,18 +41,6 @@ sources.StreamSource.__init__.__defaults__ = (600.0, 600.0)
 cli.main()
 """
 _TESTS = str(Path(__file__).parent.parent)
-
-
-@pytest.fixture(autouse=True)
-def signals_arrive() -> Iterator[None]:
-    """A job in the background of a shell, or under nohup, ignores these, and so would the processes it starts."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
-    for number, handler in before.items():
-        if handler == signal.SIG_IGN:
-            signal.signal(number, lambda *_: None)  # which a process that is started does not inherit
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import pytest
 
 from servers.camera_server import Serve
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.usefixtures("signals_arrive")]
 PATIENCE = 60.0
 
 
