@@ -115,6 +115,7 @@ class PersonRun:
         self._detector, self._tracker, self._box_regression = detector, tracker, box_regression
         self._video, self._counts, self._keypoints = video, counts, keypoints
         self._first_id, self._last_id = 0, 0
+        self._anew = False
 
     def __call__(self, frame: Frame) -> Detections:
         """Tracked persons of `frame`, boxes in its pixels.
@@ -134,11 +135,14 @@ class PersonRun:
         return run_stage("held tracks", frame, self._with_held, self._keypoints, self._tracker, frame, persons)
 
     def start_anew(self) -> None:
-        """Forget all persons; ids go on, so that none is used twice."""
+        """Forget all persons at the next frame; ids go on, so that none is used twice."""
+        self._anew = True
+
+    def _forget(self) -> None:
         self._tracker.reset()
         if self._keypoints is not None:
             self._keypoints.reset()
-        self._first_id = self._last_id
+        self._first_id, self._anew = self._last_id, False
 
     def _with_held(
         self, holder: TrackHolder, tracker: ResumableTracker, frame: Frame, persons: Detections
@@ -150,6 +154,8 @@ class PersonRun:
         return joined(persons, held)
 
     def _find(self, frame: Frame) -> Detections:
+        if self._anew:  # here, as a failure is the stage's, and then it is still due
+            self._forget()
         self._counts.detections += 1
         if isinstance(self._detector, TimedDetector):
             found = self._detector.at(self._video, frame.pts, frame.size)
@@ -345,6 +351,7 @@ class _StreamRun:
     def __init__(self, stream: ActionStream, smooth: ScoreSmoothing, tasks: Tasks, counts: StageCounts) -> None:
         self._stream, self._smooth, self._tasks, self._counts = stream, smooth, tasks, counts
         self._unseen: list[Frame] = []
+        self._anew = False
 
     def push(self, frame: Frame, persons: Detections | None, is_keyframe: bool = True) -> Scoring | None:
         self._unseen.append(frame)
@@ -361,8 +368,7 @@ class _StreamRun:
 
     def start_anew(self) -> None:
         self.finish()
-        self._stream.reset()
-        self._smooth.reset()
+        self._anew = True
 
     def finish(self) -> None:
         if self._unseen:
@@ -384,8 +390,15 @@ class _StreamRun:
             keyframe.settle(lambda: self._score(frames, keyframe))
 
     def _feed(self, frames: list[Frame]) -> None:
+        if self._anew:  # here, as a failure is the stage's, and then it is still due
+            run_stage("action model", frames[0], self._forget)
         for frame in frames:
             run_stage("action model", frame, self._stream.push, frame)
+
+    def _forget(self) -> None:
+        self._stream.reset()
+        self._smooth.reset()
+        self._anew = False
 
     def _score(self, frames: list[Frame], keyframe: _Keyframe) -> ActionDetections:
         self._feed(frames)

@@ -84,7 +84,7 @@ def build(**options):
     parts.update({k: options.pop(k) for k in list(options) if k in parts})
     of_stage = {k: options.pop(k) for k in ("smoothing", "executor") if k in options}
     pipeline = Pipeline(
-        PersonStage(parts["detector"], OneTrack, options.pop("box_regression", None)),
+        PersonStage(parts["detector"], options.pop("tracker", OneTrack), options.pop("box_regression", None)),
         ClipActions(parts["action_model"], lambda: ClipBuffer(SPEC, 48), **of_stage),
         options.pop("interpolate", linear),
         **options,
@@ -315,3 +315,18 @@ def test_schedule_fires_on_every_frame_at_interval_zero():
 def test_schedule_keeps_its_grid_and_its_origin():
     schedule = Schedule(0.5)
     assert [t for t in (7.0, 7.3, 7.6, 7.9, 8.05, 9.9, 10.0) if schedule.due(t)] == [7.0, 7.6, 8.05, 9.9, 10.0]
+
+
+def test_a_tracker_that_cannot_begin_anew_names_itself_and_loses_nothing():
+    class Broken(OneTrack):
+        def reset(self):
+            raise RuntimeError("no such track")
+
+    pipeline, _ = build(tracker=Broken)
+    pictures = frames(np.arange(31) / 30)
+    anew = Frame(np.zeros((48, 64, 3), np.uint8), 31, 10.0, starts_anew=True)
+    results = []
+    with pytest.raises(StageError, match=r"tracking failed on frame 31 .* RuntimeError: no such track"):
+        for result in pipeline.run([*pictures, anew], INFO):
+            results.append(result.frame.index)
+    assert results == list(range(31))

@@ -161,6 +161,7 @@ def test_keypoints_are_those_of_every_detection():
     looks = [run(frame).keypoints.presence.tolist() for frame in FakeSource(num_frames=2)]
     np.testing.assert_allclose(looks, [[0.1, 0.1], [0.2, 0.2]])
     run.start_anew()
+    run(next(iter(FakeSource(num_frames=1))))
     assert [keypoints.resets for keypoints in made] == [1]
 
 

@@ -133,32 +133,59 @@ def test_damaged_frames_are_shown_and_no_network_sees_them():
     assert not [pts for pts in model.pushed if 10 <= pts < 20]
 
 
+class Clock:
+    """The time that a test says it is."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
 class Faulty:
-    """Calls through to something, and fails, waits or hangs on demand."""
+    """Calls through to something, and fails, hangs or takes `seconds` of `clock` on demand."""
 
     def __init__(self, inner):
         self.inner, self.error, self.gate = inner, None, threading.Event()
         self.gate.set()
         self.entered = threading.Event()
+        self.seconds, self.clock = 0.0, Clock()
 
     def __call__(self, *arguments):
         self.entered.set()
         self.gate.wait(60)
+        self.clock.now += self.seconds
         if self.error is not None:
             raise self.error
         return self.inner(*arguments)
 
 
-def test_a_detector_that_fails_is_tried_again_and_everything_else_goes_on():
-    source, detector, warnings = FakeLiveSource(), Faulty(FakeDetector()), []
-    with session(source, parts(detector=detector), on_warning=warnings.append) as live:
+def faulty_persons(what, **others):
+    """The detector or the tracker as something that can be faulty, the tracker, and parts with both."""
+    detector, tracker = FakeDetector(), FakeTracker()
+    if what == "detector":
+        faulty = detector = Faulty(detector)
+    else:
+        faulty = tracker.update = Faulty(tracker.update)
+    return faulty, tracker, parts(detector=detector, tracker=lambda: tracker, **others)
+
+
+FINDS_PERSONS = pytest.mark.parametrize("what", ["detector", "tracker"])
+
+
+@FINDS_PERSONS
+def test_what_fails_to_find_persons_is_tried_again_and_everything_else_goes_on(what):
+    source, warnings = FakeLiveSource(), []
+    faulty, tracker, some = faulty_persons(what)
+    with session(source, some, on_warning=warnings.append) as live:
         give(source, 1)
         until_true(lambda: live.stats()["fake"].detections == 1)
-        detector.error = RuntimeError("out of memory")
+        faulty.error = RuntimeError("out of memory")
         source.give(1.0)
         until_true(lambda: live.stats()["fake"].failures == {"persons": 1})
         assert "out of memory" in live.stats()["fake"].problem
-        detector.error = None
+        faulty.error = None
         source.give(1.1)
         assert len(until(live, lambda result: result.frame.pts == 1.1).persons) == 0
         index = [1.1]
@@ -171,19 +198,97 @@ def test_a_detector_that_fails_is_tried_again_and_everything_else_goes_on():
 
         until_true(found)
         assert live.stats()["fake"].problem == ""
+        source.give(index[0] + 0.05)
+        result = until(live, lambda result: result.frame.pts == index[0] + 0.05)
+        assert result.persons.track_ids.tolist() == [3, 4], "the tracker has begun anew, and ids are not used twice"
+    assert tracker.resets == 1
     assert len(warnings) == 1
     assert "fake: person detection and tracking failed on frame 1" in warnings[0]
     assert "tried again in 0.5 s" in warnings[0]
 
 
-def test_a_detector_that_never_worked_ends_the_session():
-    source, detector = FakeLiveSource(), Faulty(FakeDetector())
-    detector.error = RuntimeError("no such kernel")
-    live = session(source, parts(detector=detector))
+@FINDS_PERSONS
+def test_what_never_found_persons_ends_the_session(what):
+    source = FakeLiveSource()
+    faulty, _, some = faulty_persons(what)
+    faulty.error = RuntimeError("no such kernel")
+    live = session(source, some)
     give(source, 1)
     with pytest.raises(StageError, match="no such kernel"):
         for _ in live:
             pass
+
+
+def test_a_tracker_that_cannot_even_begin_anew_is_tried_again():
+    source, warnings, clock = FakeLiveSource(), [], Clock()
+    tracker = FakeTracker()
+    reset = tracker.reset = Faulty(tracker.reset)
+    with session(source, parts(tracker=lambda: tracker), on_warning=warnings.append, clock=clock) as live:
+        give(source, 1)
+        until_true(lambda: live.stats()["fake"].detections == 1)
+        reset.error = ValueError("no such track")
+        source.give(1.0, starts_anew=True)
+        until_true(lambda: live.stats()["fake"].failures == {"persons": 1})
+        reset.error = None
+        clock.now += 1.0
+        source.give(1.1)
+        until_true(lambda: live.stats()["fake"].detections == 2)
+        source.give(1.15)
+        assert until(live, lambda result: result.frame.pts == 1.15).persons.track_ids.tolist() == [3, 4]
+    assert tracker.resets == 1
+    assert "person detection and tracking failed on frame 1" in warnings[0]
+    assert "no such track" in warnings[0]
+
+
+def test_a_model_that_cannot_even_begin_anew_is_tried_again():
+    source, model, warnings, clock = FakeLiveSource(), FakeStreamModel(), [], Clock()
+    reset = model.reset = Faulty(model.reset)
+    with session(source, parts(streaming(model)), on_warning=warnings.append, clock=clock) as live:
+        predicted(live, source)
+        reset.error = ValueError("no such state")
+        source.give(100.0, starts_anew=True)
+        until_true(lambda: live.stats()["fake"].failures == {"actions": 1})
+        assert model.resets == 0
+        reset.error = None
+        clock.now += 1.0
+        predicted(live, source, 101.0)
+    assert model.resets == 1
+    assert not [pts for pts in model.pushed if 100 <= pts < 101]
+    assert "action model failed on frame" in warnings[0]
+    assert "no such state" in warnings[0]
+
+
+@FINDS_PERSONS
+def test_what_stalls_for_a_while_goes_on_with_the_newest_frame(what):
+    source = FakeLiveSource()
+    faulty, tracker, some = faulty_persons(what)
+    with session(source, some) as live:
+        faulty.gate.clear()
+        give(source, 1)
+        assert faulty.entered.wait(10)
+        for i in range(1, 20):
+            source.give(i / 10)
+            assert len(until(live, lambda result, i=i: result.frame.index == i).persons) == 0
+        faulty.gate.set()
+        until_true(lambda: live.stats()["fake"].detections >= 1)
+        source.give(100.0)
+        until_true(lambda: 100.0 in tracker.times)
+        assert set(tracker.times) <= {0.0, 1.9, 100.0}, "of what came meanwhile, the newest alone"
+        assert live.stats()["fake"].failures == {}
+
+
+@FINDS_PERSONS
+def test_what_is_slow_is_asked_less_often_and_the_display_shows_every_frame(what):
+    source, clock = FakeLiveSource(), Clock()
+    faulty, tracker, some = faulty_persons(what)
+    faulty.seconds, faulty.clock = 0.7, clock
+    with session(source, some, clock=clock) as live:
+        for i in range(25):
+            source.give(i / 10)
+            assert until(live, lambda result: True).frame.index == i
+            until_true(lambda i=i: live.stats()["fake"].detections == 1 + i // 10)
+        assert tracker.times == [0.0, 1.0, 2.0]
+        assert live.stats()["fake"].drops.get("display", 0) == 0
 
 
 def test_a_model_that_fails_is_tried_again():
@@ -197,16 +302,17 @@ def test_a_model_that_fails_is_tried_again():
         predicted(live, source, 101.0)
 
 
-@pytest.mark.parametrize("what", ["detector", "model"])
+@pytest.mark.parametrize("what", ["detector", "tracker", "model"])
 def test_display_and_stop_wait_for_nobody_who_hangs(what):
-    source, sink = FakeLiveSource(clock=time.monotonic), FakeSink()
-    detector, model = Faulty(FakeDetector()), FakeStreamModel()
-    stuck = detector if what == "detector" else Faulty(model.push)
-    if what == "model":
-        model.push = stuck
-    stuck.gate.clear()
+    source, sink, model = FakeLiveSource(clock=time.monotonic), FakeSink(), FakeStreamModel()
     output = [LiveOutput("recording", lambda result: sink)]
-    live = session(source, parts(streaming(model), detector, pictures=output))
+    if what == "model":
+        stuck = model.push = Faulty(model.push)
+        some = parts(streaming(model), pictures=output)
+    else:
+        stuck, _, some = faulty_persons(what, actions=streaming(model), pictures=output)
+    stuck.gate.clear()
+    live = session(source, some)
     live.start()
     give(source, 1)
     assert stuck.entered.wait(10)
