@@ -1,4 +1,4 @@
-"""MJPEG and HLS over HTTP, and RTMP, with real servers in this process."""
+"""MJPEG and HLS over HTTP, with real servers in this process."""
 
 from __future__ import annotations
 
