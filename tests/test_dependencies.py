@@ -25,7 +25,18 @@ ALLOWED = {
     "keypoints": {"weights", "engines"},  # they fetch and read their own networks; engines compute them
     "models": {"engines"},
     "zoo": {"models", "weights", "engines"},  # entries bind networks to files
-    "training": {"data", "models", "evaluation", "weights", "zoo", "detection", "tracking", "video", "keypoints", "engines"},
+    "training": {
+        "data",
+        "models",
+        "evaluation",
+        "weights",
+        "zoo",
+        "detection",
+        "tracking",
+        "video",
+        "keypoints",
+        "engines",
+    },
 }
 COMPOSITION = {"build", "build_classifier", "build_keypoints", "build_outputs", "build_live", "build_batch"}
 COMPOSITION |= {"cli", "commands", "annotator", "outputs"}

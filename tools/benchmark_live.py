@@ -140,7 +140,8 @@ def watch(
 ) -> None:
     """Measures for `seconds` after the warm-up, which counts from the first picture of each stream."""
     ages: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    seen, begun, before, used = set[str](), None, {}, []
+    seen, begun, used = set[str](), None, []
+    before: dict[str, StreamStats] = {}
     middle: dict[str, StreamStats] = {}
     for result in session:
         seen.add(result.source)
