@@ -78,13 +78,17 @@ class Silent:
         """See `Observer`."""
 
 
-class Lines(Silent):
-    """A line at the start, for each failure, and every half minute."""
+class _Metered(Silent):
+    """What writes to a stream, now and then, how far the job is."""
 
     def __init__(self, out: TextIO, clock: Clock = time.monotonic) -> None:
         self._out, self._clock = out, clock
         self._next = 0.0
         self._meter: Meter | None = None
+
+
+class Lines(_Metered):
+    """A line at the start, for each failure, and every half minute."""
 
     def start(self, listed: Listed, workers: int) -> None:
         """See `Observer`."""
@@ -107,13 +111,8 @@ class Lines(Silent):
         print(f"sf-detect: {printable_name(text)}", file=self._out, flush=True)
 
 
-class JsonLines(Silent):
+class JsonLines(_Metered):
     """Objects on the standard output: start, progress at most once a second, each video, end."""
-
-    def __init__(self, out: TextIO, clock: Clock = time.monotonic) -> None:
-        self._out, self._clock = out, clock
-        self._next = 0.0
-        self._meter: Meter | None = None
 
     def start(self, listed: Listed, workers: int) -> None:
         """See `Observer`."""

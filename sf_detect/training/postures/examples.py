@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -230,12 +230,7 @@ def lying_examples(
         rng: Decides what is drawn.
     """
     rows, answers = [], np.eye(NONE + 1)[POSTURES.index("lie")]
-    for number, clip in enumerate(clips):
-        window = looks.get(clip.video_id)
-        if window is None or labels[clip.video_id] not in ("SSS", "SBB", "SBS"):
-            continue
-        if np.median(window.points[:, 25:29, 2]) < LEGS_SEEN:
-            continue
+    for number, window in _with_legs_in_view(clips, looks, labels, ("SSS", "SBB", "SBS")):
         for newest in rng.integers(0, len(window), each):
             angle = np.radians(rng.uniform(60, 115)) * rng.choice([-1, 1])
             turned = turn(draw(window, int(newest), rng), angle)
@@ -260,15 +255,24 @@ def hopping_examples(
         rng: Decides what is drawn.
     """
     rows, answers = [], np.eye(NONE + 1)[POSTURES.index("jump")]
-    for number, clip in enumerate(clips):
-        window = looks.get(clip.video_id)
-        if window is None or labels[clip.video_id] != "SSS" or np.median(window.points[:, 25:29, 2]) < LEGS_SEEN:
-            continue
+    for number, window in _with_legs_in_view(clips, looks, labels, ("SSS",)):
         for newest in rng.integers(min(8, len(window) - 1), len(window), each):
             hopping = hop(draw(window, int(newest), rng), rng)
             if len(hopping) >= 3:
                 rows.append((features(change(hopping, rng)), answers, -1, 1.0, number))
     return collect(rows)
+
+
+def _with_legs_in_view(
+    clips: Sequence[JHMDBClip], looks: Mapping[str, Window], labels: Mapping[str, str], wanted: Collection[str]
+) -> Iterator[tuple[int, Window]]:
+    """Number of each clip with one of the hand labels `wanted`, and the looks at its actor."""
+    for number, clip in enumerate(clips):
+        window = looks.get(clip.video_id)
+        if window is None or labels[clip.video_id] not in wanted:
+            continue
+        if np.median(window.points[:, 25:29, 2]) >= LEGS_SEEN:
+            yield number, window
 
 
 def freeze(window: Window, rng: np.random.Generator) -> Window:
