@@ -47,6 +47,23 @@ def _picture(target: Path, clip: Path) -> None:
         Image.new("RGB", (64, 48)).save(file, "PNG")
 
 
+def hanging(target: Path, clip: Path) -> None:
+    """A video whose second half is a hole of terabytes, in which a decoder searches for its next packet.
+
+    It takes no room on file systems that store no zeros.
+    """
+    import av
+
+    with av.open(str(clip)) as source, av.open(str(target), "w", format="mpeg") as output:
+        origin = source.streams.video[0]
+        stream = output.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = origin.width, origin.height, "yuv420p"
+        for frame in source.decode(origin):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), format="rgb24")))
+        output.mux(stream.encode(None))
+    os.truncate(target, 1 << 42)
+
+
 BAD: dict[str, Callable[[Path, Path], object]] = {
     "empty": lambda target, clip: target.touch(),
     "text": _text,

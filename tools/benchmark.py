@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -108,7 +109,9 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--keyframes", type=int, default=benchmark_ava.FULL, help="of the made AVA case")
     parser.add_argument(
-        "--case", help=f"ava: folder with a case in place of a made one; live: {', '.join(benchmark_live.CASES)}"
+        "--case",
+        help="ava: folder with a case in place of a made one; batch: folder that keeps everything; "
+        f"live: {', '.join(benchmark_live.CASES)}",
     )
     parser.add_argument("--warm-up", type=float, default=10.0, help="live: seconds that are not measured")
     parser.add_argument("--model", help="streaming: of `sf-detect weights list` [the default model and the AVA R50]")
@@ -116,7 +119,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="streaming: of torch; default: its own choice")
     parser.add_argument("--videos", type=Path, default=DEMO_VIDEO.parent, help="batch: folder of short clips")
     parser.add_argument("--clips", type=int, default=300, help="batch: how many of them")
-    parser.add_argument("--parts", default="speed,costs,kills,faults,names", help="batch: what to measure")
+    parser.add_argument("--parts", default="speed,costs,equal,kills,bad,disk,hangs,names", help="batch: what to do")
+    parser.add_argument("--before", default="", help="batch: put before commands that are not timed, as 'nice -n 10'")
     arguments = parser.parse_args()
     if arguments.what == "streaming":
         chosen = benchmark_streaming.chosen_models(arguments.model, arguments.size)
@@ -136,8 +140,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if arguments.what == "batch":
+            folder = Path(arguments.case or folder)
+            folder.mkdir(parents=True, exist_ok=True)
             long = [looped(arguments.video, arguments.seconds, folder / f"long{i}.mp4") for i in range(3)]
-            if not benchmark_batch.measure(arguments.videos, arguments.clips, long, arguments.parts.split(","), folder):
+            parts, before = arguments.parts.split(","), shlex.split(arguments.before)
+            if not benchmark_batch.measure(arguments.videos, arguments.clips, long, parts, folder, before):
                 raise SystemExit("results were lost, or names took too long; see above.")
             return
         video = looped(arguments.video, arguments.seconds, folder / "looped.mp4")

@@ -3,9 +3,11 @@
     python tools/benchmark.py batch --videos FOLDER                # 300 clips and 3 long ones; all parts, an hour
     python tools/benchmark.py batch --videos FOLDER --clips 24 --parts speed
     python tools/benchmark.py batch --parts names                  # 100,000 names
+    python tools/benchmark.py batch --videos FOLDER --case KEPT --parts equal,kills    # part by part, one table
 
-Parts: speed (local with 1 and 2 workers, Ray where it is installed, `run` one by one, the networks alone), kills (20
-random moments), faults (bad files of ten kinds, full disk, hanging server), names.
+Parts: speed (local with 1 and 2 workers, Ray where it is installed, `run` one by one, the networks alone), costs, equal
+(1 and 2 workers and Ray give the same files), kills (20 random moments), bad (files of ten kinds), disk (full), hangs
+(decoder and server), names. With `--case`, what was found stays in that folder and the table holds it too.
 """
 
 from __future__ import annotations
@@ -17,16 +19,22 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import benchmark_batch_costs
 import benchmark_batch_faults
 import benchmark_batch_names
+from benchmark_batch_faults import Finding
 
 ANNOTATE = [sys.executable, "-m", "sf_detect.cli", "annotate"]
+FIXED = ["--backend", "onnxruntime"]
+"""What "auto" would choose by speed, so that results can be compared."""
+WORKERS: dict[str, Sequence[str]] = {"local, 1 worker": ["--workers", "1"], "local, 2 workers": ["--workers", "2"]}
 ALONE = 10
 """Videos that go through `run` one by one; the rest is reckoned from them."""
 
@@ -62,6 +70,7 @@ def gather(videos: Path, clips: int, long: Sequence[Path], folder: Path) -> Path
     if len(found) < clips:
         raise SystemExit(f"{videos} has {len(found)} clips, {clips} are wanted (--clips)")
     target = folder / "in"
+    shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     for place in range(clips):
         clip = found[place * len(found) // clips]
@@ -72,20 +81,24 @@ def gather(videos: Path, clips: int, long: Sequence[Path], folder: Path) -> Path
     return target
 
 
+def ways() -> dict[str, Sequence[str]]:
+    """Options of each way to annotate the same videos."""
+    return WORKERS | ({"Ray, started for it": ["--engine", "ray"]} if find_spec("ray") is not None else {})
+
+
 def speed(source: Path, folder: Path) -> None:
-    """Frames a second of each way."""
-    ways = {"local, 1 worker": ["--workers", "1"], "local, 2 workers": ["--workers", "2"]}
-    if find_spec("ray") is not None:
-        ways["Ray, started for it"] = ["--engine", "ray"]
-    for name, options in ways.items():
+    """Frames a second of each way, and what the networks alone would allow."""
+    clips = sorted(path for path in source.rglob("*.mp4") if path.parent != source)
+    networks = benchmark_batch_costs.networks(clips, folder)
+    for name, options in ways().items():
         out = folder / "out"
         shutil.rmtree(out, ignore_errors=True)
         run = measured([*ANNOTATE, source, "--out-dir", out, *options])
         summary = json.loads((out / "summary.json").read_text())
         frames, seconds = summary["frames"], summary["video_seconds"]
-        benchmark_batch_costs.row(name, frames / run.wall, seconds / run.wall, run.core / seconds, f"exit {run.code}")
-    _one_by_one(sorted(path for path in source.rglob("*.mp4") if path.parent != source), folder)
-    benchmark_batch_costs.networks(sorted(source.glob("*/*.mp4"))[: 4 * ALONE], folder)
+        note = f"{frames / run.wall / networks:.0%} of the networks, exit {run.code}"
+        benchmark_batch_costs.row(name, frames / run.wall, seconds / run.wall, run.core / seconds, note)
+    _one_by_one(clips, folder)
 
 
 def _one_by_one(clips: Sequence[Path], folder: Path) -> None:
@@ -100,22 +113,61 @@ def _one_by_one(clips: Sequence[Path], folder: Path) -> None:
     benchmark_batch_costs.row("`run`, one by one", frames / wall, seconds / wall, core / seconds, f"{ALONE} clips")
 
 
-def measure(videos: Path, clips: int, long: Sequence[Path], parts: Sequence[str], folder: Path) -> bool:
+def measure(
+    videos: Path, clips: int, long: Sequence[Path], parts: Sequence[str], folder: Path, before: Sequence[str] = ()
+) -> bool:
     """Prints what was measured.
+
+    Args:
+        videos: Folder of short clips.
+        clips: How many of them.
+        long: Long videos.
+        parts: Which.
+        folder: For everything that is made; a table of an earlier call in it goes on.
+        before: What is put before each `annotate` of the parts that time nothing, such as nice -n 10.
 
     Returns:
         Whether nothing was lost.
     """
-    kept = True
     source = gather(videos, clips, long, folder) if set(parts) - {"names"} else folder
-    if "speed" in parts:
-        speed(source, folder)
-    if "costs" in parts:
-        benchmark_batch_costs.costs(sorted(source.glob("*/*.mp4")), folder)
-    if "kills" in parts:
-        kept &= benchmark_batch_faults.kills(source, folder, ANNOTATE)
-    if "faults" in parts:
-        kept &= benchmark_batch_faults.faults(source, folder, ANNOTATE)
-    if "names" in parts:
-        kept &= benchmark_batch_names.names(folder)
-    return kept
+    annotate = [*before, *ANNOTATE, *FIXED]
+    timed: dict[str, Callable[[], None]] = {
+        "speed": partial(speed, source, folder),
+        "costs": lambda: benchmark_batch_costs.costs(sorted(source.glob("*/*.mp4")), folder),
+    }
+    tried: dict[str, Callable[[], Iterable[Finding]]] = {
+        "equal": partial(benchmark_batch_faults.equal, source, folder, annotate, ways()),
+        "kills": partial(benchmark_batch_faults.kills, source, folder, annotate),
+        "bad": partial(benchmark_batch_faults.bad_files, source, folder, annotate),
+        "disk": partial(benchmark_batch_faults.full_disk, source, folder, annotate),
+        "hangs": partial(benchmark_batch_faults.hangs, source, folder, annotate),
+        "names": partial(benchmark_batch_names.names, folder),
+    }
+    if unknown := set(parts) - timed.keys() - tried.keys():
+        raise SystemExit(f"--parts {', '.join(sorted(unknown))}: expected some of {', '.join([*timed, *tried])}")
+    for part in parts:
+        if part in timed:
+            timed[part]()
+        else:
+            _keep(folder / "found.json", part, tried[part]())
+    return _table(folder / "found.json")
+
+
+def _keep(path: Path, part: str, findings: Iterable[Finding]) -> None:
+    known = json.loads(path.read_text()) if path.exists() else {}
+    known[part] = []
+    for finding in findings:
+        print(f"{part}: {finding.what}: {finding.found}", flush=True)
+        known[part].append(asdict(finding))
+        path.write_text(json.dumps(known, indent=1))
+
+
+def _table(path: Path) -> bool:
+    """Prints what was found as a table; whether all is as promised."""
+    known: dict[str, list[dict[str, Any]]] = json.loads(path.read_text()) if path.exists() else {}
+    found = [(part, Finding(**each)) for part, findings in known.items() for each in findings]
+    if found:
+        print("\n| part | what | found | as promised |\n|---|---|---|---|")
+    for part, finding in found:
+        print(f"| {part} | {finding.what} | {finding.found} | {'yes' if finding.kept else '**no**'} |", flush=True)
+    return all(finding.kept for _, finding in found)

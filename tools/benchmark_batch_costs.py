@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -32,17 +34,53 @@ def worker_in(folder: Path) -> ArchiveWorker:
     return ArchiveWorker(ConfiguredAnnotator(RunConfig()), ArchiveFolder(folder), kinds_of(DEFAULT_FORMATS), fetched)
 
 
-def networks(clips: Sequence[Path], folder: Path) -> None:
-    """The share of the processor that the networks need; what they, and all stages, would allow on all cores."""
+@dataclass(frozen=True)
+class Share:
+    """What one worker needed.
+
+    Attributes:
+        frames, seconds: Of video.
+        core, networks: Processor seconds, of everything and of the networks (persons, actions, landmarks, postures).
+    """
+
+    frames: int
+    seconds: float
+    core: float
+    networks: float
+
+
+def networks(clips: Sequence[Path], folder: Path) -> float:
+    """The share of the processor that the networks need; what they, and all stages, would allow on all cores.
+
+    A process on each core, as networks that compute side by side wait for one memory. Starts are not counted.
+
+    Returns:
+        Frames a second that the networks would allow.
+    """
+    with multiprocessing.get_context("spawn").Pool(cores()) as pool:
+        shares = pool.starmap(
+            _share, [(clips[place :: cores()], folder / f"share {place}") for place in range(cores())]
+        )
+    frames, seconds = sum(share.frames for share in shares), sum(share.seconds for share in shares)
+    total, needed = sum(share.core for share in shares), sum(share.networks for share in shares)
+    row("networks alone, all cores", cores() * frames / needed, cores() * seconds / needed, needed / seconds)
+    row("all stages, all cores", cores() * frames / total, cores() * seconds / total, total / seconds)
+    print(f"the networks take {needed / total:.1%} of the processor time of a worker", flush=True)
+    return cores() * frames / needed
+
+
+def _share(clips: Sequence[Path], folder: Path) -> Share:
     from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
     from sf_detect.keypoints.blazepose import BlazePose
+    from sf_detect.keypoints.network import PostureNetwork
     from sf_detect.models.predictor import EnginePredictor
 
     timed = benchmark_stages.Timed()
     timed.wrap(SSDLitePersonDetector, "__call__", "detector")
     timed.wrap(EnginePredictor, "__call__", "action model")
     timed.wrap(BlazePose, "__call__", "landmarks")
-    worker = worker_in(folder / "one")
+    timed.wrap(PostureNetwork, "logits", "postures")
+    worker = worker_in(folder)
     worker(Job("warm", str(clips[0])), lambda seconds, total: None)
     timed.cpu.clear()
     start, frames, seconds = time.process_time(), 0, 0.0
@@ -50,10 +88,7 @@ def networks(clips: Sequence[Path], folder: Path) -> None:
         outcome = worker(Job(clip.name, str(clip)), lambda seconds, total: None)
         if outcome.stats is not None:
             frames, seconds = frames + outcome.stats.frames, seconds + outcome.stats.seconds
-    total, needed = time.process_time() - start, sum(timed.cpu.values())
-    row("networks alone, all cores", cores() * frames / needed, cores() * seconds / needed, needed / seconds)
-    row("all stages, all cores", cores() * frames / total, cores() * seconds / total, total / seconds)
-    print(f"the networks take {needed / total:.1%} of the processor time of a worker", flush=True)
+    return Share(frames, seconds, time.process_time() - start, sum(timed.cpu.values()))
 
 
 def costs(clips: Sequence[Path], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Batches that are killed, fed with bad files, and run out of disk: see `benchmark_batch`."""
+"""Batches that are killed, fed with bad files and videos that hang, and run out of disk: see `benchmark_batch`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import csv
 import hashlib
 import json
+import os
 import random
 import shutil
 import signal
@@ -13,112 +14,183 @@ import socket
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from bad_videos import BAD
+from bad_videos import BAD, hanging
 
-KILLS = 20
+KILLS, EARLY_KILLS = 20, 4
 BAD_SHARE = 0.05
+STALL_SECONDS = 20
+"""Long enough for a machine that is busy with other things, too."""
 _DISK_KB = 30
 """For each video, beside 4.5 MB that annotated videos keep free: too little."""
+_SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 
 Command = Sequence[str]
 
 
-def kills(source: Path, folder: Path, annotate: Command) -> bool:
-    """Kills a run at random moments, each time goes on, and compares with an undisturbed run."""
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was tried.
+
+    Attributes:
+        what: It.
+        found: What happened.
+        kept: Whether it is as promised.
+    """
+
+    what: str
+    found: str
+    kept: bool
+
+
+def equal(source: Path, folder: Path, annotate: Command, ways: dict[str, Sequence[str]]) -> Iterator[Finding]:
+    """The same videos by several ways; the first one is what others are compared with, and `calm` for `kills`."""
+    calm = folder / "calm"
+    for number, (name, options) in enumerate(ways.items()):
+        out = calm if not number else folder / f"way {number}"
+        shutil.rmtree(out, ignore_errors=True)
+        code = _run([*annotate, str(source), "--out-dir", str(out), *options])
+        different, files = _differences(calm, out)
+        states = Counter(rows(out).values())
+        found = f"exit {code}; {_told(states)}; {files} files, {different} of them differ from the first way's"
+        yield Finding(name, found, code == 0 and not different and states.keys() == {"done"})
+
+
+def kills(source: Path, folder: Path, annotate: Command) -> Iterator[Finding]:
+    """Kills a run at random moments, each time goes on, and compares with the undisturbed run in `calm`.
+
+    Some kills strike while models load and the longest videos are under way, the others after random numbers of
+    finished videos, over the whole of the work.
+    """
     calm, rough = folder / "calm", folder / "rough"
-    first, whole = _calm_run([*annotate, str(source), "--out-dir", str(calm)], calm)
-    chance, most = random.Random(1), 0
-    for _ in range(KILLS):
-        process = subprocess.Popen([*annotate, str(source), "--out-dir", str(rough)], stderr=subprocess.DEVNULL)
-        # While the models load, or after about a share of the work.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(chance.uniform(0.3 * first, first + 2.0 * (whole - first) / KILLS))
-        process.send_signal(chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM]))
-        process.wait()
-        most = max(most, _finished(rough))
+    shutil.rmtree(rough, ignore_errors=True)
+    command, count = [*annotate, str(source), "--out-dir", str(rough)], len(rows(calm))
+    if not count:
+        raise SystemExit("the part `kills` compares with what the part `equal` leaves; run that first")
+    chance, struck, at = random.Random(1), Counter[str](), []
+    moments = [0] * EARLY_KILLS + sorted(chance.sample(range(1, count - 1), KILLS - EARLY_KILLS))
+    for number, moment in enumerate(moments):
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            _wait_until(process, rough, moment)
+            time.sleep(chance.uniform(0.0, 0.5 if moment else 4.0 * (number + 1)))
+            if process.poll() is None:
+                chosen = _SIGNALS[number % len(_SIGNALS)]
+                process.send_signal(chosen)
+                struck[chosen.name] += 1
+                at.append(finished(rough))
+            process.communicate()
     left = _left_behind()
-    _run([*annotate, str(source), "--out-dir", str(rough)])
-    good, other = contents(calm), contents(rough)
-    different = [name for name in good.keys() | other.keys() if good.get(name) != other.get(name)]
-    print(f"killed {KILLS} times, {most} videos were done before the last go; {len(good)} files, ", end="")
-    print(f"{len(different)} differ from the undisturbed run{': ' + different[0] if different else ''}; ", end="")
-    print(f"{left} worker(s) alive a second after the last kill", flush=True)
-    return not different and not left and rows(calm) == rows(rough)
+    code = _run(command)
+    different, files = _differences(calm, rough)
+    found = (
+        f"{sum(struck.values())} of {len(moments)} struck ({_told(struck)}) with {at[0]} to {at[-1]} of {count} videos "
+        f"done; {left} worker(s) alive a second after the last; at the end exit {code}, {files} files, {different} of "
+        "them differ from the undisturbed run's"
+    )
+    kept = not different and not left and not code and rows(calm) == rows(rough) and len(at) == len(moments)
+    yield Finding("killed and resumed", found, kept and not (rough / ".staging").exists())
 
 
-def _calm_run(command: Command, out: Path) -> tuple[float, float]:
-    """Seconds to the first result, and in all."""
-    start, first = time.perf_counter(), 0.0
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None:
-            if not first and _finished(out):
-                first = time.perf_counter() - start
-            time.sleep(0.05)
-    whole = time.perf_counter() - start
-    return first or whole, whole
+def _wait_until(process: subprocess.Popen[str], out: Path, count: int) -> None:
+    """Until the run says that it begins, and so many videos are done."""
+    assert process.stderr is not None
+    process.stderr.readline()
+    # Or it waits for a reader.
+    threading.Thread(target=process.stderr.read, daemon=True).start()
+    while process.poll() is None and finished(out) < count:
+        time.sleep(0.02)
 
 
-def faults(source: Path, folder: Path, annotate: Command) -> bool:
-    """Bad files, a full disk, a server that hangs."""
-    return all([_bad_files(source, folder, annotate), _full_disk(source, folder, annotate), _hanging(folder, annotate)])
-
-
-def _bad_files(source: Path, folder: Path, annotate: Command) -> bool:
-    target = folder / "mixed"
-    shutil.copytree(source, target, symlinks=True)
+def bad_files(source: Path, folder: Path, annotate: Command) -> Iterator[Finding]:
+    """Bad files of all kinds among the clips."""
+    target, out = folder / "mixed", folder / "mixed out"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(source, target, symlinks=True, ignore=lambda place, names: _files(place, source, names))
     clips = sorted(path for path in target.rglob("*.mp4"))
     wanted = max(len(BAD), round(BAD_SHARE * len(clips)))
     for place in range(wanted):
         name, make = list(BAD.items())[place % len(BAD)]
-        make(target / f"bad {place} {name}.mp4", clips[place % len(clips)])
-    code = _run([*annotate, str(target), "--out-dir", str(folder / "mixed out")])
-    found = rows(folder / "mixed out")
-    failed = {name for name, state in found.items() if state == "failed"}
-    orphans = {Path(name).name for name in contents(folder / "mixed out") if Path(name).name.startswith("bad ")}
-    done_bad = [name for name, state in found.items() if name.startswith("bad ") and state == "done"]
-    print(f"{wanted} bad files of {len(BAD)} kinds among {len(clips)}: {len(failed)} failed, exit {code}; ", end="")
-    print(f"good ones that failed: {sum(not name.startswith('bad ') for name in failed)}; ", end="")
-    print(f"bad ones of which a part decodes: {len(done_bad)} {done_bad[:2]}", flush=True)
-    for name, reason in _reasons(folder / "mixed out")[: len(BAD)]:
-        print(f"    {name}: {reason}")
-    good_failed = any(not name.startswith("bad ") for name in failed)
-    return code == 3 and not good_failed and len(failed) + len(done_bad) == wanted and len(orphans) <= len(done_bad) * 5
+        make(target / f"bad {place:02} {name}.mp4", clips[place % len(clips)])
+    code = _run([*annotate, str(target), "--out-dir", str(out)])
+    found = rows(out)
+    failed = sorted(name for name, state in found.items() if state == "failed")
+    damaged = sorted(name for name, state in found.items() if name.startswith("bad ") and state == "done")
+    good = sum(not name.startswith("bad ") for name in failed)
+    orphans = {name for name in contents(out) if any(each in name for each in failed)}
+    yield Finding(
+        f"{wanted} bad files of {len(BAD)} kinds among {len(clips)}",
+        f"exit {code}; {len(failed)} failed, {good} good ones among them, {len(orphans)} files of failed ones; a part "
+        f"of {len(damaged)} decodes and was annotated ({', '.join(damaged) or 'none'})",
+        code == 3 and not good and len(failed) + len(damaged) == wanted and not orphans,
+    )
+    for name, reason in sorted(_reasons(out).items())[: len(BAD)]:
+        yield Finding(name, reason, bool(reason))
+    again = _run([*annotate, str(target), "--out-dir", str(out), "--retry-failed"])
+    retried = json.loads((out / "summary.json").read_text())
+    found_again = f"exit {again}; {retried['failed']} failed again, {retried['done']} were done again"
+    yield Finding("--retry-failed", found_again, (again, retried["failed"], retried["done"]) == (3, len(failed), 0))
 
 
-def _full_disk(source: Path, folder: Path, annotate: Command) -> bool:
+def _files(place: str, source: Path, names: list[str]) -> list[str]:
+    """Those at the top, which are the long videos."""
+    return [name for name in names if Path(place) == source and Path(place, name).is_file()]
+
+
+def full_disk(source: Path, folder: Path, annotate: Command) -> Iterator[Finding]:
+    """A disk that is too small, and made larger."""
     disk = folder / "disk"
-    disk.mkdir()
+    disk.mkdir(exist_ok=True)
     size = 4500 + _DISK_KB * sum(1 for _ in source.rglob("*.mp4"))
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)], check=False).returncode:
-        print("full disk: not tried, a small disk needs root (mount -t tmpfs)", flush=True)
-        return True
+        yield Finding("full disk", "not tried: a small disk needs root (mount -t tmpfs)", True)
+        return
     try:
         command = [*annotate, str(source), "--out-dir", str(disk / "out"), "--format", "jsonl,video"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        before = rows(disk / "out") if (disk / "out" / "manifest.csv").exists() else {}
-        finished = _finished(disk / "out")
+        before, count = contents(disk / "out"), finished(disk / "out")
         told = [line for line in done.stderr.splitlines() if "disk is full" in line or "space" in line]
-        print(f"full disk of {size} KB: exit {done.returncode}, {finished} of {len(before)} done; {told[-1:]}")
-        subprocess.run(["mount", "-o", "remount,size=2g", str(disk)], check=True)
-        code = _run(command)
-        print(f"    with more space: exit {code}, {_finished(disk / 'out')} done", flush=True)
-        return done.returncode == 1 and bool(told) and code == 0 and "Traceback" not in done.stderr
+        yield Finding(
+            f"disk of {size / 1000:.1f} MB",
+            f"exit {done.returncode}, {count} videos done; {told[-1:]}",
+            done.returncode == 1 and bool(told) and "Traceback" not in done.stderr and count > 0,
+        )
+        subprocess.run(["mount", "-o", "remount,size=4g", str(disk)], check=True)
+        code, listed = _run(command), sum(1 for _ in source.rglob("*.mp4"))
+        after = contents(disk / "out")
+        kept = sum(after.get(name) == known for name, known in before.items())
+        found = f"exit {code}, {finished(disk / 'out')} videos done, {kept} of {len(before)} files from before kept"
+        whole = (code, finished(disk / "out"), kept) == (0, listed, len(before))
+        yield Finding("the same command on a larger disk", found, whole)
     finally:
         subprocess.run(["umount", str(disk)], check=False)
 
 
-def _hanging(folder: Path, annotate: Command) -> bool:
+def hangs(source: Path, folder: Path, annotate: Command) -> Iterator[Finding]:
+    """A file in which the decoder searches for hours, and a server that does not answer, among good clips."""
+    target, out = folder / "hangs", folder / "hangs out"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.rmtree(out, ignore_errors=True)
+    target.mkdir()
+    clips = sorted(source.glob("*/*.mp4"))[:4]
+    for clip in clips:
+        shutil.copy(clip, target / clip.name)
+    hanging(target / "hangs.mpg", clips[0])
     with _silent_server() as port:
         start = time.perf_counter()
-        command = [*annotate, f"http://127.0.0.1:{port}/hangs.mp4", "--out-dir", str(folder / "hanging")]
-        code = _run([*command, "--stall-timeout", "5"])
-        (state,) = rows(folder / "hanging").values()
+        command = [*annotate, str(target), f"http://127.0.0.1:{port}/hangs.mp4", "--out-dir", str(out)]
+        code = _run([*command, "--stall-timeout", str(STALL_SECONDS)])
         took = time.perf_counter() - start
-    print(f"a source that hangs: {state} after {took:.0f} s, exit {code}: {_reasons(folder / 'hanging')}", flush=True)
-    return (state, code) == ("failed", 3)
+    (target / "hangs.mpg").unlink()
+    states = Counter(rows(out).values())
+    found = f"exit {code} after {took:.0f} s; {_told(states)}"
+    yield Finding("decoder and server that hang", found, (code, states) == (3, {"done": len(clips), "failed": 2}))
+    for name, reason in _reasons(out).items():
+        yield Finding(name, reason, f"{STALL_SECONDS} s" in reason)
 
 
 @contextlib.contextmanager
@@ -148,18 +220,32 @@ def contents(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def _differences(calm: Path, other: Path) -> tuple[int, int]:
+    """Files that differ or are in one folder only, and files in all."""
+    good, found = contents(calm), contents(other)
+    names = good.keys() | found.keys()
+    return sum(good.get(name) != found.get(name) for name in names), len(names)
+
+
 def rows(folder: Path) -> dict[str, str]:
-    """State of each video."""
+    """State of each video; none where nothing was written."""
+    if not (folder / "manifest.csv").exists():
+        return {}
     with open(folder / "manifest.csv", newline="") as file:
         return {row["name"]: row["state"] for row in csv.DictReader(file)}
 
 
-def _reasons(folder: Path) -> list[tuple[str, str]]:
-    return list(json.loads((folder / "summary.json").read_text())["failures"].items())
+def _reasons(folder: Path) -> dict[str, str]:
+    return dict(json.loads((folder / "summary.json").read_text())["failures"])
 
 
-def _finished(folder: Path) -> int:
-    return sum(1 for path in (folder / "jsonl").rglob("*.jsonl")) if (folder / "jsonl").exists() else 0
+def finished(folder: Path) -> int:
+    """Videos that are done."""
+    return sum(name.endswith(".jsonl") for _, _, names in os.walk(folder / "jsonl") for name in names)
+
+
+def _told(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 
 def _left_behind() -> int:

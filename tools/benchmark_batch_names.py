@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from benchmark_batch_faults import Finding
 
 COUNT = 100_000
 LIMIT_SECONDS = 10.0
 _PER_FOLDER = 500
 
 
-def names(folder: Path, count: int = COUNT) -> bool:
+def names(folder: Path, count: int = COUNT) -> Iterator[Finding]:
     """Lists names, records all but a few as done, resumes; files are made for each, as they would be."""
     from sf_detect.batch.jobs import DONE, Outcome, VideoStats
     from sf_detect.batch.layout import ArchiveFolder, kinds_of
@@ -20,6 +24,8 @@ def names(folder: Path, count: int = COUNT) -> bool:
     from sf_detect.build_batch import DEFAULT_FORMATS, BatchOptions, build_inputs
 
     source, archive, kinds = folder / "names", ArchiveFolder(folder / "archive"), kinds_of(DEFAULT_FORMATS)
+    for each in (source, archive.path):
+        shutil.rmtree(each, ignore_errors=True)
     archive.path.mkdir()
     for place in range(count):
         if place % _PER_FOLDER == 0:
@@ -28,20 +34,21 @@ def names(folder: Path, count: int = COUNT) -> bool:
         (parent / f"door {place:06}.mp4").touch()
     versions, begun = Versions("s" * 64, "d" * 64, "0"), memory_megabytes()
 
-    def listed(what: str) -> tuple[Manifest, Listing, float]:
+    def listed(what: str) -> tuple[Manifest, Listing, Finding]:
         wall, core = time.perf_counter(), time.process_time()
         manifest = Manifest(archive.path / "manifest.sqlite")
         listing = Listing(manifest, archive, versions, kinds, Selection())
         found: Listed = listing.add(build_inputs(archive.path, BatchOptions(), RemoteInputs()).of([str(source)]))
         first = next(manifest.waiting(listing.run), None)
         wall, core = time.perf_counter() - wall, time.process_time() - core
-        print(
-            f"{what}: {found.videos} names, {found.waiting} to do, {wall:.1f} s ({core:.1f} s of processor), ", end=""
+        told = (
+            f"{found.videos} names, {found.waiting} to do, {wall:.1f} s ({core:.1f} s of processor), memory "
+            f"{memory_megabytes() - begun:+.0f} MB; first: {first.name if first else None}"
         )
-        print(f"memory {memory_megabytes() - begun:+.0f} MB; first: {first.name if first else None}", flush=True)
-        return manifest, listing, core
+        return manifest, listing, Finding(what, told, core < LIMIT_SECONDS)
 
-    manifest, listing, first = listed("listing")
+    manifest, listing, finding = listed("listing")
+    yield finding
     stats, group = VideoStats(2.0, 50, 4, 1, labels={"wave": 1.5}, model="m"), []
     for place, job in enumerate(manifest.waiting(listing.run)):
         for kind in kinds:
@@ -55,9 +62,11 @@ def names(folder: Path, count: int = COUNT) -> bool:
             group = []
     manifest.record(group, versions)
     manifest.close()
-    manifest, _, second = listed("resume")
+    manifest, _, finding = listed("resume")
     manifest.close()
-    return max(first, second) < LIMIT_SECONDS
+    yield finding
+    for each in (source, archive.path):
+        shutil.rmtree(each)
 
 
 def memory_megabytes() -> float:

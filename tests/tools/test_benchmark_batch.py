@@ -63,8 +63,24 @@ def test_a_command_is_measured_with_its_exit_status(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory of a process from /proc")
-def test_names_are_listed_and_resumed(tmp_path, capsys):
-    assert benchmark_batch_names.names(tmp_path, 1500)
-    told = capsys.readouterr().out
-    assert "listing: 1500 names, 1500 to do" in told
-    assert "resume: 1500 names, 2 to do" in told
+def test_names_are_listed_and_resumed(tmp_path):
+    listing, resume = benchmark_batch_names.names(tmp_path, 1500)
+    assert listing.kept
+    assert resume.kept
+    assert "1500 names, 1500 to do" in listing.found
+    assert "1500 names, 2 to do" in resume.found
+
+
+def test_the_table_goes_on_where_an_earlier_call_ended(tmp_path, capsys):
+    found = [benchmark_batch_faults.Finding("a", "1 of 1", True), benchmark_batch_faults.Finding("b", "0 of 1", False)]
+    benchmark_batch._keep(tmp_path / "found.json", "bad", found[:1])
+    assert benchmark_batch._table(tmp_path / "found.json")
+    benchmark_batch._keep(tmp_path / "found.json", "disk", found[1:])
+    assert not benchmark_batch._table(tmp_path / "found.json")
+    assert "| bad | a | 1 of 1 | yes |\n| disk | b | 0 of 1 | **no** |" in capsys.readouterr().out
+
+
+def test_a_video_that_hangs_opens_and_takes_no_room(tmp_path):
+    clip = write_video(tmp_path / "clip.mp4", 30)
+    bad_videos.hanging(tmp_path / "hangs.mpg", clip)
+    assert (tmp_path / "hangs.mpg").stat().st_blocks * 512 < 10_000_000
