@@ -119,7 +119,7 @@ class Outputs:
         return sinks
 
     def _tables(self, paths: Mapping[str, str], info: VideoInfo, spec: ModelSpec, config: RunConfig) -> Sink:
-        from sf_detect.archive import ParquetSink  # pyarrow takes a while
+        from sf_detect.archive.parquet_sink import ParquetSink  # pyarrow takes a while
 
         return ParquetSink(
             persons=paths["persons"],

@@ -63,20 +63,11 @@ class Database:
         files: The archive's.
         seconds: Longest that a question may take.
         memory: Most memory for it, as DuckDB writes it.
-
-    Raises:
-        MissingExtraError: DuckDB is not installed.
     """
 
     def __init__(self, files: ArchiveFiles, seconds: float = SECONDS, memory: str = MEMORY) -> None:
-        try:
-            import duckdb
-        except ImportError as error:
-            raise MissingExtraError("duckdb", "archive", "`sf-detect query`") from error
-        self._files, self._seconds = files, seconds
-        self._errors = duckdb.Error
-        self._connection = duckdb.connect(":memory:", config={**_SETTINGS, "memory_limit": memory})
-        self._prepared = False
+        self._files, self._seconds, self._memory = files, seconds, memory
+        self._opened: duckdb.DuckDBPyConnection | None = None
 
     @cached_property
     def labels_of_first(self) -> list[tuple[str, str]]:
@@ -101,16 +92,15 @@ class Database:
         """What a statement of ours answers; see `ask_user` for one from outside.
 
         Raises:
+            MissingExtraError: DuckDB is not installed.
             ConfigError: It takes too long or too much memory.
             DataError: A file of the archive can't be read, is no table of one, or of a newer version.
         """
-        with self._limited():
-            if not self._prepared:
-                self._prepare(self._connection)
-                self._prepared = True
-            cursor = self._connection.execute(sql, list(values))
+        connection = self._connected()
+        with self._limited(connection):
+            cursor = connection.execute(sql, list(values))
         names = [str(column[0]) for column in cursor.description or ()]
-        return Answer(_distinct(names), self._rows(cursor))
+        return Answer(_distinct(names), self._rows(connection, cursor))
 
     def ask_user(self, sql: str) -> Answer:
         """What a statement from outside answers.
@@ -124,13 +114,31 @@ class Database:
 
     def close(self) -> None:
         """Ends it. Idempotent."""
-        self._connection.close()
+        if self._opened is not None:
+            self._opened.close()
 
     def __enter__(self) -> Database:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        """DuckDB with the tables, opened at the first question: some need none."""
+        if self._opened is None:
+            try:
+                import duckdb
+            except ImportError as error:
+                raise MissingExtraError("duckdb", "archive", "`sf-detect query`") from error
+            connection = duckdb.connect(":memory:", config={**_SETTINGS, "memory_limit": self._memory})
+            try:
+                with self._limited(connection):
+                    self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._opened = connection
+        return self._opened
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         paths = {"segment_files": (self._files.segments, SEGMENTS), "person_files": (self._files.persons, PERSONS)}
@@ -178,14 +186,16 @@ class Database:
         connection.execute(f"CREATE VIEW videos AS SELECT {', '.join(columns)} FROM ({facts})")
 
     @contextmanager
-    def _limited(self) -> Iterator[None]:
+    def _limited(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         """Ends what takes too long, and explains what fails."""
-        timer = threading.Timer(self._seconds, self._connection.interrupt)
+        import duckdb
+
+        timer = threading.Timer(self._seconds, connection.interrupt)
         timer.daemon = True
         timer.start()
         try:
             yield
-        except self._errors as error:
+        except duckdb.Error as error:
             raise self._explained(error) from error
         except RuntimeError as error:  # how DuckDB tells of Ctrl-C
             if "interrupted" not in str(error):
@@ -194,9 +204,11 @@ class Database:
         finally:
             timer.cancel()
 
-    def _rows(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    def _rows(
+        self, connection: duckdb.DuckDBPyConnection, cursor: duckdb.DuckDBPyConnection
+    ) -> Iterator[tuple[Any, ...]]:
         while True:
-            with self._limited():
+            with self._limited(connection):
                 rows = cursor.fetchmany(_BATCH)
             if not rows:
                 return

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from sf_detect.archive.database import Answer
@@ -145,8 +144,9 @@ def matching(name: str, videos: Sequence[str] | dict[str, Any]) -> list[str]:
 
 def _read(files: Sequence[Path]) -> _Stretches:
     try:
-        kind = pq.read_schema(files[0]).field("features").type
-        table = ds.dataset(files, format="parquet").to_table()
+        tables = [_table(path) for path in files]
+        kind = tables[0].schema.field("features").type
+        table = pa.concat_tables(tables)
     except (OSError, KeyError, pa.ArrowException) as error:
         raise DataError(
             files[0].parent,
@@ -156,16 +156,33 @@ def _read(files: Sequence[Path]) -> _Stretches:
         ) from error
     if not pa.types.is_fixed_size_binary(kind) or kind.byte_width % 2 or not kind.byte_width:
         raise DataError(files[0], None, f"features are {kind}; expected bytes of float16 numbers.")
-    names = table["video"].combine_chunks().dictionary_encode()
+    videos, video = _numbered(table["video"])
+    track = table["track_id"]
     return _Stretches(
-        names.dictionary.to_pylist(),
-        names.indices.to_numpy().astype(np.int64),
-        table["track_id"].fill_null(-1).to_numpy(),
-        table["model"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64),
+        videos,
+        video,
+        (track.fill_null(-1) if track.null_count else track).to_numpy(),
+        _numbered(table["model"])[1],
         table["start_time"].to_numpy(),
         table["end_time"].to_numpy(),
         [_numbers(chunk, kind.byte_width) for chunk in table["features"].chunks],
     )
+
+
+def _numbered(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The distinct texts of a column, and (N,) which of them each row has."""
+    known: dict[str, int] = {}
+    rows = [np.zeros(0, np.int64)]
+    for chunk in column.chunks:
+        places = [known.setdefault(text, len(known)) for text in chunk.dictionary.to_pylist()]
+        rows.append(np.array(places, np.int64)[chunk.indices.to_numpy()])
+    return list(known), np.concatenate(rows)
+
+
+def _table(path: Path) -> pa.Table:
+    """A file without the threads and caches that help with large ones, at half the cost of a small one."""
+    with pq.ParquetFile(path, memory_map=True, pre_buffer=False, read_dictionary=["video", "model"]) as file:
+        return file.read(use_threads=False)
 
 
 def _numbers(chunk: pa.FixedSizeBinaryArray, width: int) -> npt.NDArray[np.float16]:

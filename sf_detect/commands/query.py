@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sf_detect.archive.clips import Cutting, Part
     from sf_detect.archive.database import Database
     from sf_detect.archive.files import ArchiveFiles
+    from sf_detect.archive.search import Search
     from sf_detect.interfaces import PersonDetector
     from sf_detect.structures import FloatArray, UInt8Array
 
@@ -43,77 +44,109 @@ Examples:
 """
 _GRACE_SECONDS = 5.0
 _PARTLY = 3
-_DEFAULT_SECONDS = 60.0
+_DEFAULT_SECONDS, _DEFAULT_MARGIN = 60.0, 0.5
+
+
+Label = Annotated[list[str] | None, typer.Option(help="Segments of this label, repeatable.")]
+Group = Annotated[str | None, typer.Option(help="Segments of this group of labels: action or posture.")]
+MinScore = Annotated[float | None, typer.Option(help="Least mean score of a segment.")]
+MinDuration = Annotated[float | None, typer.Option(help="Shortest segment, in seconds.", metavar="S")]
+Video = Annotated[
+    list[str] | None, typer.Option(help="Videos with such a name, repeatable; * is any text.", metavar="PATTERN")
+]
+Track = Annotated[list[int] | None, typer.Option(help="Persons with this track id, repeatable.")]
+After = Annotated[float | None, typer.Option(help="Segments that end after this second.", metavar="S")]
+Before = Annotated[float | None, typer.Option(help="Segments that begin before this second.", metavar="S")]
+Sql = Annotated[str | None, typer.Option(help="A SELECT over the tables segments, persons, labels and videos.")]
+Like = Annotated[
+    str | None,
+    typer.Option(help="Persons who move like this one; needs `annotate --features`.", metavar="VIDEO:TIME:TRACK"),
+]
+Stats = Annotated[bool, typer.Option("--stats", help="Seconds of each label in each video.")]
+Format = Annotated[str | None, typer.Option(help="table, csv or json [table].")]
+Out = Annotated[str | None, typer.Option(help="Write the answer here instead of standard output.")]
+Limit = Annotated[int | None, typer.Option(help="Most rows [100 of a table, 20 of --like, else all].", min=1)]
+Timeout = Annotated[float, typer.Option(help="Longest that a question may take, in seconds.")]
+Cut = Annotated[Path | None, typer.Option(help="Write a clip of each row into this folder.", metavar="DIR2")]
+Sheet = Annotated[Path | None, typer.Option(help="Write a contact sheet of the rows.", metavar="F.jpg")]
+Margin = Annotated[float, typer.Option(help="Seconds before and after each clip.", metavar="S")]
+Copy = Annotated[
+    bool, typer.Option("--copy", help="Copy clips from the key picture before them on, instead of encoding.")
+]
+VideosRoot = Annotated[
+    Path | None, typer.Option(help="Folder that holds the videos now, if they have moved.", metavar="DIR")
+]
+Anonymise = Annotated[str | None, typer.Option(help="Hide 'head' or 'person' in clips and on sheets.")]
 
 
 def query(
+    ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of the archive.", metavar="DIR")],
-    label: Annotated[list[str] | None, typer.Option(help="Segments of this label, repeatable.")] = None,
-    group: Annotated[str | None, typer.Option(help="Segments of this group of labels: action or posture.")] = None,
-    min_score: Annotated[float | None, typer.Option(help="Least mean score of a segment.")] = None,
-    min_duration: Annotated[float | None, typer.Option(help="Shortest segment, in seconds.", metavar="S")] = None,
-    video: Annotated[
-        list[str] | None, typer.Option(help="Videos with such a name, repeatable; * is any text.", metavar="PATTERN")
-    ] = None,
-    track: Annotated[list[int] | None, typer.Option(help="Persons with this track id, repeatable.")] = None,
-    after: Annotated[float | None, typer.Option(help="Segments that end after this second.", metavar="S")] = None,
-    before: Annotated[float | None, typer.Option(help="Segments that begin before this second.", metavar="S")] = None,
-    sql: Annotated[
-        str | None, typer.Option(help="A SELECT over the tables segments, persons, labels and videos.")
-    ] = None,
-    like: Annotated[
-        str | None,
-        typer.Option(help="Persons who move like this one; needs `annotate --features`.", metavar="VIDEO:TIME:TRACK"),
-    ] = None,
-    stats: Annotated[bool, typer.Option("--stats", help="Seconds of each label in each video.")] = False,
-    format: Annotated[str | None, typer.Option(help="table, csv or json [table].")] = None,
-    out: Annotated[str | None, typer.Option(help="Write the answer here instead of standard output.")] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Most rows [100 of a table, 20 of --like, else all].", min=1)
-    ] = None,
-    timeout: Annotated[float, typer.Option(help="Longest that a question may take, in seconds.")] = _DEFAULT_SECONDS,
-    cut: Annotated[Path | None, typer.Option(help="Write a clip of each row into this folder.", metavar="DIR2")] = None,
-    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet of the rows.", metavar="F.jpg")] = None,
-    margin: Annotated[float, typer.Option(help="Seconds before and after each clip.", metavar="S")] = 0.5,
-    copy: Annotated[
-        bool, typer.Option("--copy", help="Copy clips from the key picture before them on, instead of encoding.")
-    ] = False,
-    videos_root: Annotated[
-        Path | None, typer.Option(help="Folder that holds the videos now, if they have moved.", metavar="DIR")
-    ] = None,
-    anonymise: Annotated[str | None, typer.Option(help="Hide 'head' or 'person' in clips and on sheets.")] = None,
+    label: Label = None,
+    group: Group = None,
+    min_score: MinScore = None,
+    min_duration: MinDuration = None,
+    video: Video = None,
+    track: Track = None,
+    after: After = None,
+    before: Before = None,
+    sql: Sql = None,
+    like: Like = None,
+    stats: Stats = False,
+    format: Format = None,
+    out: Out = None,
+    limit: Limit = None,
+    timeout: Timeout = _DEFAULT_SECONDS,
+    cut: Cut = None,
+    sheet: Sheet = None,
+    margin: Margin = _DEFAULT_MARGIN,
+    copy: Copy = False,
+    videos_root: VideosRoot = None,
+    anonymise: Anonymise = None,
 ) -> None:
     """Ask an archive."""
-    from sf_detect.archive.clips import Cutting
     from sf_detect.archive.database import Database
     from sf_detect.archive.files import ArchiveFiles
     from sf_detect.archive.questions import Question
-    from sf_detect.archive.search import Search
     from sf_detect.archive.similar import Moment
 
-    search = Search(
-        labels=tuple(label or ()),
-        videos=tuple(video or ()),
-        min_score=min_score,
-        min_duration=min_duration,
-        tracks=tuple(track or ()),
-        after=after,
-        before=before,
-        group=group,
-    )
+    search = _search(ctx.params)
     question = Question(search, sql, None if like is None else Moment.parse(like), stats, limit)
-    how = Cutting(cut or Path(), margin, copy, videos_root, anonymise, _find_persons(anonymise))
+    how = _cutting(ctx.params)
     _check(stats, timeout, cut, sheet)
-    wanted = cut is not None or sheet is not None
     files = ArchiveFiles.find(folder)
     with Database(files, timeout) as database:
         with _ended_in_time(timeout):
             answer = question.ask(database, files)
-            rows = list(answer.rows) if wanted else None
+            rows = None if how is None else list(answer.rows)
             _write(answer.columns, answer.rows if rows is None else rows, _format(format, out), out, limit)
-        if rows is not None:
+        if rows is not None and how is not None:
             parts = _parts(answer.columns, rows)
             raise typer.Exit(_make(parts, database, files, how, cut is not None, sheet))
+
+
+def _search(given: Mapping[str, Any]) -> Search:
+    """What a segment must be like, by the names of the options."""
+    from sf_detect.archive.search import Search
+
+    conditions: dict[str, Any] = {
+        name: given[name] for name in ("min_score", "min_duration", "after", "before", "group")
+    }
+    for name, option in {"labels": "label", "videos": "video", "tracks": "track"}.items():
+        conditions[name] = tuple(given[option] or ())
+    return Search(**conditions)
+
+
+def _cutting(given: Mapping[str, Any]) -> Cutting | None:
+    """How clips and sheets are made; None where none are, which needs no libraries of video."""
+    cut, hide = given["cut"], given["anonymise"]
+    wanted = cut is not None or given["sheet"] is not None
+    if not wanted and hide is None and not given["copy"] and given["margin"] == _DEFAULT_MARGIN:
+        return None
+    from sf_detect.archive.clips import Cutting
+
+    how = Cutting(cut or Path(), given["margin"], given["copy"], given["videos_root"], hide, _find_persons(hide))
+    return how if wanted else None
 
 
 def _check(stats: bool, timeout: float, cut: Path | None, sheet: Path | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sf_detect.archive import ParquetSink
+from sf_detect.archive.parquet_sink import ParquetSink
 from sf_detect.archive.schema import FOLDERS, SUFFIX
 from sf_detect.events import EventRules
 from sf_detect.model_spec import ModelSpec

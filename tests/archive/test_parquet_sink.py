@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sf_detect.archive import VideoFacts
-from sf_detect.archive.schema import PERSONS, SEGMENTS, VERSION
+from sf_detect.archive.schema import PERSONS, SEGMENTS, VERSION, VideoFacts
 from sf_detect.archive.table_file import TableFile
 from sf_detect.errors import ConfigError, SinkError
 from sf_detect.interfaces import Sink

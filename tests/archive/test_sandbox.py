@@ -189,6 +189,6 @@ def test_ctrl_c_is_one(database, monkeypatch):
         def interrupt(self):
             pass
 
-    monkeypatch.setattr(database, "_connection", Interrupted())
+    monkeypatch.setattr(database, "_opened", Interrupted())
     with pytest.raises(KeyboardInterrupt):
         database.ask("SELECT 1")
