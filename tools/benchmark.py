@@ -119,8 +119,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="streaming: of torch; default: its own choice")
     parser.add_argument("--videos", type=Path, default=DEMO_VIDEO.parent, help="batch: folder of short clips")
     parser.add_argument("--clips", type=int, default=300, help="batch: how many of them")
-    parser.add_argument("--parts", default="speed,costs,equal,kills,bad,disk,hangs,names", help="batch: what to do")
+    parser.add_argument(
+        "--parts", default="speed,costs,workers,worker,ray,kills,bad,disk,hangs,names", help="batch: what to do"
+    )
     parser.add_argument("--before", default="", help="batch: put before commands that are not timed, as 'nice -n 10'")
+    parser.add_argument("--most", type=float, default=float("inf"), help="batch: seconds of a call for the part kills")
     arguments = parser.parse_args()
     if arguments.what == "streaming":
         chosen = benchmark_streaming.chosen_models(arguments.model, arguments.size)
@@ -144,7 +147,9 @@ def main() -> None:
             folder.mkdir(parents=True, exist_ok=True)
             long = [looped(arguments.video, arguments.seconds, folder / f"long{i}.mp4") for i in range(3)]
             parts, before = arguments.parts.split(","), shlex.split(arguments.before)
-            if not benchmark_batch.measure(arguments.videos, arguments.clips, long, parts, folder, before):
+            if not benchmark_batch.measure(
+                arguments.videos, arguments.clips, long, parts, folder, before, arguments.most
+            ):
                 raise SystemExit("results were lost, or names took too long; see above.")
             return
         video = looped(arguments.video, arguments.seconds, folder / "looped.mp4")

@@ -3,11 +3,11 @@
     python tools/benchmark.py batch --videos FOLDER                # 300 clips and 3 long ones; all parts, an hour
     python tools/benchmark.py batch --videos FOLDER --clips 24 --parts speed
     python tools/benchmark.py batch --parts names                  # 100,000 names
-    python tools/benchmark.py batch --videos FOLDER --case KEPT --parts equal,kills    # part by part, one table
+    python tools/benchmark.py batch --videos FOLDER --case KEPT --parts workers,kills  # part by part, one table
 
-Parts: speed (local with 1 and 2 workers, Ray where it is installed, `run` one by one, the networks alone), costs, equal
-(1 and 2 workers and Ray give the same files), kills (20 random moments), bad (files of ten kinds), disk (full), hangs
-(decoder and server), names. With `--case`, what was found stays in that folder and the table holds it too.
+Parts: speed (local with 1 and 2 workers, Ray where it is installed, `run` one by one, the networks alone), costs;
+workers, worker and ray (the same files by each), kills (20 random moments), bad (files of ten kinds), disk (full),
+hangs (decoder and server), names. With `--case`, what was found stays in that folder and the table holds it too.
 """
 
 from __future__ import annotations
@@ -114,7 +114,13 @@ def _one_by_one(clips: Sequence[Path], folder: Path) -> None:
 
 
 def measure(
-    videos: Path, clips: int, long: Sequence[Path], parts: Sequence[str], folder: Path, before: Sequence[str] = ()
+    videos: Path,
+    clips: int,
+    long: Sequence[Path],
+    parts: Sequence[str],
+    folder: Path,
+    before: Sequence[str] = (),
+    seconds: float = float("inf"),
 ) -> bool:
     """Prints what was measured.
 
@@ -125,6 +131,7 @@ def measure(
         parts: Which.
         folder: For everything that is made; a table of an earlier call in it goes on.
         before: What is put before each `annotate` of the parts that time nothing, such as nice -n 10.
+        seconds: After which the part `kills` stops, for a later call to go on.
 
     Returns:
         Whether nothing was lost.
@@ -136,8 +143,10 @@ def measure(
         "costs": lambda: benchmark_batch_costs.costs(sorted(source.glob("*/*.mp4")), folder),
     }
     tried: dict[str, Callable[[], Iterable[Finding]]] = {
-        "equal": partial(benchmark_batch_faults.equal, source, folder, annotate, ways()),
-        "kills": partial(benchmark_batch_faults.kills, source, folder, annotate),
+        "workers": partial(benchmark_batch_faults.way, source, folder, annotate, *list(ways().items())[1]),
+        "worker": partial(benchmark_batch_faults.way, source, folder, annotate, *list(ways().items())[0]),
+        "ray": partial(benchmark_batch_faults.way, source, folder, annotate, *list(ways().items())[-1]),
+        "kills": partial(benchmark_batch_faults.kills, source, folder, annotate, seconds),
         "bad": partial(benchmark_batch_faults.bad_files, source, folder, annotate),
         "disk": partial(benchmark_batch_faults.full_disk, source, folder, annotate),
         "hangs": partial(benchmark_batch_faults.hangs, source, folder, annotate),

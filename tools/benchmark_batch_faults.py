@@ -47,60 +47,89 @@ class Finding:
     kept: bool
 
 
-def equal(source: Path, folder: Path, annotate: Command, ways: dict[str, Sequence[str]]) -> Iterator[Finding]:
-    """The same videos by several ways; the first one is what others are compared with, and `calm` for `kills`."""
-    calm = folder / "calm"
-    for number, (name, options) in enumerate(ways.items()):
-        out = calm if not number else folder / f"way {number}"
-        shutil.rmtree(out, ignore_errors=True)
-        code = _run([*annotate, str(source), "--out-dir", str(out), *options])
-        different, files = _differences(calm, out)
-        states = Counter(rows(out).values())
-        found = f"exit {code}; {_told(states)}; {files} files, {different} of them differ from the first way's"
-        yield Finding(name, found, code == 0 and not different and states.keys() == {"done"})
+def way(source: Path, folder: Path, annotate: Command, name: str, options: Sequence[str]) -> Iterator[Finding]:
+    """The videos by one way, beside those by the first one, which `kills` compares with too."""
+    calm, out = folder / "calm", folder / f"way {name}"
+    shutil.rmtree(out, ignore_errors=True)
+    code = _run([*annotate, str(source), "--out-dir", str(out), *options])
+    if not calm.exists():
+        calm.symlink_to(out.name)
+    different, files = _differences(calm, out)
+    states = Counter(rows(out).values())
+    beside = "" if calm.resolve() == out.resolve() else f", {different} of them differ from the first way's"
+    found = f"exit {code}; {_told(states)}; {files} files{beside}"
+    yield Finding(name, found, code == 0 and not different and states.keys() == {"done"})
 
 
-def kills(source: Path, folder: Path, annotate: Command) -> Iterator[Finding]:
+def kills(source: Path, folder: Path, annotate: Command, seconds: float) -> Iterator[Finding]:
     """Kills a run at random moments, each time goes on, and compares with the undisturbed run in `calm`.
 
     Some kills strike while models load and the longest videos are under way, the others after random numbers of
-    finished videos, over the whole of the work.
+    finished videos, over the whole of the work. After so many seconds it stops; the next call goes on there.
     """
-    calm, rough = folder / "calm", folder / "rough"
-    shutil.rmtree(rough, ignore_errors=True)
+    calm, rough, begun = folder / "calm", folder / "rough", time.monotonic()
     command, count = [*annotate, str(source), "--out-dir", str(rough)], len(rows(calm))
     if not count:
-        raise SystemExit("the part `kills` compares with what the part `equal` leaves; run that first")
-    chance, struck, at = random.Random(1), Counter[str](), []
+        raise SystemExit("the part `kills` compares with what another way leaves; run `workers` first")
+    chance = random.Random(1)
     moments = [0] * EARLY_KILLS + sorted(chance.sample(range(1, count - 1), KILLS - EARLY_KILLS))
-    for number, moment in enumerate(moments):
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            _wait_until(process, rough, moment)
-            time.sleep(chance.uniform(0.0, 0.5 if moment else 4.0 * (number + 1)))
-            if process.poll() is None:
-                chosen = _SIGNALS[number % len(_SIGNALS)]
-                process.send_signal(chosen)
-                struck[chosen.name] += 1
-                at.append(finished(rough))
-            process.communicate()
+    pauses = [chance.uniform(0.0, 0.5 if moment else 4.0 * (number + 1)) for number, moment in enumerate(moments)]
+    struck = _Struck(folder / "kills.json")
+    while struck.tried < KILLS:
+        if time.monotonic() - begun > seconds:
+            yield Finding("killed", f"{struck.tried} of {KILLS} so far", False)
+            return
+        number = struck.tried
+        struck.add(_killed(command, rough, moments[number], pauses[number], _SIGNALS[number % len(_SIGNALS)]))
     left = _left_behind()
     code = _run(command)
     different, files = _differences(calm, rough)
     found = (
-        f"{sum(struck.values())} of {len(moments)} struck ({_told(struck)}) with {at[0]} to {at[-1]} of {count} videos "
-        f"done; {left} worker(s) alive a second after the last; at the end exit {code}, {files} files, {different} of "
-        "them differ from the undisturbed run's"
+        f"{struck.told()} of {count} videos done; {left} worker(s) alive a second after the last; at the end exit "
+        f"{code}, {files} files, {different} of them differ from the undisturbed run's"
     )
-    kept = not different and not left and not code and rows(calm) == rows(rough) and len(at) == len(moments)
+    kept = not different and not left and not code and rows(calm) == rows(rough) and None not in struck.found
     yield Finding("killed and resumed", found, kept and not (rough / ".staging").exists())
+
+
+class _Struck:
+    """Which kills were tried, in a file: the signal and how many videos were done, or null where it came too late."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.found: list[tuple[str, int] | None] = json.loads(path.read_text()) if path.exists() else []
+
+    @property
+    def tried(self) -> int:
+        return len(self.found)
+
+    def add(self, struck: tuple[str, int] | None) -> None:
+        self.found.append(struck)
+        self._path.write_text(json.dumps(self.found))
+
+    def told(self) -> str:
+        real = [struck for struck in self.found if struck is not None]
+        done = [count for _, count in real]
+        names = _told(Counter(name for name, _ in real))
+        return f"{len(real)} of {self.tried} struck ({names}) with {min(done)} to {max(done)}"
+
+
+def _killed(command: Command, out: Path, moment: int, pause: float, number: signal.Signals) -> tuple[str, int] | None:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        _wait_until(process, out, moment)
+        time.sleep(pause)
+        if process.poll() is not None:
+            return None
+        process.send_signal(number)
+        process.wait()
+    return number.name, finished(out)
 
 
 def _wait_until(process: subprocess.Popen[str], out: Path, count: int) -> None:
     """Until the run says that it begins, and so many videos are done."""
     assert process.stderr is not None
     process.stderr.readline()
-    # Or it waits for a reader.
-    threading.Thread(target=process.stderr.read, daemon=True).start()
+    threading.Thread(target=process.stderr.read, daemon=True).start()  # or it waits for a reader
     while process.poll() is None and finished(out) < count:
         time.sleep(0.02)
 
