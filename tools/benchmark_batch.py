@@ -34,7 +34,12 @@ from benchmark_batch_faults import Finding
 ANNOTATE = [sys.executable, "-m", "sf_detect.cli", "annotate"]
 FIXED = ["--backend", "onnxruntime"]
 """What "auto" would choose by speed, so that results can be compared."""
-WORKERS: dict[str, Sequence[str]] = {"local, 1 worker": ["--workers", "1"], "local, 2 workers": ["--workers", "2"]}
+WAYS = {
+    "worker": ("local, 1 worker", ("--workers", "1")),
+    "workers": ("local, 2 workers", ("--workers", "2")),
+    "ray": ("Ray, started for it", ("--engine", "ray")),
+}
+"""Names and options of ways to annotate the same videos."""
 ALONE = 10
 """Videos that go through `run` one by one; the rest is reckoned from them."""
 
@@ -81,16 +86,13 @@ def gather(videos: Path, clips: int, long: Sequence[Path], folder: Path) -> Path
     return target
 
 
-def ways() -> dict[str, Sequence[str]]:
-    """Options of each way to annotate the same videos."""
-    return WORKERS | ({"Ray, started for it": ["--engine", "ray"]} if find_spec("ray") is not None else {})
-
-
 def speed(source: Path, folder: Path) -> None:
     """Frames a second of each way, and what the networks alone would allow."""
     clips = sorted(path for path in source.rglob("*.mp4") if path.parent != source)
     networks = benchmark_batch_costs.networks(clips, folder)
-    for name, options in ways().items():
+    for way, (name, options) in WAYS.items():
+        if way == "ray" and find_spec("ray") is None:
+            continue
         out = folder / "out"
         shutil.rmtree(out, ignore_errors=True)
         run = measured([*ANNOTATE, source, "--out-dir", out, *options])
@@ -143,15 +145,14 @@ def measure(
         "costs": lambda: benchmark_batch_costs.costs(sorted(source.glob("*/*.mp4")), folder),
     }
     tried: dict[str, Callable[[], Iterable[Finding]]] = {
-        "workers": partial(benchmark_batch_faults.way, source, folder, annotate, *list(ways().items())[1]),
-        "worker": partial(benchmark_batch_faults.way, source, folder, annotate, *list(ways().items())[0]),
-        "ray": partial(benchmark_batch_faults.way, source, folder, annotate, *list(ways().items())[-1]),
         "kills": partial(benchmark_batch_faults.kills, source, folder, annotate, seconds),
         "bad": partial(benchmark_batch_faults.bad_files, source, folder, annotate),
         "disk": partial(benchmark_batch_faults.full_disk, source, folder, annotate),
         "hangs": partial(benchmark_batch_faults.hangs, source, folder, annotate),
         "names": partial(benchmark_batch_names.names, folder),
     }
+    for way, (name, options) in WAYS.items():
+        tried[way] = partial(benchmark_batch_faults.way, source, folder, annotate, name, options)
     if unknown := set(parts) - timed.keys() - tried.keys():
         raise SystemExit(f"--parts {', '.join(sorted(unknown))}: expected some of {', '.join([*timed, *tried])}")
     for part in parts:
