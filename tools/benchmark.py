@@ -145,7 +145,8 @@ def main() -> None:
         if arguments.what == "batch":
             folder = Path(arguments.case or folder)
             folder.mkdir(parents=True, exist_ok=True)
-            long = [looped(arguments.video, arguments.seconds, folder / f"long{i}.mp4") for i in range(3)]
+            count = 3 if arguments.seconds else 0
+            long = [looped(arguments.video, arguments.seconds, folder / f"long{i}.mp4") for i in range(count)]
             parts, before = arguments.parts.split(","), shlex.split(arguments.before)
             if not benchmark_batch.measure(
                 arguments.videos, arguments.clips, long, parts, folder, before, arguments.most
