@@ -18,6 +18,7 @@ import typer.core
 
 from sf_detect.commands import annotate as annotate_command
 from sf_detect.commands import classify as classify_command
+from sf_detect.commands import compact as compact_command
 from sf_detect.commands import convert as convert_command
 from sf_detect.commands import evaluate as evaluate_command
 from sf_detect.commands import live as live_command
@@ -63,6 +64,7 @@ app.command("demo", help=run_command.DEMO_HELP)(run_command.demo)
 app.command("classify", help=classify_command.CLASSIFY_HELP)(classify_command.classify)
 app.command("convert", help=convert_command.CONVERT_HELP)(convert_command.convert)
 app.command("query", help=query_command.QUERY_HELP)(query_command.query)
+app.command("compact", help=compact_command.COMPACT_HELP)(compact_command.compact)
 app.command("train", help=train_command.TRAIN_HELP)(train_command.train)
 app.command("test", help=train_command.TEST_HELP)(train_command.measure)
 app.add_typer(weights_command.app, name="weights")

@@ -11,7 +11,7 @@ PACKAGE = Path(sf_detect.__file__).parent
 LEAVES = {"structures", "boxes", "labels", "errors", "version", "assets", "box_regression", "model_spec"}
 LEAVES |= {"redaction", "file_names", "output_lock", "atomic_file", "interruptible", "interpolation"}
 LEAVES |= {"association", "picture_buffers", "records", "matching", "thresholds", "landmarks", "persons"}
-LEAVES |= {"pickles", "zip_files"}
+LEAVES |= {"pickles", "zip_files", "joined_files"}
 ROOMS = {"video", "detection", "models", "rendering", "sinks", "data", "evaluation", "training", "tracking"}
 ROOMS |= {"engines", "events", "keypoints", "weights", "zoo", "archive", "convert"}
 # Sibling rooms that may be imported, and why.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sf_detect.archive.files import ArchiveFiles, read_facts
+from sf_detect.archive.files import ArchiveFiles, TableFiles, read_facts, read_joined_facts
 from sf_detect.archive.sandbox import check_sql, sql_problem
 from sf_detect.archive.schema import KEY, PERSONS, SEGMENTS, VideoFacts
 from sf_detect.errors import ConfigError, DataError, MissingExtraError
@@ -24,6 +24,8 @@ SECONDS = 60.0
 MEMORY = "2GB"
 """Most that DuckDB keeps in memory for it."""
 _BATCH = 1000
+_TRIES = 3
+"""Times that files are looked for which are joined with others meanwhile."""
 _SETTINGS = {
     "allow_community_extensions": "false",
     "autoinstall_known_extensions": "false",
@@ -72,10 +74,16 @@ class Database:
     @cached_property
     def labels_of_first(self) -> list[tuple[str, str]]:
         """(group, label) that the models of the first video know."""
-        if not self._files.segments:
-            return []
-        known = read_facts(self._files.segments[0]).labels
+        first = self._check_first(self._files.segments)
+        known = {} if first is None else first.labels
         return [(group, label) for group, labels in known.items() for label in labels]
+
+    @staticmethod
+    def _check_first(files: TableFiles) -> VideoFacts | None:
+        """What is known of the first video; None where there is none. A wrong file is told better than by DuckDB."""
+        if files.single:
+            return read_facts(files.single[0])
+        return next(iter(read_joined_facts(files.joined[0]).values())) if files.joined else None
 
     def facts(self, videos: Collection[str]) -> dict[str, VideoFacts]:
         """What is known of some videos, by name, but for their labels; those that the archive lacks are left out.
@@ -96,9 +104,17 @@ class Database:
             ConfigError: It takes too long or too much memory.
             DataError: A file of the archive can't be read, is no table of one, or of a newer version.
         """
-        connection = self._connected()
-        with self._limited(connection):
-            cursor = connection.execute(sql, list(values))
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                connection = self._connected()
+                with self._limited(connection):
+                    cursor = connection.execute(sql, list(values))
+                break
+            except DataError:
+                if not tries_left or not self._files.moved():
+                    raise
+                self.close()
+                self._files, self._opened = ArchiveFiles(self._files.folder), None
         names = [str(column[0]) for column in cursor.description or ()]
         return Answer(_distinct(names), self._rows(connection, cursor))
 
@@ -141,20 +157,16 @@ class Database:
         return self._opened
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        paths = {"segment_files": (self._files.segments, SEGMENTS), "person_files": (self._files.persons, PERSONS)}
-        for name, (files, schema) in paths.items():
-            if files:
-                read_facts(files[0])
-                listed = ", ".join(map(_quoted, map(str, files)))
-                connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
-            else:
-                _empty(connection, name, schema)
+        tables = {"segment_files": (self._files.segments, SEGMENTS), "person_files": (self._files.persons, PERSONS)}
+        for name, (files, schema) in tables.items():
+            self._check_first(files)
+            _add_rows(connection, name, files, schema)
         for name, sql in _VIEWS.items():
             connection.execute(f"CREATE VIEW {name} AS {sql}")
         self._add_videos(connection)
-        allowed = [str(path) for files, _ in paths.values() for path in files]
+        allowed = [str(path) for files, _ in tables.values() for path in files.all]
         # Values of SET can't be parameters.
-        connection.execute(f"SET allowed_paths = [{', '.join(map(_quoted, allowed))}]")
+        connection.execute(f"SET allowed_paths = {_listed(allowed)}")
         for setting in (
             "temp_directory = ''",
             "python_enable_replacements = false",
@@ -175,14 +187,7 @@ class Database:
         columns = [f"about ->> '{name}' AS {name}" for name in text]
         columns += [f"CAST(about ->> '{name}' AS {kind}) AS {name}" for name, kind in numbers.items()]
         columns.append("CAST(about -> 'labels' AS MAP(VARCHAR, VARCHAR[])) AS labels")
-        if self._files.segments:
-            listed = ", ".join(map(_quoted, map(str, self._files.segments)))
-            facts = (
-                f"SELECT TRY_CAST(decode(value) AS JSON) AS about FROM parquet_kv_metadata([{listed}]) "
-                f"WHERE key = '{KEY.decode()}'::BLOB"
-            )
-        else:
-            facts = "SELECT CAST(NULL AS JSON) AS about WHERE false"
+        facts = " UNION ALL ".join(_facts_of(self._files.segments))
         connection.execute(f"CREATE VIEW videos AS SELECT {', '.join(columns)} FROM ({facts})")
 
     @contextmanager
@@ -239,8 +244,50 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _listed(values: Iterable[object]) -> str:
+    """Texts as a list in SQL."""
+    return f"[{', '.join(_quoted(value) for value in values)}]"
+
+
+def _quoted(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _add_rows(connection: duckdb.DuckDBPyConnection, name: str, files: TableFiles, schema: pa.Schema) -> None:
+    """A view of the rows of a table that count."""
+    parts = []
+    if files.single:
+        parts.append(f"SELECT * FROM read_parquet({_listed(files.single)})")
+    if files.joined:
+        rows = f"SELECT * FROM read_parquet({_listed(files.joined)})"
+        parts.append(rows + (f" WHERE video NOT IN ({_hidden(files)})" if files.hidden else ""))
+    if parts:
+        connection.execute(f"CREATE VIEW {name} AS {' UNION ALL BY NAME '.join(parts)}")
+    else:
+        _empty(connection, name, schema)
+
+
+def _facts_of(files: TableFiles) -> Iterator[str]:
+    """SELECTs of what files say of their videos, as JSON in the column `about`."""
+    key = f"key = '{KEY.decode()}'::BLOB"
+    yield "SELECT CAST(NULL AS JSON) AS about WHERE false"
+    if files.single:
+        yield (
+            "SELECT TRY_CAST(decode(value) AS JSON) AS about FROM "
+            f"parquet_kv_metadata({_listed(files.single)}) WHERE {key}"
+        )
+    if files.joined:
+        known = (
+            f"SELECT TRY_CAST(decode(value) AS JSON) AS f FROM parquet_kv_metadata({_listed(files.joined)}) WHERE {key}"
+        )
+        videos = f"SELECT f -> 'label_sets' AS sets, unnest(CAST(f -> 'videos' AS JSON[])) AS v FROM ({known})"
+        labels = "json_object('labels', json_extract(sets, CAST(v ->> 'labels' AS BIGINT)))"
+        rest = f" WHERE v ->> 'video' NOT IN ({_hidden(files)})" if files.hidden else ""
+        yield f"SELECT json_merge_patch(v, {labels}) AS about FROM ({videos}){rest}"
+
+
+def _hidden(files: TableFiles) -> str:
+    return ", ".join(_quoted(one.video) for one in files.hidden)
 
 
 def _empty(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema) -> None:

@@ -1,8 +1,8 @@
 """The tables of an archive, as Parquet: `docs/archive.md` describes them for users. NumPy and pyarrow only.
 
 Every video has a file of each table: parquet/persons/NAME.parquet, parquet/segments/NAME.parquet and, where asked for,
-features/NAME.parquet. A reader of version N takes files of every version up to N: columns are only ever added at the
-end, and what is missing reads as null.
+features/NAME.parquet; `compaction` joins them to files of many videos. A reader of version N takes files of every
+version up to N: columns are only ever added at the end, and what is missing reads as null.
 
 Columns are called `start_time`, `end_time` and `label_group` because `end` and `group` are words of SQL.
 """
@@ -10,7 +10,7 @@ Columns are called `start_time`, `end_time` and `label_group` because `end` and 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -133,3 +133,29 @@ class VideoFacts:
             return version, table, cls(**known)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
             return None
+
+
+def joined_metadata(table: str, facts: Sequence[VideoFacts]) -> dict[bytes, bytes]:
+    """Key-value metadata of a file of many videos; equal sets of labels are written once."""
+    sets: dict[str, int] = {}
+    videos = []
+    for one in facts:
+        content = asdict(one)
+        labels = json.dumps(content.pop("labels"), sort_keys=True)
+        videos.append({**content, "labels": sets.setdefault(labels, len(sets))})
+    content = {"version": VERSION, "table": table, "label_sets": [json.loads(text) for text in sets], "videos": videos}
+    return {KEY: json.dumps(content, sort_keys=True).encode()}
+
+
+def facts_of_joined(metadata: Mapping[bytes, bytes] | None) -> tuple[int, dict[str, VideoFacts]] | None:
+    """Version and facts, by video, of a file of many videos; None where it is no such file."""
+    try:
+        content: dict[str, Any] = json.loads((metadata or {})[KEY])
+        sets = [{str(group): tuple(map(str, names)) for group, names in one.items()} for one in content["label_sets"]]
+        facts = {}
+        for video in content["videos"]:
+            known = {key: video[key] for key in VideoFacts.__dataclass_fields__ if key in video}
+            facts[str(video["video"])] = VideoFacts(**{**known, "labels": sets[video["labels"]]})
+        return int(content["version"]), facts
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError):
+        return None

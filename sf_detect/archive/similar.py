@@ -6,7 +6,7 @@ taken off first, less so where it is of few; then the cosine is 1 for the same m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from sf_detect.archive.database import Answer
 from sf_detect.archive.features import SECONDS
-from sf_detect.archive.files import ArchiveFiles
+from sf_detect.archive.files import ArchiveFiles, TableFiles
 from sf_detect.errors import ConfigError, DataError
 
 COLUMNS = ("video", "track_id", "start_time", "end_time", "similarity")
@@ -106,9 +106,14 @@ def find_alike(files: ArchiveFiles, moment: Moment, videos: Sequence[str] | None
         ConfigError: There is nobody with features there; the message names who there is.
         DataError: There are no features, or a file of them is damaged.
     """
-    if not files.features:
+    if not files.features.all:
         raise DataError(files.folder, None, "holds no features. Annotate with --features to find who moves alike.")
-    stretches = _read(files.features)
+    try:
+        stretches = _read(files.features)
+    except DataError:
+        if not files.moved():
+            raise
+        stretches = _read(ArchiveFiles(files.folder).features)
     row = _row(stretches, moment)
     likeness = _cosines(stretches, row)
     same_model = stretches.model == stretches.model[row]
@@ -142,20 +147,21 @@ def matching(name: str, videos: Sequence[str] | dict[str, Any]) -> list[str]:
     return [video for video, last in lasts.items() if name in (last, last.rpartition(".")[0])]
 
 
-def _read(files: Sequence[Path]) -> _Stretches:
+def _read(files: TableFiles) -> _Stretches:
     try:
-        tables = [_table(path) for path in files]
+        hidden = {one.video for one in files.hidden}
+        tables = [_table(path) for path in files.single] + [_without(_table(path), hidden) for path in files.joined]
         kind = tables[0].schema.field("features").type
         table = pa.concat_tables(tables)
     except (OSError, KeyError, pa.ArrowException) as error:
         raise DataError(
-            files[0].parent,
+            files.index.folder,
             None,
             f"a table of features can't be read: {str(error).splitlines()[0]}. Delete that file, or the folder of "
             "features, and annotate those videos again with --features.",
         ) from error
     if not pa.types.is_fixed_size_binary(kind) or kind.byte_width % 2 or not kind.byte_width:
-        raise DataError(files[0], None, f"features are {kind}; expected bytes of float16 numbers.")
+        raise DataError(files.all[0], None, f"features are {kind}; expected bytes of float16 numbers.")
     videos, video = _numbered(table["video"])
     track = table["track_id"]
     return _Stretches(
@@ -183,6 +189,14 @@ def _table(path: Path) -> pa.Table:
     """A file without the threads and caches that help with large ones, at half the cost of a small one."""
     with pq.ParquetFile(path, memory_map=True, pre_buffer=False, read_dictionary=["video", "model"]) as file:
         return file.read(use_threads=False)
+
+
+def _without(table: pa.Table, videos: Collection[str]) -> pa.Table:
+    """The rows of other videos."""
+    if not videos:
+        return table
+    names, video = _numbered(table["video"])
+    return table.filter(pa.array(~np.isin(video, [place for place, name in enumerate(names) if name in videos])))
 
 
 def _numbers(chunk: pa.FixedSizeBinaryArray, width: int) -> npt.NDArray[np.float16]:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from sf_detect.errors import UnknownNameError
 from sf_detect.file_names import shortened
+from sf_detect.joined_files import JoinedFiles, mark_of
 
 KINDS: Mapping[str, tuple[str, str]] = {
     "jsonl": ("jsonl", ".jsonl"),
@@ -35,6 +36,8 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
 }
 """Kinds of files of each format that a user asks for."""
 
+TABLES = frozenset({"persons", "segments", "features"})
+"""Kinds whose files may be joined, see `sf_detect.joined_files`."""
 OPTIONAL = frozenset({"features"})
 """Kinds of which a video may have no file: nobody was scored in it."""
 _STAGING = ".staging"
@@ -70,6 +73,7 @@ class ArchiveFolder:
     def __init__(self, path: str | os.PathLike[str], part: str = "") -> None:
         self.path, self.part = Path(path), part
         self._root = os.fspath(self.path)
+        self._joined: dict[str, JoinedFiles] = {}
 
     def place(self, kind: str, name: str) -> Path:
         """The file of a kind for the video `name`."""
@@ -84,16 +88,33 @@ class ArchiveFolder:
         return os.path.join(self._root, folder, *map(shortened, parents), shortened(last, ending, 255 - _ROOM))
 
     def complete(self, name: str, outputs: Mapping[str, int]) -> bool:
-        """Whether all these files are there, with these sizes in bytes; one of no bytes need not be there."""
+        """Whether all these files are there, with these sizes in bytes, or their rows in files of many videos.
+
+        One of no bytes need not be there.
+        """
         for kind, size in outputs.items():
-            try:
-                if not size and kind in OPTIONAL:
-                    continue
-                if kind not in KINDS or os.stat(self._file(kind, name)).st_size != size:
-                    return False
-            except OSError:
+            if not size and kind in OPTIONAL:
+                continue
+            if kind not in KINDS or self._size(kind, name) != size:
                 return False
         return True
+
+    def _size(self, kind: str, name: str) -> int | None:
+        """Bytes of a file, also of one that was joined with others; None where it is not there."""
+        path = self._file(kind, name)
+        try:
+            return os.stat(path).st_size
+        except OSError:
+            return self._joined_files(kind).size_of(self._relative(kind, path)) if kind in TABLES else None
+
+    def _joined_files(self, kind: str) -> JoinedFiles:
+        """What was joined; that changes between runs only."""
+        if kind not in self._joined:
+            self._joined[kind] = JoinedFiles.read(self.path / KINDS[kind][0])
+        return self._joined[kind]
+
+    def _relative(self, kind: str, path: str) -> str:
+        return path[len(os.path.join(self._root, KINDS[kind][0], "")) :].replace(os.sep, "/")
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
@@ -130,10 +151,15 @@ class ArchiveFolder:
         return sizes
 
     def remove(self, name: str, kinds: Iterable[str] = tuple(KINDS)) -> None:
-        """Removes the files of a video."""
+        """Removes the files of a video, and lets rows in files of many videos count no more."""
         for kind in kinds:
+            path = self._file(kind, name)
+            if kind in TABLES and self._relative(kind, path) in self._joined_files(kind).by_path:
+                mark = mark_of(Path(path))
+                mark.parent.mkdir(parents=True, exist_ok=True)
+                mark.touch()
             with contextlib.suppress(OSError):
-                self.place(kind, name).unlink()
+                os.unlink(path)
 
     @property
     def _staging(self) -> Path:

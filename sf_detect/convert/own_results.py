@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sf_detect.archive.files import ArchiveFiles, read_facts
+from sf_detect.archive.files import ArchiveFiles, joined_rows, read_facts
+from sf_detect.archive.schema import VideoFacts
 from sf_detect.convert.video_records import VideoRecords
 from sf_detect.errors import DataError
 from sf_detect.records import SCHEMA, read_json_lines
@@ -82,14 +83,22 @@ def read_archive(folder: Path) -> Iterator[VideoRecords]:
     Raises:
         DataError: It is no archive, or a file of it can't be read.
     """
-    for path in ArchiveFiles.find(folder).persons:
+    files = ArchiveFiles.find(folder).persons
+    for name in files.index.files:
+        for video in joined_rows(files.index, name, files.hidden):
+            yield from _of_video(video.facts, video.rows)
+    for path in files.single:
         facts = read_facts(path)
         try:
-            rows = pq.read_table(path).to_pylist()
+            rows = pq.read_table(path)
         except (OSError, pa.ArrowException) as error:
             raise DataError(path, None, f"can't be read: {str(error).splitlines()[0]}.") from error
-        if rows:
-            yield VideoRecords(facts.video, _records(rows), facts.source, facts.duration, facts.fps)
+        yield from _of_video(facts, rows)
+
+
+def _of_video(facts: VideoFacts, rows: pa.Table) -> Iterator[VideoRecords]:
+    if len(rows):
+        yield VideoRecords(facts.video, _records(rows.to_pylist()), facts.source, facts.duration, facts.fps)
 
 
 def _records(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

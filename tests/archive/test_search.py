@@ -164,7 +164,7 @@ def test_an_archive_of_nothing(tmp_path):
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_damaged_file_is_named(tmp_path, content, place):
     write_archive(tmp_path, {"a.mp4": doing("wave", 0, 3), "b.mp4": doing("wave", 0, 3)})
-    damaged = ArchiveFiles.find(tmp_path).segments[place]
+    damaged = ArchiveFiles.find(tmp_path).segments.single[place]
     damaged.write_bytes(content)
     with pytest.raises(DataError, match=rf"{damaged.name}"), Database(ArchiveFiles.find(tmp_path)) as database:
         find(database, Search())

@@ -111,7 +111,7 @@ def test_an_archive_without_features(tmp_path):
 def test_damaged_features(folder, tmp_path, place):
     write(tmp_path, "a.mp4", 1, {1: WAVE})
     write(tmp_path, "b.mp4", 1, {1: WAVE})
-    ArchiveFiles.find(tmp_path).features[place].write_bytes(b"PAR1")
+    ArchiveFiles.find(tmp_path).features.single[place].write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"can't be read: .*Delete that file"):
         alike(tmp_path, "a.mp4:0:1")
 
