@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sf_detect.archive.files import ArchiveFiles, VideoRows, joined_rows, read_facts
+from sf_detect.archive.files import ArchiveFiles, VideoRows, facts_in, joined_rows
 from sf_detect.archive.schema import FOLDERS, SUFFIX, VideoFacts, joined_metadata
 from sf_detect.archive.table_file import write_options
 from sf_detect.atomic_file import AtomicFile
@@ -121,11 +121,12 @@ def _sources(
         yield from joined_rows(index, name, hidden)
     for path in single:
         try:
-            facts = read_facts(index.folder / path)
             with pq.ParquetFile(index.folder / path, memory_map=True, pre_buffer=False) as file:
+                facts = facts_in(index.folder / path, file.metadata.metadata)
                 rows = file.read(use_threads=False)
         except (DataError, OSError, pa.ArrowException) as error:
-            done.problems.append(str(error).splitlines()[0])
+            about = "" if isinstance(error, DataError) else f"{index.folder / path} is not a complete Parquet file: "
+            done.problems.append(about + str(error).splitlines()[0])
             continue
         size = (index.folder / path).stat().st_size
         yield VideoRows(Joined(path, size, facts.video, len(rows)), facts, rows)

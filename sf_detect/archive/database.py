@@ -24,7 +24,7 @@ SECONDS = 60.0
 MEMORY = "2GB"
 """Most that DuckDB keeps in memory for it."""
 _BATCH = 1000
-_TRIES = 3
+_TRIES = 10
 """Times that files are looked for which are joined with others meanwhile."""
 _SETTINGS = {
     "allow_community_extensions": "false",

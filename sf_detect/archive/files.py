@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -144,7 +144,12 @@ def read_facts(path: Path) -> VideoFacts:
     Raises:
         DataError: It is not such a file, or of a newer version.
     """
-    known = VideoFacts.from_metadata(_metadata(path))
+    return facts_in(path, _metadata(path))
+
+
+def facts_in(path: Path, metadata: Mapping[bytes, bytes] | None) -> VideoFacts:
+    """As `read_facts`, of the key-value metadata of a file that is open."""
+    known = VideoFacts.from_metadata(metadata)
     if known is None:
         raise _no_table(path)
     version, _, facts = known

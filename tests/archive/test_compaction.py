@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -156,12 +155,12 @@ def test_a_file_that_cannot_be_read_stays_where_it_is(archive):
     bad = archive / FOLDERS["segments"] / f"cam0/door 0's.mp4{SUFFIX}"
     bad.write_bytes(b"PAR1")
     done = compact(archive)
-    assert "is not a complete Parquet file" in done.problems[0]
+    assert f"door 0's.mp4{SUFFIX} is not a complete Parquet file" in done.problems[0]
     assert bad.exists()
     assert done.after == 3
 
 
-@pytest.mark.parametrize("at", range(12))
+@pytest.mark.parametrize("at", [0, 1, 2, 3, 5, 9])
 def test_whatever_fails_in_between_each_row_counts_once(archive, monkeypatch, at):
     before, calls = answers(archive), [0]
 
@@ -192,17 +191,20 @@ def test_questions_while_files_are_joined(archive):
     code = (
         "import sys; from pathlib import Path; from sf_detect.archive.compaction import compact\n"
         "from tests.archive.test_compaction import VIDEOS, write_archive\n"
-        "while True:\n    compact(Path(sys.argv[1])); write_archive(Path(sys.argv[1]), VIDEOS)"
+        "import time\n"
+        "while True:\n    compact(Path(sys.argv[1])); write_archive(Path(sys.argv[1]), VIDEOS); time.sleep(0.5)"
     )
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")])}
     chance = random.Random(0)
-    for _ in range(3):
+    for _ in range(2):
         with subprocess.Popen([sys.executable, "-c", code, str(archive)], env=environment) as process:
-            time.sleep(chance.uniform(1.0, 2.0))
-            for _ in range(8):
-                assert answers(archive) == before
-            process.send_signal(signal.SIGKILL)
+            try:
+                time.sleep(chance.uniform(1.0, 2.0))
+                for _ in range(4):
+                    assert answers(archive) == before
+            finally:
+                process.kill()
         assert answers(archive) == before, "killed at any moment"
     compact(archive)
     assert answers(archive) == before
