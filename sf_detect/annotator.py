@@ -34,6 +34,8 @@ class Annotator:
     Args:
         config: Settings; None takes the defaults.
         model: An action model to use instead of the one that `config.model` names.
+        overlap: Whether decoding, detection, actions and outputs of `annotate` run beside one another. Where several
+            annotators keep all cores busy, each is faster without.
 
     Attributes:
         spec: Labels, thresholds and the rest that is to be known of the action model.
@@ -43,8 +45,11 @@ class Annotator:
         WeightsError: Weights can't be fetched, read, or do not fit.
     """
 
-    def __init__(self, config: RunConfig | None = None, model: ActionModel | None = None) -> None:
+    def __init__(
+        self, config: RunConfig | None = None, model: ActionModel | None = None, *, overlap: bool = True
+    ) -> None:
         self.config = config or RunConfig()
+        self._overlap = overlap
         check_config(self.config)
         self._problems: list[str] = []
         warn = self._problems.append
@@ -95,7 +100,7 @@ class Annotator:
             name: Of the video in all outputs; None takes the source's own.
         """
         outputs.check(_name_of(source))
-        with closing(open_frames(source, self.config, times)) as opened:
+        with closing(open_frames(source, self.config, times, None if self._overlap else 1)) as opened:
             if name is not None:
                 opened.info = replace(opened.info, name=name)
             return self._process(opened, outputs, _file_of(source), on_start, on_result, on_warning)
@@ -144,7 +149,7 @@ class Annotator:
         if self._model is not None and self.config.pipeline.inference == "streaming":
             warn(self._model.open_stream().warning)
         with ThreadPoolExecutor(1) as executor:
-            pipeline = self._pipeline(executor)
+            pipeline = self._pipeline(executor if self._overlap else None)
             sinks = outputs.open(opened.info, self.spec, self.config, audio_from)
             group = SinkGroup(list(sinks.values()))
             try:
@@ -159,6 +164,7 @@ class Annotator:
                     groups=self.spec.groups,
                     part=_part(self.config),
                     on_result=on_result,
+                    overlap=self._overlap,
                 )
             except BaseException:
                 with suppress(SFDetectError):  # closed already, unless Ctrl-C came before the first frame
@@ -275,14 +281,16 @@ def annotate_video(
         return Annotator(config)._process(opened, outputs, _file_of(source), on_start, on_result, on_warning)
 
 
-def open_frames(source: Source, config: RunConfig, times: Sequence[float] | None = None) -> VideoSource:
-    """The source itself where it is open already; else what opens it.
+def open_frames(
+    source: Source, config: RunConfig, times: Sequence[float] | None = None, threads: int | None = None
+) -> VideoSource:
+    """The source itself where it is open already; else what opens it, decoded by so many threads.
 
     Raises:
         SourceError: It can't be opened, or is neither a name nor frames.
     """
     if isinstance(source, (str, os.PathLike)):
-        return build.open_source(source, config)
+        return build.open_source(source, config, threads)
     if isinstance(source, VideoSource):
         return source
     if isinstance(source, Iterable):

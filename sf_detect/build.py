@@ -39,15 +39,22 @@ DEFAULT_MODEL = "slowfast_tiny_jhmdb"
 INFERENCE = ("clip", "streaming")
 
 
-def open_source(source: str | os.PathLike[str], config: RunConfig | None = None) -> VideoSource:
+def open_source(
+    source: str | os.PathLike[str], config: RunConfig | None = None, threads: int | None = None
+) -> VideoSource:
     """Open a video file, a folder of images, a camera ("0") or a URL.
+
+    Args:
+        source: What to open.
+        config: Settings; None takes the defaults.
+        threads: That decode a file; None takes FFmpeg's choice, one a core.
 
     Raises:
         SourceOpenError: It can't be opened; the message says why.
     """
     from sf_detect.video import open_source as open_video
 
-    return open_video(os.fspath(source), _exact(None if config is None else config.fps))
+    return open_video(os.fspath(source), _exact(None if config is None else config.fps), threads)
 
 
 def open_live_source(source: str, config: RunConfig) -> LiveSource:

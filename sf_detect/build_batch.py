@@ -7,18 +7,16 @@ import json
 import os
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sf_detect.annotator import Annotator
 from sf_detect.batch.estimate import Cost, Estimate, estimate
 from sf_detect.batch.inputs import Inputs, stamp_by_time
-from sf_detect.batch.jobs import JobRunner, Limits, Report, VideoStats, WorkerPool
+from sf_detect.batch.jobs import JobRunner, Limits, WorkerPool
 from sf_detect.batch.layout import ArchiveFolder, kinds_of
 from sf_detect.batch.listing import Listed, Selection
 from sf_detect.batch.local import LocalPool
@@ -27,12 +25,8 @@ from sf_detect.batch.remote import RemoteInputs, fetched
 from sf_detect.batch.run import Batch, Observer, run_batch
 from sf_detect.batch.summary import BatchSummary
 from sf_detect.batch.worker import ArchiveWorker
-from sf_detect.build import build_event_rules, open_source
 from sf_detect.config import RunConfig, check_config
 from sf_detect.errors import ConfigError, UnknownNameError
-from sf_detect.events import ResultEvents
-from sf_detect.outputs import Outputs
-from sf_detect.structures import FrameResult, VideoInfo
 from sf_detect.threads import limited_threads
 from sf_detect.version import __version__
 
@@ -125,6 +119,8 @@ def estimate_videos(
 
 
 def _length(source: str, config: RunConfig) -> float | None:
+    from sf_detect.build import open_source
+
     with open_source(source, config) as opened:  # FFmpeg reads addresses of the web itself
         info = opened.info
         if info.duration is None and info.num_frames and info.fps:
@@ -134,6 +130,8 @@ def _length(source: str, config: RunConfig) -> float | None:
 
 def _cost(source: str, config: RunConfig) -> Cost:
     """Of a second of video, by annotating some of this one in this process, as one of the workers would."""
+    from sf_detect.annotator import Annotator
+
     annotator = Annotator(replace(config, max_seconds=_TRIAL_SECONDS))
     with _fetched_here(source) as path, limited_threads(1):
         wall, core, last = time.perf_counter(), time.process_time(), 0.0
@@ -234,76 +232,10 @@ def build_worker(config: RunConfig, batch: Batch, threads: int) -> JobRunner:
     """Called in each worker: loads the models."""
     # Before torch is imported, which reads it once; a worker is a process of our own.
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    from sf_detect.build_worker import ConfiguredAnnotator  # only workers need what reads video and computes
+
     annotate = ConfiguredAnnotator(config, batch.versions.settings, threads)
     return ArchiveWorker(annotate, batch.folder, batch.kinds, fetched)
-
-
-class ConfiguredAnnotator:
-    """See `batch.jobs.VideoAnnotator`.
-
-    Args:
-        config: Settings of each video.
-        settings: Their fingerprint.
-        threads: That a step computes with.
-    """
-
-    def __init__(self, config: RunConfig, settings: str = "", threads: int = 1) -> None:
-        self._settings, self._threads = settings, threads
-        with limited_threads(threads):
-            self._annotator = Annotator(config)
-
-    def __call__(self, path: str, name: str, source: str, outputs: Mapping[str, Path], report: Report) -> VideoStats:
-        """See `VideoAnnotator`."""
-        watch = _Watch(self._annotator, report)
-        with limited_threads(self._threads):
-            summary = self._annotator.annotate_into(
-                path,
-                Outputs(**outputs, origin=source, settings=self._settings),
-                name=name,
-                on_start=watch.start,
-                on_result=watch.see,
-            )
-        spec = self._annotator.spec
-        return VideoStats(
-            summary.seconds,
-            summary.frames,
-            summary.keyframes,
-            len(summary.tracks),
-            summary.decode_errors,
-            watch.finish(),
-            spec.name,
-            spec.backend,
-            tuple(summary.warnings),
-        )
-
-
-class _Watch:
-    """Follows the results of a video: progress, and seconds of each label."""
-
-    def __init__(self, annotator: Annotator, report: Report) -> None:
-        self._annotator, self._report = annotator, report
-        self._total: float | None = None
-        self._events: ResultEvents | None = None
-        self._seconds: Counter[str] = Counter()
-
-    def start(self, info: VideoInfo) -> None:
-        self._total = info.duration
-        rules = build_event_rules(self._annotator.config, self._annotator.spec, info.name)
-        self._events = ResultEvents(rules, info.fps)
-
-    def see(self, result: FrameResult) -> None:
-        self._report(result.frame.pts, self._total)
-        if self._events is not None:
-            self._add(self._events.push(result))
-
-    def finish(self) -> dict[str, float]:
-        if self._events is not None:
-            self._add(self._events.finish())
-        return dict(self._seconds)
-
-    def _add(self, events: Sequence[Any]) -> None:
-        for event in events:
-            self._seconds[event.label] += event.end - event.start
 
 
 def fingerprints(config: RunConfig) -> Versions:

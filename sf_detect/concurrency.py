@@ -148,3 +148,43 @@ class BackgroundSink:
                 )
             written = self._written
             self._thread.join(self._stall_seconds)
+
+
+class Direct(Generic[T]):
+    """In place of `Prefetch`, without a thread: `items` are made when they are asked for."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = iter(items)
+
+    def __iter__(self) -> Iterator[T]:
+        """The items."""
+        return self._items
+
+    def close(self, timeout: float = 0.0) -> bool:
+        """Ends the items; see `Prefetch`."""
+        if (close := getattr(self._items, "close", None)) is not None:
+            close()
+        return True
+
+
+class DirectSink:
+    """In place of `BackgroundSink`, without a thread: results are written when they come.
+
+    Args:
+        sink: Any sink; nobody else uses it.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def write(self, result: FrameResult) -> None:
+        """Writes a result; raises what the sink raises."""
+        self._sink.write(result)
+
+    def close(self, swallow: bool = False) -> None:
+        """Closes the sink; see `BackgroundSink`."""
+        try:
+            self._sink.close()
+        except Exception:
+            if not swallow:
+                raise

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from sf_detect.concurrency import BackgroundSink, Prefetch
+from sf_detect.concurrency import BackgroundSink, Direct, DirectSink, Prefetch
 from sf_detect.interfaces import SeekableSource, Sink, VideoSource
 from sf_detect.pipeline import Pipeline
 from sf_detect.structures import ActionDetections, Frame, FrameResult, VideoInfo
@@ -163,10 +163,21 @@ def process(
     groups: Sequence[str] = (),
     part: Part | None = None,
     on_result: Callable[[FrameResult], None] | None = None,
+    overlap: bool = True,
 ) -> RunSummary:
     """Run `pipeline` over `source` into `sink`.
 
     Ctrl-C ends the run with everything so far written and the outputs completed; `interrupted` tells.
+
+    Args:
+        source: A video.
+        pipeline: See `Pipeline`.
+        sink: Belongs to this run from then on, which closes it.
+        labels, thresholds, groups: See `RunSummary.add`.
+        part: Which frames; None takes all.
+        on_result: Called with every frame's result, in order.
+        overlap: Decode and write in threads of their own; without, everything takes turns in the caller's, which saves
+            what handing over costs where all cores have something else to do.
 
     Raises:
         SFDetectError: What a stage or the sink raised; outputs are completed first.
@@ -174,8 +185,9 @@ def process(
     summary = RunSummary()
     start = time.monotonic()
     size = queue_size(source.info)
-    background = BackgroundSink(sink, size)
-    frames = Prefetch((part or Part()).of(source), size)
+    background: BackgroundSink | DirectSink = BackgroundSink(sink, size) if overlap else DirectSink(sink)
+    wanted = (part or Part()).of(source)
+    frames: Prefetch[Frame] | Direct[Frame] = Prefetch(wanted, size) if overlap else Direct(wanted)
     try:
         for result in pipeline.run(frames, source.info):
             background.write(result)
@@ -198,7 +210,7 @@ def process(
     return summary
 
 
-def _complete(background: BackgroundSink, summary: RunSummary, swallow: bool = False) -> None:
+def _complete(background: BackgroundSink | DirectSink, summary: RunSummary, swallow: bool = False) -> None:
     """Closes the outputs; Ctrl-C meanwhile asks for what is being done."""
     while True:
         try:

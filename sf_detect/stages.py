@@ -112,8 +112,13 @@ class PersonRun:
         counts: StageCounts,
         keypoints: KeypointEstimator | None = None,
     ) -> None:
-        self._detector, self._tracker, self._box_regression = detector, tracker, box_regression
+        self._tracker, self._box_regression = tracker, box_regression
         self._video, self._counts, self._keypoints = video, counts, keypoints
+        # Asked once: a protocol takes longer to check than a track to follow.
+        self._is_timed = isinstance(detector, TimedDetector)
+        self._find_in = _by_time(detector, video) if isinstance(detector, TimedDetector) else _by_picture(detector)
+        self._holder = keypoints if isinstance(keypoints, TrackHolder) else None
+        self._resumable = tracker if isinstance(tracker, ResumableTracker) else None
         self._first_id, self._last_id = 0, 0
         self._anew = False
 
@@ -128,11 +133,9 @@ class PersonRun:
             return persons
         persons = replace(persons, keypoints=run_stage("keypoints", frame, self._keypoints.update, frame, persons))
         # Boxes that the caller brought are all the persons there are.
-        if isinstance(self._detector, TimedDetector) or not isinstance(self._keypoints, TrackHolder):
+        if self._is_timed or self._holder is None or self._resumable is None:
             return persons
-        if not isinstance(self._tracker, ResumableTracker):
-            return persons
-        return run_stage("held tracks", frame, self._with_held, self._keypoints, self._tracker, frame, persons)
+        return run_stage("held tracks", frame, self._with_held, self._holder, self._resumable, frame, persons)
 
     def start_anew(self) -> None:
         """Forget all persons at the next frame; ids go on, so that none is used twice."""
@@ -157,10 +160,7 @@ class PersonRun:
         if self._anew:  # here, as a failure is the stage's, and then it is still due
             self._forget()
         self._counts.detections += 1
-        if isinstance(self._detector, TimedDetector):
-            found = self._detector.at(self._video, frame.pts, frame.size)
-        else:
-            found = self._detector([frame.image])[0]
+        found = self._find_in(frame)
         persons = self._numbered(self._tracker.update(found, frame.pts))
         return persons if self._box_regression is None else self._box_regression(persons, frame.size)
 
@@ -170,6 +170,14 @@ class PersonRun:
         ids = persons.track_ids + self._first_id
         self._last_id = max(self._last_id, int(ids.max()))
         return Detections(persons.boxes, persons.scores, ids)
+
+
+def _by_time(detector: TimedDetector, video: str) -> Callable[[Frame], Detections]:
+    return lambda frame: detector.at(video, frame.pts, frame.size)
+
+
+def _by_picture(detector: PersonDetector) -> Callable[[Frame], Detections]:
+    return lambda frame: detector([frame.image])[0]
 
 
 class ActionRun(Protocol):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from fakes import FakeActionModel, FakeDetector, FakeSource
 from sf_detect import Annotator, annotate_video, build
 from sf_detect.config import EventsConfig, ModelConfig, RenderConfig, RunConfig
-from sf_detect.errors import ConfigError, SourceError
+from sf_detect.errors import ConfigError, SourceError, StageError
 from sf_detect.outputs import check_outputs
 from sf_detect.video.own_frames import OwnFramesSource
 from synthetic_video import index_image, write_video
@@ -38,6 +39,29 @@ def test_one_annotator_takes_many_videos_and_mixes_nothing(tmp_path):
     first, last = ([{**r, "video": ""} for r in records(tmp_path / f"{n}.jsonl")] for n in (0, 2))
     assert first == last
     assert [p["track_id"] for p in first[0]["persons"]] == [1, 2]
+
+
+def test_results_are_the_same_without_threads(tmp_path):
+    video = write_video(tmp_path / "v.mp4", num_frames=60)
+    before = threading.active_count()
+    seen = []
+    for overlap in (True, False):
+        files = {f"out_{kind}": tmp_path / f"{kind}_{overlap}.{kind}" for kind in ("jsonl", "csv")}
+        annotator = Annotator(model=FakeActionModel(), overlap=overlap)
+        annotator.annotate(video, **files, on_result=lambda result: seen.append(threading.active_count()))
+    for kind in ("jsonl", "csv"):
+        assert (tmp_path / f"{kind}_True.{kind}").read_bytes() == (tmp_path / f"{kind}_False.{kind}").read_bytes()
+    assert set(seen[60:]) == {before}
+
+
+def test_a_stage_that_fails_without_threads_leaves_what_came_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "build_detector", lambda *_: FakeDetector())
+    video = write_video(tmp_path / "v.mp4", num_frames=60)
+    model = FakeActionModel()
+    monkeypatch.setattr(FakeActionModel, "__call__", lambda self, clips: 1 / 0)
+    with pytest.raises(StageError, match="action model failed on frame 0"):
+        Annotator(model=model, overlap=False).annotate(video, out_jsonl=tmp_path / "o.jsonl")
+    assert (tmp_path / "o.jsonl").read_text() == ""
 
 
 def test_a_part_keeps_the_times_of_the_source(tmp_path):

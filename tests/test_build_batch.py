@@ -9,7 +9,9 @@ from PIL import Image
 from sf_detect import build_batch
 from sf_detect.batch.jobs import Limits
 from sf_detect.batch.listing import Listed, Selection
+from sf_detect.build import open_source
 from sf_detect.build_batch import BatchOptions, build_pool, default_workers, fingerprints, stamp_by_hash
+from sf_detect.build_worker import ConfiguredAnnotator
 from sf_detect.config import DetectorConfig, ModelConfig, RunConfig
 from sf_detect.errors import ConfigError, UnknownNameError
 from synthetic_video import index_image, write_video
@@ -156,7 +158,7 @@ def contrasts(folder, anonymise):
     config = RunConfig(model=ModelConfig("none"), detector=DetectorConfig("whole_frame"))
     config.render.anonymise, config.render.show_status = anonymise, False
     outputs = {"video": folder / "out.mp4", "sheet": folder / "out.png"}
-    build_batch.ConfiguredAnnotator(config)(str(folder / "in.mp4"), "in.mp4", "in.mp4", outputs, lambda *state: None)
-    with build_batch.open_source(folder / "out.mp4") as video:
+    ConfiguredAnnotator(config)(str(folder / "in.mp4"), "in.mp4", "in.mp4", outputs, lambda *state: None)
+    with open_source(folder / "out.mp4") as video:
         frame = next(iter(video)).image[8:40, 8:56]
     return {"video": frame.std(), "sheet": np.asarray(Image.open(folder / "out.png"))[80:300, 100:300].std()}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fakes import FakeSink
-from sf_detect.concurrency import BackgroundSink, Prefetch
+from sf_detect.concurrency import BackgroundSink, Direct, DirectSink, Prefetch
 from sf_detect.errors import SinkError
 from sf_detect.structures import Detections, Frame, FrameResult
 
@@ -221,3 +221,34 @@ def test_background_sink_reports_a_failure_of_the_last_write():
     background.write(result(0))
     with pytest.raises(OSError, match="the fake sink fails"):
         background.close()
+
+
+def test_items_without_a_thread_end_when_they_are_closed():
+    ended = []
+
+    def items():
+        try:
+            yield from range(3)
+        finally:
+            ended.append(threading.current_thread())
+
+    direct = Direct(items())
+    assert next(iter(direct)) == 0
+    assert direct.close()
+    assert ended == [threading.current_thread()]
+    assert list(direct) == []
+    assert Direct([1]).close()
+
+
+def test_a_sink_without_a_thread_raises_at_once():
+    class Failing(FakeSink):
+        def close(self):
+            raise SinkError("full")
+
+    sink = Failing()
+    direct = DirectSink(sink)
+    direct.write(result(0))
+    assert [each.frame.index for each in sink.results] == [0]
+    direct.close(swallow=True)
+    with pytest.raises(SinkError, match="full"):
+        direct.close()

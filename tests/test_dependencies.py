@@ -38,7 +38,15 @@ ALLOWED = {
         "engines",
     },
 }
-COMPOSITION = {"build", "build_classifier", "build_keypoints", "build_outputs", "build_live", "build_batch"}
+COMPOSITION = {
+    "build",
+    "build_classifier",
+    "build_keypoints",
+    "build_outputs",
+    "build_live",
+    "build_batch",
+    "build_worker",
+}
 COMPOSITION |= {"cli", "commands", "annotator", "outputs"}
 HEAVY = {
     "torch": {"detection", "models", "engines", "data", "training", "weights", "zoo", *COMPOSITION},

@@ -109,6 +109,8 @@ def _one_by_one(clips: Sequence[Path], folder: Path) -> None:
     for clip in random.Random(0).sample(list(clips), min(ALONE, len(clips))):
         outputs = [folder / "alone.jsonl", folder / "alone.csv"]
         run = measured([*ANNOTATE[:-1], "run", clip, "--out-jsonl", outputs[0], "--out-events", outputs[1]])
+        if run.code:
+            raise SystemExit(f"`run` ended with {run.code}: {run.told}")
         count, length = (part.split()[0] for part in (run.told.split(" frames (")[0], run.told.split(" frames (")[1]))
         frames, seconds = frames + int(count.split()[-1]), seconds + float(length)
         wall, core = wall + run.wall, core + run.core

@@ -17,7 +17,8 @@ from sf_detect.batch.jobs import Job
 from sf_detect.batch.layout import ArchiveFolder, kinds_of
 from sf_detect.batch.remote import fetched
 from sf_detect.batch.worker import ArchiveWorker
-from sf_detect.build_batch import DEFAULT_FORMATS, ConfiguredAnnotator, cores
+from sf_detect.build_batch import DEFAULT_FORMATS, cores
+from sf_detect.build_worker import ConfiguredAnnotator
 from sf_detect.config import RunConfig
 
 _SIZES = ((1280, 720), (1920, 1080))

@@ -44,6 +44,7 @@ class DecodePass:
         live: Decode without the delay of frame threads, and start the clock at the first picture received. Of a
             stream without time stamps, the times are those of arrival.
         now: Monotonic clock in seconds, of the arrival of live pictures.
+        threads: That decode; None takes FFmpeg's choice, one a core.
 
     Raises:
         SourceOpenError: No video stream, or no decoder for it.
@@ -54,6 +55,7 @@ class DecodePass:
     what: str
     live: bool = False
     now: Callable[[], float] = time.monotonic
+    threads: int | None = None
     errors: int = 0
     last_error: str = "none"
     stream: av.video.stream.VideoStream = field(init=False)
@@ -61,6 +63,8 @@ class DecodePass:
     def __post_init__(self) -> None:
         self.stream = stream_info.pick_video_stream(self.container, self.what)
         self.stream.thread_type = "SLICE" if self.live else "AUTO"
+        if self.threads is not None:
+            self.stream.codec_context.thread_count = self.threads
         # What has a size is a file at the other end, and comes faster than it was recorded.
         self._by_arrival = self.live and stream_info.stores_no_times(self.container) and not self.container.size > 0
         self._slots = DecodingSlots() if stream_info.stores_no_presentation_times(self.container) else None

@@ -15,7 +15,7 @@ from sf_detect.video.images import ImageFolderSource
 from sf_detect.video.sources import FileSource, StreamSource
 
 
-def open_source(spec: str | Path, fps: Fraction | None = None) -> VideoSource:
+def open_source(spec: str | Path, fps: Fraction | None = None, threads: int | None = None) -> VideoSource:
     """Opens a camera ("0", "/dev/video0"), a stream ("scheme://..."), a folder of images or a video file.
 
     An existing file or folder comes first where a name could mean both (a folder called "0").
@@ -23,6 +23,7 @@ def open_source(spec: str | Path, fps: Fraction | None = None) -> VideoSource:
     Args:
         spec: What to open.
         fps: Rate of a folder of images; 25 where None. Not used by the others, which have their own time.
+        threads: That decode a file; None takes FFmpeg's choice, one a core.
 
     Raises:
         SourceOpenError: It cannot be opened; the message says why.
@@ -32,7 +33,7 @@ def open_source(spec: str | Path, fps: Fraction | None = None) -> VideoSource:
     number = camera_number(text)
     if number is not None:
         return CameraSource(number)  # in this thread: macOS asks the user for permission in the main one only
-    return interruptible(lambda: _open(text, fps), lambda source: source.close())
+    return interruptible(lambda: _open(text, fps, threads), lambda source: source.close())
 
 
 def camera_number(spec: str) -> int | None:
@@ -46,7 +47,7 @@ def is_stream(spec: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", spec) is not None and not spec.startswith("file://")
 
 
-def _open(text: str, fps: Fraction | None) -> VideoSource:
+def _open(text: str, fps: Fraction | None, threads: int | None) -> VideoSource:
     if is_stream(text):
         return StreamSource(text)
     if text.startswith("file://"):
@@ -54,4 +55,4 @@ def _open(text: str, fps: Fraction | None) -> VideoSource:
     path = Path(text).expanduser()
     if path.is_dir():
         return ImageFolderSource(path, fps)
-    return FileSource(path)
+    return FileSource(path, threads)

@@ -32,14 +32,15 @@ class FileSource(BaseSource):
 
     Args:
         path: The file.
+        threads: That decode; None takes FFmpeg's choice, one a core.
 
     Raises:
         SourceOpenError: Missing, unreadable, empty, not a video, or without a video stream.
         DecodeError: Not a single picture decodes.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        self.path, self._threads = Path(path), threads
         self._pass: DecodePass | None = self._open()
         self._begin = 0.0
         self.info = self._pass.info(printable_name(self.path.stem))
@@ -47,7 +48,7 @@ class FileSource(BaseSource):
     def _open(self) -> DecodePass:
         container = open_container(self.path)
         try:
-            return _start_pass(container, str(self.path), live=False)
+            return _start_pass(container, str(self.path), live=False, threads=self._threads)
         except DecodeError as error:
             problem = content_problem(self.path)
             if problem is None:
@@ -131,9 +132,11 @@ class StreamSource(BaseSource):
             self._pass = None
 
 
-def _start_pass(container: av.container.InputContainer, what: str, live: bool) -> DecodePass:
+def _start_pass(
+    container: av.container.InputContainer, what: str, live: bool, threads: int | None = None
+) -> DecodePass:
     try:
-        return DecodePass(container, what, live)
+        return DecodePass(container, what, live, threads=threads)
     except BaseException as error:
         container.close()
         if isinstance(error, av.error.FFmpegError):
