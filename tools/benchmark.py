@@ -146,7 +146,10 @@ def main() -> None:
             folder = Path(arguments.case or folder)
             folder.mkdir(parents=True, exist_ok=True)
             count = 3 if arguments.seconds else 0
-            long = [looped(arguments.video, arguments.seconds, folder / f"long{i}.mp4") for i in range(count)]
+            long = [folder / f"long{i}.mp4" for i in range(count)]
+            for path in long:
+                if not path.exists():  # of an earlier call
+                    looped(arguments.video, arguments.seconds, path)
             parts, before = arguments.parts.split(","), shlex.split(arguments.before)
             if not benchmark_batch.measure(
                 arguments.videos, arguments.clips, long, parts, folder, before, arguments.most

@@ -75,7 +75,8 @@ def gather(videos: Path, clips: int, long: Sequence[Path], folder: Path) -> Path
     if len(found) < clips:
         raise SystemExit(f"{videos} has {len(found)} clips, {clips} are wanted (--clips)")
     target = folder / "in"
-    shutil.rmtree(target, ignore_errors=True)
+    if target.exists():  # of an earlier call
+        return target
     target.mkdir()
     for place in range(clips):
         clip = found[place * len(found) // clips]
@@ -166,12 +167,12 @@ def measure(
 
 
 def _keep(path: Path, part: str, findings: Iterable[Finding]) -> None:
-    known = json.loads(path.read_text()) if path.exists() else {}
-    known[part] = []
+    found = []
     for finding in findings:
         print(f"{part}: {finding.what}: {finding.found}", flush=True)
-        known[part].append(asdict(finding))
-        path.write_text(json.dumps(known, indent=1))
+        found.append(asdict(finding))
+    known = json.loads(path.read_text()) if path.exists() else {}  # now, as other parts may run beside this one
+    path.write_text(json.dumps({**known, part: found}, indent=1))
 
 
 def _table(path: Path) -> bool:

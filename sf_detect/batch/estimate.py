@@ -9,7 +9,7 @@ from sf_detect.batch.inputs import Input
 from sf_detect.batch.jobs import DONE, Job
 from sf_detect.batch.listing import Listed, Listing
 from sf_detect.batch.manifest import Manifest
-from sf_detect.batch.run import Batch, manifest_path
+from sf_detect.batch.run import Batch, adopt_parts, manifest_path
 from sf_detect.errors import SFDetectError
 
 _SAMPLE = 32
@@ -76,6 +76,7 @@ def estimate(
     """
     manifest = Manifest.copy_of(manifest_path(batch.folder))
     try:
+        adopt_parts(manifest, batch.folder)
         listing = Listing(manifest, batch.folder, batch.versions, batch.kinds, batch.selection)
         listed = listing.add(inputs)
         sample = list(batch.resolved(_sample(manifest, listing.run, listed.waiting)))

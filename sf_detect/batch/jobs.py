@@ -137,3 +137,11 @@ class Limits:
     stall_seconds: float = 120.0
     video_seconds: float | None = None
     attempts: int = 2
+
+    def reason(self, silent: bool) -> str:
+        """Why a video was given up: it gave no result for too long, or took too long in all."""
+        if silent or self.video_seconds is None:
+            after = "its decoder hangs, or --stall-timeout is too short"
+            return f"it gave no result for {self.stall_seconds:g} s and was given up; {after}"
+        after = "to give it more, raise --timeout and add --retry-failed"
+        return f"it took more than {self.video_seconds:g} s and was given up; {after}"

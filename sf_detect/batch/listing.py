@@ -59,6 +59,7 @@ class Listed:
         done: Finished before and unchanged.
         failed: Failed before and unchanged, not tried again.
         changed: Finished before, but the video, the settings or the outputs changed.
+        beyond: To be done, but more than the limit; not among `videos`.
     """
 
     videos: int = 0
@@ -67,6 +68,7 @@ class Listed:
     done: int = 0
     failed: int = 0
     changed: int = 0
+    beyond: int = 0
 
 
 class Listing:
@@ -150,6 +152,7 @@ class Listing:
     def _counted(self, video: Input, state: str, before: str) -> bool:
         """Counts a video; False where it is one beyond the limit."""
         if state == PENDING and self._selection.limit is not None and self.found.waiting >= self._selection.limit:
+            self.found.beyond += 1
             return False
         self.found.videos += 1
         self.found.done += state == DONE

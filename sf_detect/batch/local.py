@@ -182,12 +182,8 @@ class LocalPool:
 
     def _give_up(self, worker: _Worker, job: Job) -> None:
         silent = time.monotonic() - worker.heard >= self._limits.stall_seconds
-        seconds, option = self._limits.stall_seconds, "--stall-timeout"
-        if not silent and self._limits.video_seconds is not None:
-            seconds, option = self._limits.video_seconds, "--timeout"
-        did = "gave no result for" if silent else "took more than"
         self._drop(worker)
-        self._fail(worker, job, f"it {did} {seconds:g} s and was given up; its decoder hangs, or {option} is too short")
+        self._fail(worker, job, self._limits.reason(silent))
 
     def _fail(self, worker: _Worker, job: Job, reason: str) -> None:
         self._events.append(Outcome(job, FAILED, reason, wall_seconds=time.monotonic() - worker.begun))

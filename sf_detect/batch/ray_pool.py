@@ -293,11 +293,9 @@ class RayPool:
 
     def _give_up(self, worker: _Worker, job: Job) -> None:
         silent = time.monotonic() - worker.heard >= self._limits.stall_seconds
-        seconds = self._limits.stall_seconds if silent else self._limits.video_seconds
-        did, option = ("gave no result for", "--stall-timeout") if silent else ("took more than", "--timeout")
         self._kill(worker)
         self._alive.remove(worker)
-        self._fail(worker, job, f"it {did} {seconds:g} s and was given up; its decoder hangs, or {option} is too short")
+        self._fail(worker, job, self._limits.reason(silent))
 
     def _fail(self, worker: _Worker, job: Job, reason: str) -> None:
         self._events.append(Outcome(job, FAILED, reason, wall_seconds=time.monotonic() - worker.begun))

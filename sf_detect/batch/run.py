@@ -62,13 +62,18 @@ def opened(folder: ArchiveFolder) -> Iterator[Manifest]:
         raise SinkError(f"folder {folder.path} can't be made: {error.strerror}. Choose another --out-dir.") from error
     with FolderLock(folder.path, folder.part), contextlib.closing(Manifest(manifest_path(folder))) as manifest:
         folder.clear_staging()
-        for other in sorted(folder.path.glob("manifest*.sqlite")):
-            if other != manifest.path:
-                manifest.adopt(other)
+        adopt_parts(manifest, folder)
         try:
             yield manifest
         finally:
             folder.clear_staging()  # of workers that were ended
+
+
+def adopt_parts(manifest: Manifest, folder: ArchiveFolder) -> None:
+    """What the other runs into this folder did, of the whole or of parts of it."""
+    for other in sorted(folder.path.glob("manifest*.sqlite")):
+        if other != manifest_path(folder):
+            manifest.adopt(other)
 
 
 def manifest_path(folder: ArchiveFolder, ending: str = ".sqlite") -> Path:

@@ -92,7 +92,7 @@ class BatchSummary:
             "done": self.done,
             "failed": self.failed,
             "damaged": self.damaged,
-            "left": max(0, self.listed.waiting - self.finished),
+            "left": max(0, self.listed.waiting + self.listed.beyond - self.finished),
             "video_seconds": round(self.seconds, 3),
             "frames": self.frames,
             "wall_seconds": round(wall, 3),

@@ -138,7 +138,8 @@ def _print_estimate(found: Estimate) -> None:
     listed = found.listed
     changed = f", {listed.changed} of them because they or the settings changed" if listed.changed else ""
     failed = f"; {listed.failed} failed before (--retry-failed)" if listed.failed else ""
-    print(f"{listed.videos} video(s): {listed.waiting} to annotate{changed}; {listed.done} done before{failed}")
+    beyond = f"; {listed.beyond} more than --limit" if listed.beyond else ""
+    print(f"{listed.videos} video(s): {listed.waiting} to annotate{changed}; {listed.done} done before{failed}{beyond}")
     if found.video_seconds is not None:
         print(f"about {duration(found.video_seconds)} of video, from {found.sample} that were looked at")
     if found.unreadable:
@@ -178,7 +179,7 @@ def _print_summary(summary: BatchSummary, out_dir: Path) -> None:
     _say(
         f"{summary.done} video(s) annotated, {summary.failed} failed; {listed.done} done before"
         + (f", {listed.failed} failed before (--retry-failed)" if listed.failed else "")
-        + (f"; {listed.waiting - summary.finished} left" if listed.waiting > summary.finished else "")
+        + (f"; {left} left" if (left := listed.waiting + listed.beyond - summary.finished) > 0 else "")
     )
     if summary.done:
         _say(

@@ -79,3 +79,15 @@ def test_finished_videos_tell_the_speed(tmp_path):
     assert found.wall_seconds == pytest.approx(4 * 3 / 2), "three seconds a second of video, by two workers"
     assert found.basis == "20 videos of this archive that are done"
     assert (tmp_path / "manifest.sqlite").read_bytes() == before
+
+
+def test_what_a_run_of_the_whole_did_counts_for_its_shards(tmp_path):
+    whole = Manifest(tmp_path / "manifest.sqlite")
+    listing = Listing(whole, ArchiveFolder(tmp_path), VERSIONS, (), Selection())
+    listing.add([video("v")])
+    whole.record([Outcome(Job("v", video("v").source), DONE, stats=STATS)], VERSIONS)
+    whole.close()
+    batch = Batch(ArchiveFolder(tmp_path, ".1-of-1"), (), VERSIONS, Selection(shard=(1, 1)))
+    found = estimate(batch, [video("v"), video("w")], lambda source: 4.0, lambda source: COST, 1, 1).listed
+    assert (found.done, found.waiting) == (1, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.sqlite"]

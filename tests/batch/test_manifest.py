@@ -148,6 +148,7 @@ def test_limit_takes_the_first(manifest):
     listed(manifest, [video("a")])
     finish(manifest, "a")
     found, waiting = listed(manifest, [video("a"), video("b"), video("c")], limit=1)
+    assert found.beyond == 1
     assert (waiting, found.done) == (["b"], 1)
     finish(manifest, "b")
     assert listed(manifest, [video("a"), video("b"), video("c")], limit=1)[1] == ["c"]
