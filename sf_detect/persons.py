@@ -9,9 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
+def _require_shape(what: str, array: npt.NDArray, expected: tuple[int | str, ...]) -> None:
+    """Raises `ValueError` where a size differs; a name in the place of a size stands for any."""
+    shape = array.shape
+    if len(shape) != len(expected) or any(
+        isinstance(wanted, int) and size != wanted for size, wanted in zip(shape, expected, strict=True)
+    ):
+        sizes = ", ".join(map(str, expected)) + ("," if len(expected) == 1 else "")
+        raise ValueError(f"{what} shape ({sizes}), got {shape}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,22 +28,27 @@ class Keypoints:
         metres: (N, 33, 3) float32: x to the right and y down as in the picture, z away from the camera; the origin lies
             between the hips.
         presence: (N,) float32 in [0, 1]: that there is a person at all. 0 where nobody looked; the rest is 0 then too.
+        looked: (N,) bool: whether they were seen on this very frame; elsewhere they are those of a moment ago, moved
+            with the box. By default all that have a presence.
     """
 
     points: npt.NDArray[np.float32]
     metres: npt.NDArray[np.float32]
     presence: npt.NDArray[np.float32]
+    looked: npt.NDArray[np.bool_] = None  # type: ignore[assignment]
 
     count: ClassVar[int] = 33
 
     def __post_init__(self) -> None:
         for name in ("points", "metres", "presence"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), np.float32))
+        looked = self.presence > 0 if self.looked is None else np.asarray(self.looked, bool)
+        object.__setattr__(self, "looked", looked)
+        _require_shape("presence has", self.presence, ("N",))
         n = len(self.presence)
-        _require(self.presence.shape == (n,), f"presence has shape (N,), got {self.presence.shape}")
-        for name in ("points", "metres"):
-            shape = getattr(self, name).shape
-            _require(shape == (n, self.count, 3), f"{name} have shape ({n}, {self.count}, 3), got {shape}")
+        _require_shape("looked has", self.looked, (n,))
+        _require_shape("points have", self.points, (n, self.count, 3))
+        _require_shape("metres have", self.metres, (n, self.count, 3))
 
     @classmethod
     def unknown(cls, count: int) -> Keypoints:
@@ -51,7 +61,7 @@ class Keypoints:
 
     def select(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice) -> Keypoints:
         """Those of the persons at `index`."""
-        return Keypoints(self.points[index], self.metres[index], self.presence[index])
+        return Keypoints(self.points[index], self.metres[index], self.presence[index], self.looked[index])
 
     def __repr__(self) -> str:
         return f"Keypoints(n={len(self)}, known={int((self.presence > 0).sum())})"
@@ -77,13 +87,14 @@ class Detections:
         object.__setattr__(self, "boxes", np.asarray(self.boxes, np.float32))
         object.__setattr__(self, "scores", np.asarray(self.scores, np.float32))
         n = len(self.scores)
-        _require(self.boxes.shape == (n, 4), f"boxes have shape (N, 4) with N={n} scores, got {self.boxes.shape}")
-        _require(self.scores.shape == (n,), f"scores have shape (N,), got {self.scores.shape}")
+        if self.boxes.shape != (n, 4):
+            raise ValueError(f"boxes have shape (N, 4) with N={n} scores, got {self.boxes.shape}")
+        _require_shape("scores have", self.scores, ("N",))
         if self.track_ids is not None:
             object.__setattr__(self, "track_ids", np.asarray(self.track_ids, np.int64))
-            _require(self.track_ids.shape == (n,), f"track_ids have shape ({n},), got {self.track_ids.shape}")
-        if self.keypoints is not None:
-            _require(len(self.keypoints) == n, f"keypoints are those of {n} persons, got {len(self.keypoints)}")
+            _require_shape("track_ids have", self.track_ids, (n,))
+        if self.keypoints is not None and len(self.keypoints) != n:
+            raise ValueError(f"keypoints are those of {n} persons, got {len(self.keypoints)}")
 
     @classmethod
     def empty(cls) -> Detections:
@@ -110,7 +121,7 @@ def joined(first: Detections, second: Detections) -> Detections:
     if first.keypoints is not None and second.keypoints is not None:
         pairs = [
             (getattr(first.keypoints, name), getattr(second.keypoints, name))
-            for name in ("points", "metres", "presence")
+            for name in ("points", "metres", "presence", "looked")
         ]
         keypoints = Keypoints(*map(np.concatenate, pairs))
     return Detections(

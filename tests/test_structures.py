@@ -115,6 +115,15 @@ def test_keypoints_are_as_many_as_the_persons():
         Keypoints(np.zeros((1, 33, 3)), np.zeros((1, 33, 3)), np.zeros((1, 1)))
 
 
+def test_keypoints_say_whether_they_were_seen_on_the_frame():
+    assert keypoints(0.0, 0.2).looked.tolist() == [False, True]
+    carried = Keypoints(*(np.zeros((2, 33, 3)) for _ in range(2)), np.array([0.1, 0.2]), np.array([False, True]))
+    assert people(carried).select(np.array([1, 0])).keypoints.looked.tolist() == [True, False]
+    assert joined(people(carried), people(keypoints(0.3))).keypoints.looked.tolist() == [False, True, True]
+    with pytest.raises(ValueError, match=r"looked has shape \(2,\), got \(1,\)"):
+        Keypoints(carried.points, carried.metres, carried.presence, np.array([True]))
+
+
 def test_joined_persons_keep_keypoints_where_both_have_some():
     both = joined(people(keypoints(0.1)), people(keypoints(0.2, 0.3), first_id=5))
     assert both.track_ids is not None

@@ -70,7 +70,7 @@ class TrackLooks:
         self._tracks.clear()
 
     def add(self, persons: Detections, time: float, image_size: tuple[int, int]) -> None:
-        """Takes the persons of a detection; those without keypoints or without a track are passed over.
+        """Takes the persons of a detection whom somebody looked at; those without a track are passed over.
 
         Args:
             persons: Tracked.
@@ -79,7 +79,7 @@ class TrackLooks:
         """
         keypoints, ids = persons.keypoints, persons.track_ids
         if keypoints is not None and ids is not None:
-            for i in np.flatnonzero(keypoints.presence > 0):
+            for i in np.flatnonzero(keypoints.looked):
                 look = Look(
                     time,
                     keypoints.points[i],
@@ -94,11 +94,16 @@ class TrackLooks:
                     looks.popleft()
         self._tracks = {track: looks for track, looks in self._tracks.items() if time - looks[-1].time <= FRESH}
 
+    def newest(self, track: int, time: float) -> float | None:
+        """The time of the newest look at a track; None where that is not fresh at `time`."""
+        looks = self._tracks.get(track)
+        return looks[-1].time if looks and time - looks[-1].time <= FRESH else None
+
     def window(self, track: int, time: float) -> Window | None:
         """The looks at a track within the last second before its newest; None where that is not fresh at `time`."""
-        looks = self._tracks.get(track, ())
-        if not looks or time - looks[-1].time > FRESH:
+        if self.newest(track, time) is None:
             return None
+        looks = self._tracks[track]
         return Window(
             np.array([look.time for look in looks]),
             np.stack([look.points for look in looks]),

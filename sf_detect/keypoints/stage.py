@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ import numpy as np
 
 from sf_detect.interfaces import ActionModel, ActionStream, ResizableModel
 from sf_detect.keypoints.estimator import LandmarkNetwork
-from sf_detect.keypoints.looks import TrackLooks
+from sf_detect.keypoints.looks import FRESH, TrackLooks
 from sf_detect.keypoints.postures import Floats, PostureScores
 from sf_detect.model_spec import ModelSpec
 from sf_detect.smoothing import ScoreSmoothing
@@ -155,7 +154,7 @@ class _PostureRun:
         self._actions, self._scores, self._smooth, self._look_ahead = actions, scores, smooth, look_ahead
         self._looks = TrackLooks()
         self._waiting: deque[_Keyframe] = deque()
-        self._known_time, self._known = math.nan, dict[int, Floats | None]()
+        self._known: dict[int, tuple[float, Floats]] = {}  # time of the newest look, and what it tells
         # The actions become known in whichever thread scores them; their callbacks may call back.
         self._lock = threading.RLock()
 
@@ -178,7 +177,7 @@ class _PostureRun:
         self._complete()
         self._actions.start_anew()  # what waits is scored, and smoothed, before anything is forgotten
         self._looks.reset()
-        self._known_time = math.nan
+        self._known.clear()
         self._smooth.reset()
 
     def finish(self) -> None:
@@ -202,16 +201,19 @@ class _PostureRun:
         keyframe.add(run_stage("postures", keyframe.frame, self._logits, keyframe.ids, time))
 
     def _logits(self, ids: Sequence[int | None], time: float) -> list[Floats | None]:
-        if time != self._known_time:
-            self._known_time, self._known = time, {}
+        self._known = {track: known for track, known in self._known.items() if time - known[0] <= FRESH}
         return [None if track is None else self._logits_of(track, time) for track in ids]
 
     def _logits_of(self, track: int, time: float) -> Floats | None:
-        """Of a track at the newest time; several keyframes ask for the same."""
-        if track not in self._known:
+        """Of a track at the newest time; several keyframes ask for the same, and not every detection is a look."""
+        newest = self._looks.newest(track, time)
+        if newest is None:
+            return None
+        if track not in self._known or self._known[track][0] != newest:
             window = self._looks.window(track, time)
-            self._known[track] = None if window is None else self._scores.logits(window)
-        return self._known[track]
+            assert window is not None
+            self._known[track] = newest, self._scores.logits(window)
+        return self._known[track][1]
 
     def _complete(self) -> None:
         """No look follows."""

@@ -68,3 +68,14 @@ def test_memory_is_bounded_whatever_the_rate(monkeypatch):
     assert seen.window(7, 9 / 1000).times.tolist() == [0.006, 0.007, 0.008, 0.009]
     seen.add(Detections.empty(), 99.0, SIZE)
     assert not seen._tracks
+
+
+def test_carried_landmarks_are_no_look():
+    seen = TrackLooks()
+    seen.add(persons([7], [0.5]), 0.0, SIZE)
+    carried = persons([7], [0.5])
+    carried.keypoints.looked[:] = False
+    seen.add(carried, 0.25, SIZE)
+    assert seen.window(7, 0.25).times.tolist() == [0.0]
+    assert [seen.newest(7, time) for time in (0.25, 0.6, 0.61)] == [0.0, 0.0, None]
+    assert seen.newest(8, 0.25) is None

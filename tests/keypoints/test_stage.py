@@ -97,6 +97,25 @@ def test_a_second_of_looks_is_what_is_seen():
     assert seen[0::2] == [[0.0], [0.0, 0.27, 0.5], [0.0, 0.27, 0.5, 0.77, 1.0], [0.5, 0.77, 1.0, 1.27, 1.5]]
 
 
+def test_what_is_known_of_a_look_is_computed_once(monkeypatch):
+    """Every other detection carries landmarks along: keyframes between hold the window of the look before."""
+    plain = FakeKeypoints.update
+    looks = []
+
+    def update(self, frame, persons):
+        found = plain(self, frame, persons)
+        looks.append(frame.pts)
+        found.looked[:] = len(looks) % 2 == 1
+        return found
+
+    monkeypatch.setattr(FakeKeypoints, "update", update)
+    asked = []
+    made = scores(logits=lambda window: asked.append(window.times[-1]) or logits(window))
+    found = run(clip_stage(made=made, look_ahead=0.5))
+    assert sorted(asked) == sorted(looks[::2] * 2)  # once for each of the two persons
+    assert found[0.0].scores[:, SIT].tolist() == pytest.approx([np.mean([0.1, 0.1, 0.15])] * 2)
+
+
 @pytest.mark.parametrize("look_ahead", [0.0, 0.5])
 def test_beside_an_executor_results_are_the_same(look_ahead):
     with ThreadPoolExecutor(1) as executor:
