@@ -85,10 +85,12 @@ def keypoint_estimators(
         network = landmark_network(config, warn)
     else:
         return None
-    chosen = config.keypoints
+    chosen, render = config.keypoints, config.render
+    # Postures hardly differ for it; who wants to see landmarks wants those of the very frame.
+    sparing = not (chosen.write or render.skeleton or render.anonymise == "head")
     if not chosen.hold:
-        return partial(TrackKeypoints, network, chosen.max_persons)
-    return partial(HeldKeypoints, network, chosen.max_persons, chosen.hold)
+        return partial(TrackKeypoints, network, chosen.max_persons, sparing)
+    return partial(HeldKeypoints, network, chosen.max_persons, chosen.hold, sparing)
 
 
 def _wanted(mode: str, spec: ModelSpec) -> bool:

@@ -154,6 +154,24 @@ def test_lost_tracks_are_held_unless_that_is_off(hold, expected):
     assert isinstance(made, TrackKeypoints)
 
 
+@pytest.mark.parametrize(
+    ("changed", "sparing"),
+    [
+        ({}, True),
+        ({"keypoints": KeypointsConfig(hold=0.0)}, True),
+        ({"keypoints": KeypointsConfig(write=True)}, False),
+        ({"render": RenderConfig(skeleton=True)}, False),
+        ({"render": RenderConfig(anonymise="head")}, False),
+        ({"render": RenderConfig(anonymise="person")}, True),
+    ],
+)
+@pytest.mark.usefixtures("weights")
+def test_looks_are_spared_where_nobody_sees_the_landmarks(changed, sparing):
+    config = RunConfig(posture=PostureConfig("on"), **changed)
+    made = build_keypoints.keypoint_estimators(config, build.with_postures(config, model()))()
+    assert made._sparing is sparing
+
+
 @pytest.mark.usefixtures("weights")
 def test_a_classifier_of_ones_own(weights, tmp_path):
     own = write_posture_file(tmp_path / "own.safetensors", weight=0.0)

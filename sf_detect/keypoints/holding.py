@@ -35,6 +35,8 @@ MOST_OVERLAP = 0.5
 """IoU with another person, or share of landmarks within others' boxes, from which it is they who are seen."""
 _WIDER = (1.3, 1.6, 1.9)  # the squares to look at, over that of a detected person, until one shows somebody
 _FURTHEST = 0.75  # from the predicted centre, over the longer side of the box before
+_NOBODY = 0.05  # presence in the first square below which no wider one is looked at
+_COVERED = 0.7  # share of a lost person's box within another's from which they can't be told apart
 _SIZES = (0.4, 1.5)  # of the longer side, over that of the box before
 _SAME_PLACE = 0.5  # IoU
 _TURNED = 0.6  # radians between the trunk and the square from which a second look pays
@@ -50,6 +52,7 @@ class _Sight:
         detected: When it did last, in seconds.
         recognised: When the landmark network saw somebody there last, in seconds.
         box: Where they were last, (4,) xyxy pixels.
+        passes: Whether the next detection passes without a look, as at the last nobody was seen, or somebody else.
     """
 
     detections: int
@@ -57,6 +60,7 @@ class _Sight:
     detected: float
     recognised: float
     box: npt.NDArray[np.float32]
+    passes: bool = False
 
     def worth_a_look(self, time: float, hold: float) -> bool:
         """Whether somebody who is not detected at `time` may still be there."""
@@ -67,7 +71,7 @@ class _Sight:
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
+class _Found:
     """Somebody: landmarks, the box around them, and the angle of the trunk."""
 
     seen: Keypoints
@@ -82,12 +86,17 @@ class HeldKeypoints(TrackKeypoints):
         network: Looks at one person.
         max_persons: Most persons of a frame that are looked at, those who are detected first.
         hold: Seconds after its newest detection for which a track goes on.
+        sparing: See `TrackKeypoints`.
     """
 
     def __init__(
-        self, network: LandmarkNetwork, max_persons: int = DEFAULT_MAX_PERSONS, hold: float = DEFAULT_HOLD
+        self,
+        network: LandmarkNetwork,
+        max_persons: int = DEFAULT_MAX_PERSONS,
+        hold: float = DEFAULT_HOLD,
+        sparing: bool = False,
     ) -> None:
-        super().__init__(network, max_persons)
+        super().__init__(network, max_persons, sparing)
         self._hold = hold
         self._sights: dict[int, _Sight] = {}
 
@@ -121,34 +130,44 @@ class HeldKeypoints(TrackKeypoints):
         places = {track: box for track, box in zip(_ids(lost), lost.boxes, strict=False) if track in self._sights}
         for track in sorted(places, key=lambda track: -self._sights[track].recognised):
             sight = self._sights[track]
-            if sight.worth_a_look(frame.pts, self._hold):
+            if sight.passes:
+                self._sights[track] = replace(sight, passes=False)
+            elif sight.worth_a_look(frame.pts, self._hold):
                 yield track, _moved(sight.box, places[track])
 
     def _look_for(self, track: int, box: npt.NDArray[np.float32], frame: Frame, others: Detections) -> Detections:
         """The person of the track, or nobody."""
-        angle = self._angle(track, frame.pts)
-        if _is_inside(box, frame.size) and not _overlaps(box, others):
-            for wider in _WIDER:
-                around = Crop.around(box, angle)
-                look = self._look(frame, replace(around, side=around.side * wider), box)
-                if look is None:
-                    continue
-                if abs(look.angle - angle) > _TURNED:
-                    look = self._look(frame, Crop.around(look.box, look.angle), look.box) or look
-                if _overlaps(look.box, others, look.seen.points[0]):
-                    break
+        if _is_inside(box, frame.size) and not _is_hidden(box, others):
+            look, expected = self._search(box, self._angle(track, frame.pts), frame)
+            if look is not None and not _overlaps(look.box, others, look.seen.points[0]):
                 self._sights[track] = replace(self._sights[track], recognised=frame.pts, box=look.box)
-                self._remember(track, frame.pts, look.angle)
+                self._remember(track, frame.pts, look.box, look.seen, look.angle)
                 return Detections(look.box[None], SCORE * look.seen.presence, np.array([track]), look.seen)
+            self._sights[track] = replace(self._sights[track], passes=look is not None or not expected)
         return replace(Detections.empty(), keypoints=Keypoints.unknown(0))
 
-    def _look(self, frame: Frame, crop: Crop, before: npt.NDArray[np.float32]) -> _Look | None:
-        """Somebody in a square who may be the person of the box `before`."""
+    def _search(self, box: npt.NDArray[np.float32], angle: float, frame: Frame) -> tuple[_Found | None, bool]:
+        """Somebody in squares of growing width, and whether the first showed any sign of a person."""
+        around = Crop.around(box, angle)
+        for number, wider in enumerate(_WIDER):
+            look, presence = self._look(frame, replace(around, side=around.side * wider), box)
+            if look is None and number == 0 and presence < _NOBODY:
+                return None, False
+            if look is None:
+                continue
+            if abs(look.angle - angle) > _TURNED:
+                look = self._look(frame, Crop.around(look.box, look.angle), look.box)[0] or look
+            return look, True
+        return None, True
+
+    def _look(self, frame: Frame, crop: Crop, before: npt.NDArray[np.float32]) -> tuple[_Found | None, float]:
+        """Somebody in a square who may be the person of the box `before`, and the presence of anybody there."""
         seen = self._network(frame.image, crop)
+        presence = float(seen.presence[0])
         if not _is_somebody(seen, before, frame.size):
-            return None
-        angle = trunk_angle(seen.points[0], float(seen.presence[0]), crop.side)
-        return _Look(seen, extent(seen.points[0], frame.size), angle)
+            return None, presence
+        angle = trunk_angle(seen.points[0], presence, crop.side)
+        return _Found(seen, extent(seen.points[0], frame.size), angle), presence
 
 
 def _ids(persons: Detections) -> list[int]:
@@ -181,6 +200,15 @@ def _is_somebody(seen: Keypoints, box: npt.NDArray[np.float32], image_size: tupl
     size, before = max(where[2:] - where[:2]), max(box[2:] - box[:2])
     way = np.hypot(*(where[:2] + where[2:] - box[:2] - box[2:]) / 2)
     return bool(_SIZES[0] * before <= size <= _SIZES[1] * before and way <= _FURTHEST * before)
+
+
+def _is_hidden(box: npt.NDArray[np.float32], others: Detections) -> bool:
+    """Whether somebody else is where a lost person should be, or in front of them."""
+    if not len(others):
+        return False
+    shared = np.minimum(box[2:], others.boxes[:, 2:]) - np.maximum(box[:2], others.boxes[:, :2])
+    covered = np.maximum(shared, 0).prod(axis=1).max() > _COVERED * box_math.area(box[None])[0]
+    return bool(covered) or _overlaps(box, others)
 
 
 def _overlaps(box: npt.NDArray[np.float32], others: Detections, points: npt.NDArray[np.float32] | None = None) -> bool:

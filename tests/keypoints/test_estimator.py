@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sf_detect.keypoints.crop import Crop
-from sf_detect.keypoints.estimator import OneAtATime, TrackKeypoints
+from sf_detect.keypoints.estimator import FIRST_LOOKS, OneAtATime, TrackKeypoints
 from sf_detect.structures import Detections, Frame, Keypoints
 
 
@@ -76,6 +76,83 @@ def test_persons_without_ids_are_looked_at_too():
         found = looks.update(frame(pts), Detections(one.boxes, one.scores))
     assert found.presence.tolist() == pytest.approx([0.9])
     assert [crop.angle for crop in network.crops] == [0, 0]
+
+
+def run(network, boxes, sparing=True, step=0.25, start=0.0, looks=None):
+    """Looks at person 1 in one box after the other; which of these were looks, and the estimator."""
+    looks = looks or TrackKeypoints(network, sparing=sparing)
+    found = [looks.update(frame(start + step * i), persons(box)) for i, box in enumerate(boxes)]
+    return [bool(keypoints.looked[0]) for keypoints in found], found
+
+
+def walking(count, way=4.0, **changes):
+    """Boxes that move to the right, with changed edges from one on: `{5: (0, 0, 0, 9)}`."""
+    boxes = np.array([STANDING]) + way * np.arange(count)[:, None] * np.array([1.0, 0, 1, 0])
+    for first, change in changes.items():
+        boxes[int(first.removeprefix("from_")) :] += np.array(change)
+    return [tuple(box) for box in boxes]
+
+
+def test_people_known_for_a_second_are_looked_at_every_second_time():
+    network = Leaning(0.05)
+    looked, found = run(network, walking(9))
+    assert looked == [True] * FIRST_LOOKS + [False, True, False, True, False]
+    assert len(network.crops) == sum(looked)
+    assert all(keypoints.presence[0] == pytest.approx(0.9) for keypoints in found)
+    shift = found[4].points[0] - found[3].points[0]
+    np.testing.assert_allclose(shift[:, :2], np.tile([4.0, 0.0], (33, 1)), atol=1e-4)
+    np.testing.assert_array_equal(found[4].points[0, :, 2], found[3].points[0, :, 2])
+    np.testing.assert_array_equal(found[4].metres, found[3].metres)
+    assert run(Leaning(0.05), walking(9), sparing=False)[0] == [True] * 9
+
+
+def test_landmarks_stretch_with_the_box():
+    _, found = run(Leaning(0.05), walking(5, 0.0, from_4=(0.0, 0.0, 3.0, 8.0)))
+    before = found[3].points[0, :, :2] - STANDING[:2]
+    np.testing.assert_allclose(
+        found[4].points[0, :, :2] - STANDING[:2], before * [33 / 30, 88 / 80], rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ((0.0, 0.0, 5.0, 0.0), "wider: arms are raised, or somebody falls"),
+        ((0.0, 15.0, 0.0, 0.0), "lower: somebody sits down"),
+        ((0.0, 9.0, 0.0, 9.0), "downwards: somebody sinks or jumps"),
+    ],
+)
+def test_who_changes_is_looked_at_at_once(change, why):
+    assert run(Leaning(0.05), walking(5, from_4=change))[0] == [True] * 5, why
+
+
+@pytest.mark.parametrize("network", [Leaning(0.3), Leaning(0.05, presence=0.4)])
+def test_who_leans_or_is_hardly_recognised_is_looked_at_every_time(network):
+    assert run(network, walking(7))[0] == [True] * 7
+
+
+def test_who_turns_is_looked_at_every_time():
+    network = Leaning(0.0)
+    looks = TrackKeypoints(network, sparing=True)
+    for i, angle in enumerate((0.0, 0.0, -0.1, 0.1, 0.1)):
+        network.angle = angle
+        assert looks.update(frame(0.25 * i), persons(STANDING)).looked[0], i
+
+
+def test_slow_detections_are_looks_and_fast_ones_are_not_spared_twice():
+    assert run(Leaning(0.05), walking(7), step=0.5)[0] == [True] * 7
+    assert run(Leaning(0.05), walking(7), step=0.1)[0] == [True] * 4 + [False, True, False]
+
+
+def test_nobody_else_has_the_landmarks_of_the_person_before():
+    network = Leaning(0.05)
+    looks = TrackKeypoints(network, sparing=True)
+    run(network, walking(4), looks=looks)
+    bare = Detections(np.array([STANDING], np.float32), np.ones(1))
+    assert looks.update(frame(1.0), bare).looked.tolist() == [True]
+    assert looks.update(frame(1.1), persons(STANDING, ids=[2])).looked.tolist() == [True]
+    looks.reset()
+    assert looks.update(frame(1.2), persons(STANDING)).looked.tolist() == [True]
 
 
 def test_one_network_serves_several_threads():

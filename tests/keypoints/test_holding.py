@@ -37,10 +37,10 @@ class Sees:
     def __call__(self, image, crop):
         self.crops.append(crop)
         if self.box is None:
-            return Keypoints(np.zeros((1, 33, 3)), np.zeros((1, 33, 3)), np.array([0.05]))
+            return Keypoints(np.zeros((1, 33, 3)), np.zeros((1, 33, 3)), np.array([0.02]))
         x1, y1, x2, y2 = self.box
         away = max(abs((x1 + x2) / 2 - crop.x), abs((y1 + y2) / 2 - crop.y))
-        presence = self.presence if away < 0.35 * crop.side else 0.05
+        presence = self.presence if away < 0.35 * crop.side else 0.1
         return Keypoints(body(self.box, self.confidence)[None], np.zeros((1, 33, 3)), np.array([presence]))
 
 
@@ -135,7 +135,8 @@ def test_where_nobody_is_seen_nobody_is_held_and_soon_nobody_looks():
     for _ in range(6):
         assert len(run.step(lost=tracks(STANDING))) == 0
         looks.append(len(run.network.crops))
-    assert looks == [3] * round(SEARCH / 0.25) + [0, 0]
+    assert SEARCH == 1.0
+    assert looks == [1, 0, 1, 0, 0, 0]  # one square, every second time
     run.network.box = STANDING
     assert len(run.step(lost=tracks(STANDING))) == 0
 
@@ -167,10 +168,38 @@ def test_somebody_else_at_that_place_is_not_the_lost_person():
     run = standing()
     assert len(run.step(tracks(STANDING, ids=[2]), lost=tracks(STANDING))) == 0
     assert not run.network.crops  # their boxes tell
-    beside = (STANDING[0] - 15, *STANDING[1:])
+    beside = (STANDING[0] + 10, *STANDING[1:])
     run.network.box = (70.0, 45.0, 90.0, 118.0)
     assert len(run.step(tracks((64.0, 30.0, 96.0, 145.0), ids=[2]), lost=tracks(beside))) == 0
     assert run.network.crops  # the landmarks lie in the other's box
+
+
+def test_who_stands_behind_somebody_is_not_looked_for():
+    run = standing()
+    in_front = (60.0, 30.0, 130.0, 150.0)
+    assert len(run.step(tracks(in_front, ids=[2]), lost=tracks(STANDING))) == 0
+    assert not run.network.crops
+
+
+def test_after_somebody_else_was_seen_a_detection_passes_without_a_look():
+    run = standing()
+    run.network.box = (70.0, 45.0, 90.0, 118.0)
+    other, beside = tracks((64.0, 30.0, 96.0, 145.0), ids=[2]), tracks((STANDING[0] + 10, *STANDING[1:]))
+    looks = []
+    for _ in range(3):
+        run.step(other, lost=beside)
+        looks.append(len(run.network.crops))
+    assert looks == [1, 0, 1]
+
+
+def test_doubt_is_looked_into_at_once_and_with_wider_squares():
+    run = standing(Sees(presence=0.95))
+    run.network.presence = 0.3
+    looks = []
+    for _ in range(3):
+        run.step(lost=tracks(STANDING))
+        looks.append(len(run.network.crops))
+    assert looks == [3, 3, 3]
 
 
 def test_two_lost_tracks_do_not_become_one_person():
