@@ -72,6 +72,7 @@ def kills(source: Path, folder: Path, annotate: Command, seconds: float) -> Iter
     command, count = [*annotate, str(source), "--out-dir", str(rough)], len(rows(calm))
     if not count:
         raise SystemExit("the part `kills` compares with what another way leaves; run `workers` first")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, also by commands, in a shell's background
     chance = random.Random(1)
     moments = [0] * EARLY_KILLS + sorted(chance.sample(range(1, count - 1), KILLS - EARLY_KILLS))
     pauses = [chance.uniform(0.0, 0.5 if moment else 4.0 * (number + 1)) for number, moment in enumerate(moments)]

@@ -128,4 +128,4 @@ def _note(notes: dict[str, str], outcome: Outcome) -> None:
 def seconds_of_labels(labels: Mapping[str, float], shown: int = 10) -> list[str]:
     """The most frequent labels, a line each."""
     best = sorted(labels.items(), key=lambda item: -item[1])[:shown]
-    return [f"{label.replace('_', ' '):<20} {seconds:.1f} s" for label, seconds in best]
+    return [f"{label:<20} {seconds:.1f} s" for label, seconds in best]

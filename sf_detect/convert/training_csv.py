@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sf_detect.atomic_file import atomic_file, write_text
 from sf_detect.convert.video_records import VideoRecords, group_of, inside, labels_that_count
+from sf_detect.errors import DataError
 from sf_detect.records import ACTION
 
 HEADER = ("video_id", "timestamp", "x1", "y1", "x2", "y2", "action", "person")
@@ -24,12 +25,19 @@ def write_training(videos: Iterator[VideoRecords], path: Path, min_score: float 
         videos: What is written.
         path: The csv.
         min_score: See `labels_that_count`.
+
+    Raises:
+        DataError: Two videos in different folders have one name, of which only the last part is written.
     """
     names: set[str] = set()
+    known: dict[str, str] = {}
     with atomic_file(path) as file:
         file.write(_line(HEADER))
         for video in videos:
             name = Path(video.video).stem
+            if known.setdefault(name, video.video) != video.video:
+                problem = f"and {known[name]} would both be the video_id {name!r}. Rename one, or convert them apart."
+                raise DataError(video.video, None, problem)
             for record, track, person in video.persons():
                 box = inside(person, record)
                 if box is None:

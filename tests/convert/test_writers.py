@@ -17,7 +17,7 @@ from sf_detect.convert.label_studio import write_label_studio
 from sf_detect.convert.supervision import write_supervision
 from sf_detect.convert.training_csv import write_training
 from sf_detect.convert.video_records import VideoRecords, labels_that_count
-from sf_detect.errors import ConfigError, MissingExtraError
+from sf_detect.errors import ConfigError, DataError, MissingExtraError
 from tests.convert.results import FPS, RECORDS, keyframe, person, videos
 
 FIRST = next(videos())
@@ -201,6 +201,15 @@ def test_csv_to_train_on(tmp_path):
     labels.write_text("mine")
     assert write_training(videos(), path, None) == [path]
     assert labels.read_text() == "mine"
+
+
+def test_two_videos_of_one_name_are_not_mixed_in_training_data(tmp_path):
+    same = (
+        VideoRecords(name, [keyframe(name, 0, person(1, (1, 1, 9, 9), wave=0.8))]) for name in ("x/a.mp4", "y/a.mp4")
+    )
+    with pytest.raises(DataError, match=r"y/a\.mp4.*x/a\.mp4 would both be the video_id 'a'"):
+        write_training(same, tmp_path / "train.csv", None)
+    assert not (tmp_path / "train.csv").exists()
 
 
 def test_the_csv_is_read_by_the_training(tmp_path):
