@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +12,7 @@ from demo_clip import shading
 from demo_clip.bodies import vertex_normals
 from demo_clip.camera import Camera, Sun
 from demo_clip.rasterise import Coverage, rasterise
-from demo_clip.scenery import backdrop
+from demo_clip.scenery import Backdrop, backdrop
 
 OVERSAMPLING = 2
 
@@ -47,12 +48,14 @@ class Shot:
 
 
 class Film:
-    """Renders solids in front of the static scene."""
+    """Renders solids in front of a static scene; ``paint`` makes it for a camera."""
 
-    def __init__(self, camera: Camera, sun: Sun, seed: int) -> None:
-        self.camera, self.sun = camera.scaled(OVERSAMPLING), sun
+    oversampling = OVERSAMPLING
+
+    def __init__(self, camera: Camera, sun: Sun, seed: int, paint: Callable[[Camera], Backdrop] = backdrop) -> None:
+        self.camera, self.sun = camera.scaled(self.oversampling), sun
         self.size = (self.camera.height, self.camera.width)
-        self.scene = backdrop(self.camera)
+        self.scene = paint(self.camera)
         self.rays = self.camera.rays().astype(np.float32)
         self.seed = seed
         scene, outdoors = self.scene, ~self.scene.sky[..., None]
@@ -79,7 +82,8 @@ class Film:
                 self._shade(solid, layer, mask, occlusion, light)
         covered = [layer.triangle >= 0 for layer in layers]
         share = [float(v.sum() / max(c.sum(), 1)) for v, c in zip(visible, covered, strict=True)]
-        return Shot(self._develop(light, number), [_box(c) for c in covered], [_box(v) for v in visible], share)
+        whole, shown = ([self._box(mask) for mask in masks] for masks in (covered, visible))
+        return Shot(self._develop(light, number), whole, shown, share)
 
     def _cast_shadows(self, solids: list[Solid]) -> None:
         starts = np.cumsum([0, *(len(s.vertices) for s in solids)])
@@ -120,9 +124,15 @@ class Film:
         sunny = self.sun.lit(point, 0.012)
         shading.light(pixels, layer.triangle, triangles, materials, sun, sunny, occlusion, colour, normal, gloss, image)
 
+    def _box(self, mask: np.ndarray) -> np.ndarray | None:
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        if len(rows) == 0:
+            return None
+        return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / self.oversampling
+
     def _develop(self, light: np.ndarray, number: int) -> np.ndarray:
         """Linear light at twice the size to a noisy 8-bit picture."""
-        size = (self.size[1] // OVERSAMPLING, self.size[0] // OVERSAMPLING)
+        size = (self.size[1] // self.oversampling, self.size[0] // self.oversampling)
         linear = cv2.resize(light.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         bright = linear * 0.92
         tone = np.clip(bright * (1 + bright / 6.0) / (1 + 0.42 * bright), 0, 1) ** (1 / 2.2)
@@ -154,10 +164,3 @@ def _feet(solid: Solid) -> list[np.ndarray]:
     flat = points[:, :2] - points[:, :2].mean(0)
     side = flat @ np.linalg.eigh(flat.T @ flat)[1][:, 1] > 0
     return [np.array([*half[:, :2].mean(0), half[:, 2].min()]) for half in (points[side], points[~side]) if len(half)]
-
-
-def _box(mask: np.ndarray) -> np.ndarray | None:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if len(rows) == 0:
-        return None
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / OVERSAMPLING

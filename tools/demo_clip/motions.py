@@ -85,15 +85,20 @@ def wave(body: Body, t: float, rate: float = 1.7) -> Pose:
     return pose
 
 
-def pull_up(body: Body, t: float, bar: float, period: float = 2.4) -> Pose:
-    """Pull-ups on a bar ``bar`` metres above the ground, one every ``period`` seconds, legs hanging."""
+def pull_up(
+    body: Body, t: float, bar: float, period: float = 2.4, width: float = 1.42, legs: float = 0.93, top: float = 1.0
+) -> Pose:
+    """Pull-ups on a bar ``bar`` metres above the ground, one every ``period`` seconds, legs hanging.
+
+    ``width``: between the hands, in shoulder widths. ``legs``: how straight they are. ``top``: share of the way up.
+    """
     cycle = (t / period) % 1.0
     # a brisk pull, a short hold, a slower way down, a short hang
     keys = [0.0, 0.08, 0.42, 0.50, 0.92, 1.0]
-    rise = _ease(cycle, keys, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0])
+    rise = top * _ease(cycle, keys, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0])
     lagged = _ease((cycle - 0.06) % 1.0, keys, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0])
     shoulder, head = body.joint("upperarm01.L"), body.joint("head")
-    grip = 1.42 * shoulder[0]
+    grip = width * shoulder[0]
     reach = np.sqrt((0.97 * arm_length(body)) ** 2 - (grip - shoulder[0]) ** 2)
     low = bar - 0.075 - reach - shoulder[2] - 0.10
     high = bar + 0.03 - head[2]
@@ -102,7 +107,7 @@ def pull_up(body: Body, t: float, bar: float, period: float = 2.4) -> Pose:
         [0.006 * np.sin(2 * np.pi * t / 3.7), 0.05 + 0.05 * rise + 0.012 * swing, low + (high - low) * rise]
     )
     hip, length = body.joint("upperleg01.L"), leg_length(body)
-    bend = 0.93 - 0.05 * lagged
+    bend = legs - 0.05 * lagged
     ankles = np.array(
         [
             [sign * 0.07, 0.10 + 0.10 * lagged - 0.03 * swing + (0.03, 0)[s], hip[2] + pelvis[2] - bend * length]

@@ -7,6 +7,7 @@ are two-link chains solved exactly for their end point, which is what keeps a pl
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 import numpy as np
 
@@ -87,6 +88,15 @@ def solve_two_links(root: np.ndarray, target: np.ndarray, lengths: tuple[float, 
     return root + a * (cosine * along + np.sqrt(max(0.0, 1 - cosine * cosine)) * side)
 
 
+class Trunk(NamedTuple):
+    """Turns (3, 3) of chest and head, places of the shoulders (2, 3) and of the head's joint (3,)."""
+
+    chest: np.ndarray
+    shoulders: np.ndarray
+    head: np.ndarray
+    skull: np.ndarray
+
+
 class Skeleton:
     """Poses one body."""
 
@@ -110,6 +120,14 @@ class Skeleton:
             self._arm(set_turns, heads, pose, side)
             self._leg(set_turns, heads, pose, side)
         return self._forward(set_turns, pose.pelvis)
+
+    def trunk(self, pose: Pose) -> Trunk:
+        """Where the arms and the head of a pose begin."""
+        set_turns = self._trunk(pose)
+        _, heads = self._forward(set_turns, pose.pelvis)
+        index = self.body.index
+        shoulders = heads[[index[f"upperarm01.{side}"] for side in SIDES]]
+        return Trunk(set_turns["spine01"], shoulders, set_turns["head"], heads[index["head"]])
 
     def _forward(self, set_turns: dict[str, np.ndarray], pelvis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         body = self.body
