@@ -36,16 +36,18 @@ def main() -> None:
     if options.kinds:
         drawn = [options.kinds[k % len(options.kinds)] for k in range(last)]
     (options.out / "rows").mkdir(parents=True, exist_ok=True)
-    for number in range(options.first, last):
-        source = f"rendered{options.seed:02d}{number:04d}"
-        path = options.out / "rows" / f"{source}.json"
-        if not path.exists():
-            clip = Clip(factory, drawn[number], options.seed, number, options.rate)
-            write_text(path, json.dumps(write_clip(clip, options.out, source, options.crf)))
-        print(f"\r{number + 1 - options.first}/{options.clips}", end="", flush=True)
+    try:
+        for number in range(options.first, last):
+            source = f"rendered{options.seed:02d}{number:04d}"
+            path = options.out / "rows" / f"{source}.json"
+            if not path.exists():
+                clip = Clip(factory, drawn[number], options.seed, number, options.rate)
+                write_text(path, json.dumps(write_clip(clip, options.out, source, options.crf)))
+            print(f"\r{number + 1 - options.first}/{options.clips}", end="", flush=True)
+    finally:  # an interrupted run is continued by the next
+        paths = sorted((options.out / "rows").glob("*.json"))
+        write_table(options.out / "labels.csv", [row for path in paths for row in json.loads(path.read_text())])
     print()
-    table = [row for path in sorted((options.out / "rows").glob("*.json")) for row in json.loads(path.read_text())]
-    write_table(options.out / "labels.csv", table)
 
 
 def _parse() -> argparse.Namespace:

@@ -62,7 +62,7 @@ class Act:
 def make_act(kind: str, fig: Figure, rng: Random, seconds: float) -> Act:
     """An act of a kind of `SHARES`, at random."""
     if kind in ("clap", "wave"):
-        return _gesturing(fig, rng, clap if kind == "clap" else wave, facing=110.0)
+        return _gesturing(fig, rng, clap, 90.0) if kind == "clap" else _gesturing(fig, rng, wave, 65.0)
     if kind in QUIET:
         return _gesturing(fig, rng, QUIET[kind], facing=180.0)
     if kind in ("run", "walk"):

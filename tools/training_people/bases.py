@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from demo_clip.posing import Pose, rotation
 
-from training_people.figure import SIGNS, Figure, Moment, Motion
+from training_people.figure import SIGNS, Figure, Moment, Motion, towards
 from training_people.gestures import Gesture, Random, hang, on_thighs, talk
 from training_people.view import Wobble
 
@@ -159,9 +159,11 @@ def lying(fig: Figure, rng: Random) -> Base:
     """Lies on the back, the belly or a side, legs stretched or drawn up."""
     kind = rng.choice(["back", "belly", "side"], p=[0.5, 0.2, 0.3])
     drawn, half = rng.choice([0.0, rng.uniform(0.1, 0.45)]), rng.uniform(0.06, 0.22)
+    drawn, half = drawn * (kind != "belly"), 0.075 if kind == "side" else half
     one = rng.random() < 0.4
-    roll = rng.normal(0, 6) + {"back": -90, "belly": 90, "side": 0}[kind]
+    roll = rng.normal(0, 3) + {"back": -90, "belly": 90, "side": 0}[kind]
     side, move = int(rng.choice([-1, 1])), Wobble(rng, (3,), rng.choice([1.0, 5.0]), (0.1, 0.7))
+    arms = lying_arms(fig, rng, str(kind))
     tip = rotation(0, roll) if kind != "side" else rotation(1, 90 * side) @ rotation(2, rng.normal(0, 15))
 
     def base(t: float) -> Moment:
@@ -174,34 +176,39 @@ def lying(fig: Figure, rng: Random) -> Base:
             if kind == "side":
                 pose.ankles[s, 1] += 0.10 * s * (drawn > 0)
             pose.knees[s] = [0.3 * sign, -1.0 if kind != "belly" else -0.2, 0.0]
-        pose.feet[:, 1] = 45
-        pose.toes[:] = 50
+        pose.feet[:, 1] = pose.toes[:] = 78 if kind == "belly" else 45
         pose.turn[1, 2] += 0.5 * shift[1]
         pose.turn[2] += [3 * shift[2] + (60 if kind == "belly" else 0) * side, 8.0 * (kind == "back"), 0]
+        arms(pose, t)
         return Moment(pose, "lie", tip=tip, grounded=True)
 
     return base
 
 
-def lying_arms(fig: Figure, rng: Random) -> Gesture:
-    """Arms of somebody who lies: at the sides, spread, on the belly, or at the head."""
+def lying_arms(fig: Figure, rng: Random, kind: str) -> Gesture:
+    """Arms of somebody who lies: at the sides, spread, on the belly, at the head; in front on a side."""
     ups, outs = rng.choice([rng.uniform(5, 40), rng.uniform(60, 165)], 2), rng.uniform(60, 90, 2)
-    bends = rng.uniform(0, 60, 2)
-    belly, which = rng.random(2) < 0.35, Wobble(rng, (2,), 3.0, (0.1, 0.6))
+    bends, inward = rng.uniform(0, 60, 2), rng.uniform(-25, 15, 2)
+    belly, move = rng.random(2) < 0.35 * (kind == "back"), Wobble(rng, (2,), 3.0, (0.1, 0.6))
+    ahead = -0.25 if kind == "back" else 0.03
 
     def apply(pose: Pose, t: float) -> tuple[str, ...]:
         for s, sign in enumerate(SIGNS):
-            up = float(ups[s] + which(t)[s])
-            lower = towards_level(up + float(bends[s]), float(outs[s]), sign)
-            if belly[s]:
-                up, lower = 12.0, np.array([-0.75 * sign, -0.45, -0.35])
-            fig.arm(pose, s, towards_level(up, float(outs[s]), sign), lower / np.linalg.norm(lower))
+            up = float(ups[s] + move(t)[s])
+            upper = towards_level(up, float(outs[s]), sign, ahead)
+            lower = towards_level(up + float(bends[s]), float(outs[s]), sign, ahead)
+            if kind == "side":
+                upper, lower = (towards(a, float(inward[s]), sign) for a in (up, min(up + float(bends[s]), 175)))
+            elif belly[s]:
+                upper = towards_level(12.0, float(outs[s]), sign, ahead)
+                lower = np.array([-0.80 * sign, -0.48, -0.37])
+            fig.arm(pose, s, upper, lower)
         return ()
 
     return apply
 
 
-def towards_level(up: float, out: float, sign: int) -> np.ndarray:
+def towards_level(up: float, out: float, sign: int, ahead: float) -> np.ndarray:
     """Like `towards`, kept near the plane of the back."""
     a, b = np.radians(min(up, 178.0)), np.radians(out)
     way = np.array([sign * np.sin(a), -0.25 * np.sin(a) * np.cos(b), -np.cos(a)])
@@ -246,8 +253,8 @@ def joined(fig: Figure, base: Base, gesture: Gesture) -> Motion:
 
 def idle_arms(fig: Figure, rng: Random, posture: str) -> Gesture:
     """Arms that suit a posture and do nothing much."""
-    if posture == "lie":
-        return lying_arms(fig, rng)
+    if posture == "lie":  # has its arms already
+        return lambda pose, t: ()
     if posture in ("bend", "crouch"):
         return working_arms(fig, rng)
     if posture == "sit":

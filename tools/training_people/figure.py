@@ -12,6 +12,7 @@ from demo_clip.posing import Pose, Skeleton, rotation
 
 from training_people.view import Wobble
 
+_LIMBS = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal", "upperleg", "lowerleg", "foot", "toe")
 SIGNS = (1, -1)  # of the left and the right side along x
 
 
@@ -25,7 +26,7 @@ class Moment:
         actions: Names of J-HMDB.
         place: (2,) on the ground. heading: degrees to the left of the clip's own direction.
         tip: (3, 3) rotation of the whole body, for those who lie.
-        grounded: The lowest point is put on the ground; otherwise the pose's own height holds.
+        grounded: The lowest point (of the trunk, of those who lie) is on the ground; or the pose's height holds.
         lift: Metres above the ground.
         ball: Where a ball is, (3,) in the body frame.
     """
@@ -62,6 +63,8 @@ class Figure:
         self.upper, self.lower = float(np.linalg.norm(elbow - shoulder)), float(np.linalg.norm(wrist - elbow))
         self.leg, self.reach = self.thigh + self.shank, self.upper + self.lower
         self.stature = float(body.vertices[body.keep >= 0][:, 2].max())
+        limbs = [k for k, name in enumerate(body.labels) if name.startswith(_LIMBS)]
+        self.trunk = (body.keep >= 0) & (body.weights[:, limbs].sum(1) < 0.3)
         self.turns = Wobble(rng, (3, 3), 1.6, (0.1, 0.9))
         self.hands = Wobble(rng, (2, 3), 0.008, (0.2, 1.5))
         self.sway = Wobble(rng, (3,), 0.006, (0.15, 0.6))
@@ -73,7 +76,8 @@ class Figure:
             vertices = vertices @ moment.tip.T
         raised = moment.lift + 0.02
         if moment.grounded:
-            raised = moment.lift - float(vertices[self.body.keep >= 0][:, 2].min())
+            lying = moment.tip is not None  # on the trunk; an arm or a foot may sink into the ground a little
+            raised = moment.lift - float(vertices[self.trunk if lying else self.body.keep >= 0][:, 2].min())
         vertices[:, 2] += raised
         return vertices, raised
 

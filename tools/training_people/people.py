@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,15 @@ def random_body(factory: BodyFactory, rng: np.random.Generator) -> Body:
         "height": float(rng.uniform(0.3, 0.7)),
         "proportions": float(rng.uniform(0.35, 0.9)),
     }
-    return factory.make(random_look(rng, age > 0.8), **phenotype)
+    return without_hidden_parts(factory.make(random_look(rng, age > 0.8), **phenotype))
+
+
+def without_hidden_parts(body: Body) -> Body:
+    """The body without what clothes and hair cut away, which is half of it."""
+    triangles = body.triangles[(body.keep[body.triangles] >= 0).any(1)]
+    used, index = np.unique(triangles, return_inverse=True)
+    fields = {name: getattr(body, name)[used] for name in ("vertices", "keep", "colours", "materials", "weights")}
+    return replace(body, triangles=index.reshape(triangles.shape), **fields)
 
 
 def cloth(rng: np.random.Generator) -> tuple[float, float, float]:

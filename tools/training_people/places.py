@@ -16,6 +16,8 @@ from demo_clip.scenery import Backdrop
 from training_people.people import cloth
 from training_people.view import View
 
+Texture = tuple[np.ndarray, np.ndarray]
+"""A repeated picture (S, S, 3), and the same with a quarter of the pixels a side, for the distance."""
 _SIDE, _METRE = 1024, 90.0  # pixels of a painted picture, and of a metre in it
 
 
@@ -25,16 +27,21 @@ def random_place(rng: np.random.Generator, room_behind: float) -> Place:
     wall = room_behind + (rng.uniform(0.3, 3.0) if indoors else rng.uniform(0.5, 15.0))
     top = 50.0 if indoors else float(rng.choice([rng.uniform(0.8, 2.5), rng.uniform(3.0, 9.0)]))
     sky = np.array([[0.7, 0.75, 0.8], [0.3, 0.5, 0.8], [0.8, 0.8, 0.8], [0.9, 0.7, 0.5]])[rng.integers(4)]
-    return Place(_surface(rng, True), _surface(rng, False), _painted(rng, sky, 5, 0.3), wall, top)
+    ground, front, above = _surface(rng, True), _surface(rng, False), _painted(rng, sky, 5, 0.3, 256)
+    return Place(_texture(ground), _texture(front), _texture(above), wall, top)
+
+
+def _texture(picture: np.ndarray) -> Texture:
+    return picture, cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Ground (z = 0) and a wall (y = ``wall``, up to ``top``), each a repeated picture (S, S, 3), and the sky."""
+    """Ground (z = 0) and a wall (y = ``wall``, up to ``top``), and the sky."""
 
-    ground: np.ndarray
-    front: np.ndarray
-    sky: np.ndarray
+    ground: Texture
+    front: Texture
+    sky: Texture
     wall: float
     top: float
 
@@ -46,28 +53,30 @@ class Place:
             rays = camera.rays().astype(np.float32)
             down = np.where(rays[..., 2] < -1e-3, -camera.eye / np.minimum(rays[..., 2], -1e-3), 1e4)
             ahead = np.where(rays[..., 1] > 1e-3, (self.wall - place[1]) / np.maximum(rays[..., 1], 1e-3), 1e4)
-            depth = np.minimum(np.minimum(down, ahead), 60.0)
-            points = rays * depth[..., None] + [0, 0, camera.eye]
+            depth = np.minimum(np.minimum(down, ahead), 60.0).astype(np.float32)
+            points = rays * depth[..., None] + np.array([0, 0, camera.eye], np.float32)
             on_wall = ahead < down
             sky = on_wall & (points[..., 2] > self.top)
-            flat = points[..., :2] + place
-            upright = np.stack([points[..., 0] + place[0], points[..., 2]], -1)
+            here = place.astype(np.float32)
+            flat = points[..., :2] + here
+            upright = np.stack([points[..., 0] + here[0], points[..., 2]], -1)
             albedo = np.where(on_wall[..., None], _seen(self.front, upright, depth), _seen(self.ground, flat, depth))
             far = rays / np.maximum(np.abs(rays[..., 1:2]), 0.2)
             albedo = np.where(sky[..., None], _seen(self.sky, far[..., [0, 2]] * 3, depth * 0), albedo)
-            normals = np.where(on_wall[..., None], [0.0, -1.0, 0.0], [0.0, 0.0, 1.0])
-            return Backdrop(albedo, normals, points.astype(np.float32), sky)
+            ahead_of, upward = np.array([[0, -1, 0], [0, 0, 1]], np.float32)
+            return Backdrop(albedo, np.where(on_wall[..., None], ahead_of, upward), points, sky)
 
         return paint
 
 
-def _seen(picture: np.ndarray, where: np.ndarray, depth: np.ndarray) -> np.ndarray:
+def _seen(texture: Texture, where: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Colours (H, W, 3) of a repeated picture at places in metres, blurred in the distance."""
-    spots = (np.mod(where * _METRE, _SIDE)).astype(np.float32)
+    picture, small = texture
+    side = len(picture)
+    spots = np.mod(where * np.float32(_METRE * side / _SIDE), np.float32(side))
     near = cv2.remap(picture, spots[..., 0], spots[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     if depth.max() <= 4:
         return np.asarray(near)
-    small = cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     far = cv2.remap(small, spots[..., 0] / 4, spots[..., 1] / 4, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     share = np.clip((depth - 4) / 10, 0, 1)[..., None]
     return np.asarray(near + share * (far - near))
@@ -82,8 +91,10 @@ def _clouds(rng: np.random.Generator, octaves: int, side: int = _SIDE) -> np.nda
     return total / (1 - 0.5**octaves)
 
 
-def _painted(rng: np.random.Generator, colour: np.ndarray, octaves: int, strength: float) -> np.ndarray:
-    shade = 1 + strength * (_clouds(rng, octaves)[..., None] - 0.5) * rng.uniform(0.7, 1.3, 3)
+def _painted(
+    rng: np.random.Generator, colour: np.ndarray, octaves: int, strength: float, side: int = _SIDE
+) -> np.ndarray:
+    shade = 1 + strength * (_clouds(rng, octaves, side)[..., None] - 0.5) * rng.uniform(0.7, 1.3, 3)
     return (np.asarray(colour) * shade).clip(0.005, 0.95).astype(np.float32)
 
 
