@@ -9,16 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 
-def _require_shape(what: str, array: npt.NDArray, expected: tuple[int | str, ...]) -> None:
-    """Raises `ValueError` where a size differs; a name in the place of a size stands for any."""
-    shape = array.shape
-    if len(shape) != len(expected) or any(
-        isinstance(wanted, int) and size != wanted for size, wanted in zip(shape, expected, strict=True)
-    ):
-        sizes = ", ".join(map(str, expected)) + ("," if len(expected) == 1 else "")
-        raise ValueError(f"{what} shape ({sizes}), got {shape}")
-
-
 @dataclass(frozen=True, eq=False)
 class Keypoints:
     """Body landmarks of the N persons of one frame, in BlazePose's order (`sf_detect.keypoints.names`).
@@ -44,11 +34,14 @@ class Keypoints:
             object.__setattr__(self, name, np.asarray(getattr(self, name), np.float32))
         looked = self.presence > 0 if self.looked is None else np.asarray(self.looked, bool)
         object.__setattr__(self, "looked", looked)
-        _require_shape("presence has", self.presence, ("N",))
         n = len(self.presence)
-        _require_shape("looked has", self.looked, (n,))
-        _require_shape("points have", self.points, (n, self.count, 3))
-        _require_shape("metres have", self.metres, (n, self.count, 3))
+        if self.presence.shape != (n,):
+            raise ValueError(f"presence has shape (N,), got {self.presence.shape}")
+        if self.looked.shape != (n,):
+            raise ValueError(f"looked has shape ({n},), got {self.looked.shape}")
+        for name in ("points", "metres"):
+            if (shape := getattr(self, name).shape) != (n, self.count, 3):
+                raise ValueError(f"{name} have shape ({n}, {self.count}, 3), got {shape}")
 
     @classmethod
     def unknown(cls, count: int) -> Keypoints:
@@ -89,10 +82,12 @@ class Detections:
         n = len(self.scores)
         if self.boxes.shape != (n, 4):
             raise ValueError(f"boxes have shape (N, 4) with N={n} scores, got {self.boxes.shape}")
-        _require_shape("scores have", self.scores, ("N",))
+        if self.scores.shape != (n,):
+            raise ValueError(f"scores have shape (N,), got {self.scores.shape}")
         if self.track_ids is not None:
             object.__setattr__(self, "track_ids", np.asarray(self.track_ids, np.int64))
-            _require_shape("track_ids have", self.track_ids, (n,))
+            if self.track_ids.shape != (n,):
+                raise ValueError(f"track_ids have shape ({n},), got {self.track_ids.shape}")
         if self.keypoints is not None and len(self.keypoints) != n:
             raise ValueError(f"keypoints are those of {n} persons, got {len(self.keypoints)}")
 

@@ -205,11 +205,13 @@ def interpolate(
     keypoints = _moved(before.keypoints, after.keypoints, shared, partner, share)
     stays = min((after_pts - before_pts) / 2, linger)
     keep = shared | (pts - before_pts <= stays)
-    both = Detections(boxes, scores, before.track_ids, keypoints).select(keep)
-    if after_pts - pts > stays or (pts == before_pts):
+    both = Detections(boxes, scores, before.track_ids, keypoints)
+    if not keep.all():
+        both = both.select(keep)
+    is_new = ~np.isin(after.track_ids, before.track_ids)
+    if after_pts - pts > stays or pts == before_pts or not is_new.any():
         return both
-    new = after.select(~np.isin(after.track_ids, before.track_ids))
-    return joined(both, new)
+    return joined(both, after.select(is_new))
 
 
 def _moved(
@@ -222,10 +224,9 @@ def _moved(
     """Keypoints between two detections: of tracks known on both sides they move linearly, others stay."""
     if before is None or after is None or not shared.any():
         return before
-    other = after.select(partner)
-    both = shared & (before.presence > 0) & (other.presence > 0)
-    points, metres = before.points.copy(), before.metres.copy()
-    points[both] += share * (other.points[both] - points[both])
-    metres[both] += share * (other.metres[both] - metres[both])
-    presence = np.where(both, before.presence + share * (other.presence - before.presence), before.presence)
-    return Keypoints(points, metres, presence)
+    known = after.presence[partner]
+    # How far each goes; those who are unknown on one side stay.
+    way = np.where(shared & (before.presence > 0) & (known > 0), np.float32(share), np.float32(0))
+    points = before.points + way[:, None, None] * (after.points[partner] - before.points)
+    metres = before.metres + way[:, None, None] * (after.metres[partner] - before.metres)
+    return Keypoints(points, metres, before.presence + way * (known - before.presence))
