@@ -53,7 +53,7 @@ def on_thighs(fig: Figure, rng: Random) -> Gesture:
 
 def clap(fig: Figure, rng: Random) -> Gesture:
     """Claps: before chest, face, belly or overhead, wide or small, 1.3 to 4 times a second; or one hand is still."""
-    rate, wide = rng.uniform(1.3, 4.0), rng.uniform(0.06, 0.30)
+    rate, wide = rng.uniform(1.3, 4.0), rng.uniform(0.06, 0.36)
     wide *= min(1.0, 2.4 / rate)
     height = rng.choice([rng.uniform(-0.10, 0.12), rng.uniform(-0.25, -0.1), rng.uniform(0.12, 0.3)], p=[0.6, 0.2, 0.2])
     overhead = rng.random() < 0.1
@@ -95,11 +95,11 @@ def _up(sign: int) -> np.ndarray:
 def wave(fig: Figure, rng: Random) -> Gesture:
     """Waves with one hand or both, the elbow low, level or high, from the elbow, the shoulder or the wrist."""
     sides = [[0], [1], [0, 1]][rng.choice(3, p=[0.38, 0.42, 0.2])]
-    rate = rng.uniform(0.8, 3.0)
+    rate = rng.uniform(0.6, 3.0)
     level = rng.choice(["low", "level", "high"], p=[0.4, 0.4, 0.2])
     up = {"low": rng.uniform(12, 50), "level": rng.uniform(60, 105), "high": rng.uniform(120, 160)}[level]
     out = rng.uniform(40, 95) if level != "low" else rng.uniform(25, 90)
-    swing = rng.uniform(14, 42) * min(1.0, 2.2 / rate)
+    swing = rng.uniform(14, 62) * min(1.0, 1.5 / rate)
     wrist_only = rng.random() < 0.15
     whole_arm = rng.random() < (0.5 if level == "high" else 0.12)
     lean, ahead = rng.uniform(-8, 28), rng.uniform(0.0, 0.5)

@@ -56,12 +56,13 @@ def _gait(fig: Figure, rng: Random, running: bool) -> Style:
         duty=duty,
         pitch=_stretched(base.pitch, base.duty, duty),
         toes=_stretched(base.toes, base.duty, duty),
-        roll_over=base.roll_over * duty / base.duty,
+        roll_over=base.roll_over * duty / base.duty * (rng.uniform(0.5, 0.9) if running else 1.0),
         width=base.width * rng.uniform(0.6, 1.7),
         lift=base.lift * size * (rng.uniform(0.6, 1.5) * pace**0.5 if running else rng.uniform(0.5, 2.5)),
-        bob=(base.bob[0] * size * rng.uniform(0.6, 1.4), base.bob[1]),
+        bob=(base.bob[0] * size * (rng.uniform(0.2, 0.8) if running else rng.uniform(0.6, 1.4)), base.bob[1]),
         lean=base.lean + rng.normal(0, 4),
         arm=base.arm * rng.uniform(0.5, 1.5),
+        extension=rng.uniform(0.975, 0.995) if running else base.extension,
         elbow=(base.elbow[0] + rng.uniform(-10, 14) * (1.6 if running else 1), base.elbow[1] * rng.uniform(0.5, 1.8)),
     )
 
