@@ -115,7 +115,7 @@ def _one_by_one(clips: Sequence[Path], folder: Path) -> None:
         count, length = (part.split()[0] for part in (run.told.split(" frames (")[0], run.told.split(" frames (")[1]))
         frames, seconds = frames + int(count.split()[-1]), seconds + float(length)
         wall, core = wall + run.wall, core + run.core
-    benchmark_batch_costs.row("`run`, one by one", frames / wall, seconds / wall, core / seconds, f"{ALONE} clips")
+    benchmark_batch_costs.row("`run`, one by one", frames / wall, seconds / wall, core / seconds, f"{min(ALONE, len(clips))} clips")
 
 
 def measure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class OpenVINOEngine:
             "ENABLE_CPU_PINNING": False,
         }
         self.inputs, self.outputs = model.inputs, model.outputs
-        core = openvino.Core()
+        core = _core()
         try:
             if compiled is not None:
                 self._network = core.import_model(io.BytesIO(compiled), "CPU", settings)
@@ -68,3 +69,16 @@ class OpenVINOEngine:
             return {name: np.array(found[port]) for name, port in self._ports.items()}
         except Exception as error:
             raise EngineError(f"OpenVINO failed: {type(error).__name__}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    """One for the process, for good.
+
+    Each core that loads the CPU plugin gives the calling thread an alternate stack for signals, and at its end the one
+    from before. Of two that end in the order in which they were made, the second gives back the first one's, which is
+    gone, and the next signal ends the process.
+    """
+    import openvino
+
+    return openvino.Core()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -228,3 +231,23 @@ def test_the_published_detector_in_every_backend(backend: str, monkeypatch: pyte
     network = ssdlite_engine.network(path, "0")
     pictures = ssdlite_engine.example()
     assert differs(CLASSES[backend](network.convert()).run(pictures), network.torch().run(pictures)) < TOLERANCE
+
+
+@pytest.mark.skipif(find_spec("openvino") is None or os.name != "posix", reason="needs OpenVINO and POSIX signals")
+def test_signals_arrive_after_networks_are_gone():
+    """Each core of OpenVINO replaces the stack that signals are handled on; see `openvino_engine._core`."""
+    code = """
+import faulthandler, os, signal
+faulthandler.enable()
+from sf_detect.engines.onnx_graph import OnnxGraph, real
+from sf_detect.engines.openvino_engine import OpenVINOEngine
+graph = OnnxGraph("doubling")
+graph.output("y", graph.add("Mul", graph.input("x", "float32", ("n", 2)), real(2.0)), "float32", ("n", 2))
+first, second = OpenVINOEngine(graph.model()), OpenVINOEngine(graph.model())
+del first
+del second
+signal.signal(signal.SIGTERM, lambda *_: print("arrived"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "arrived\n"), done.stderr
