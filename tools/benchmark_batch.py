@@ -107,7 +107,8 @@ def speed(source: Path, folder: Path) -> None:
 def _one_by_one(clips: Sequence[Path], folder: Path) -> None:
     wall = core = seconds = 0.0
     frames = 0
-    for clip in random.Random(0).sample(list(clips), min(ALONE, len(clips))):
+    chosen = random.Random(0).sample(list(clips), min(ALONE, len(clips)))
+    for clip in chosen:
         outputs = [folder / "alone.jsonl", folder / "alone.csv"]
         run = measured([*ANNOTATE[:-1], "run", clip, "--out-jsonl", outputs[0], "--out-events", outputs[1]])
         if run.code:
@@ -115,7 +116,8 @@ def _one_by_one(clips: Sequence[Path], folder: Path) -> None:
         count, length = (part.split()[0] for part in (run.told.split(" frames (")[0], run.told.split(" frames (")[1]))
         frames, seconds = frames + int(count.split()[-1]), seconds + float(length)
         wall, core = wall + run.wall, core + run.core
-    benchmark_batch_costs.row("`run`, one by one", frames / wall, seconds / wall, core / seconds, f"{min(ALONE, len(clips))} clips")
+    note = f"{len(chosen)} clips"
+    benchmark_batch_costs.row("`run`, one by one", frames / wall, seconds / wall, core / seconds, note)
 
 
 def measure(
