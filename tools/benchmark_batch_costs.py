@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import av
 import benchmark_stages
@@ -58,7 +60,7 @@ def networks(clips: Sequence[Path], folder: Path) -> float:
     Returns:
         Frames a second that the networks would allow.
     """
-    with multiprocessing.get_context("spawn").Pool(cores()) as pool:
+    with mock.patch.dict(os.environ, OMP_NUM_THREADS="1"), multiprocessing.get_context("spawn").Pool(cores()) as pool:
         shares = pool.starmap(
             _share, [(clips[place :: cores()], folder / f"share {place}") for place in range(cores())]
         )
