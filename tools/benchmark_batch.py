@@ -94,12 +94,15 @@ def speed(source: Path, folder: Path) -> None:
     for way, (name, options) in WAYS.items():
         if way == "ray" and find_spec("ray") is None:
             continue
-        out = folder / "out"
+        out = folder / f"out {way}"
         shutil.rmtree(out, ignore_errors=True)
         run = measured([*ANNOTATE, source, "--out-dir", out, *options])
         summary = json.loads((out / "summary.json").read_text())
         frames, seconds = summary["frames"], summary["video_seconds"]
-        note = f"{frames / run.wall / networks:.0%} of the networks, exit {run.code}"
+        different, files = benchmark_batch_faults.differences(folder / "out worker", out)
+        note = (
+            f"{frames / run.wall / networks:.0%} of the networks, exit {run.code}, {different} of {files} files differ"
+        )
         benchmark_batch_costs.row(name, frames / run.wall, seconds / run.wall, run.core / seconds, note)
     _one_by_one(clips, folder)
 

@@ -55,7 +55,7 @@ def way(source: Path, folder: Path, annotate: Command, name: str, options: Seque
     code = _run([*annotate, str(source), "--out-dir", str(out), *options])
     if not calm.exists():
         calm.symlink_to(out.name)
-    different, files = _differences(calm, out)
+    different, files = differences(calm, out)
     states = Counter(rows(out).values())
     beside = "" if calm.resolve() == out.resolve() else f", {different} of them differ from the first way's"
     found = f"exit {code}; {_told(states)}; {files} files{beside}"
@@ -85,7 +85,7 @@ def kills(source: Path, folder: Path, annotate: Command, seconds: float) -> Iter
         struck.add(_killed(command, rough, moments[number], pauses[number], _SIGNALS[number % len(_SIGNALS)]))
     left = _left_behind()
     code = _run(command)
-    different, files = _differences(calm, rough)
+    different, files = differences(calm, rough)
     found = (
         f"{struck.told()} of {count} videos done; {left} worker(s) alive a second after the last; at the end exit "
         f"{code}, {files} files, {different} of them differ from the undisturbed run's"
@@ -253,7 +253,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def _differences(calm: Path, other: Path) -> tuple[int, int]:
+def differences(calm: Path, other: Path) -> tuple[int, int]:
     """Files that differ or are in one folder only, and files in all."""
     good, found = contents(calm), contents(other)
     names = good.keys() | found.keys()
