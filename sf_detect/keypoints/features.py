@@ -43,15 +43,19 @@ _SWINGS = ((27, 28), (25, 26), (15, 11), (16, 12), (27, 23), (28, 24), (0, 23))
 """Ends of limbs, and what they are seen from, whose movement over the window counts."""
 
 _POSE = 6 * len(JOINTS) + 18 + 10 + 9 + 7 + 1
-ANKLES = _POSE + 7 + 3 * len(_SWINGS)
+_MOTION = 12
+ANKLES = _POSE + _MOTION + 3 * len(_SWINGS)
 """Column of how far the ankles moved against each other within the window, in metres."""
 MOVED = (ANKLES + len(_SWINGS) + 4, ANKLES + len(_SWINGS) + 6)
 """Columns of how far box and hips moved sideways, in heights a second; how far up or down follows each."""
 
 
-VERTICAL = MOVED[1] + 2
+BACKGROUND = MOVED[1] + 2
+"""Column of how far the hips moved sideways against the background, in heights a second; up or down, and whether that is
+known, follow."""
+VERTICAL = MOVED[1] + 5
 """Column of the vertical range of the hips within the window, in heights."""
-COLUMNS = MOVED[1] + 6
+COLUMNS = VERTICAL + 4
 """Numbers at each time."""
 
 _GRID = np.array(GRID)
@@ -71,7 +75,10 @@ _STARTS, _ENDS = np.array(
 
 def movement(found: Floats) -> float:
     """How fast somebody left their place, or came nearer, by `features`: heights a second, at least 0."""
-    sideways = found[-1, MOVED[0] : MOVED[1] + 2].max()
+    moved = slice(MOVED[0], MOVED[1] + 2)
+    if found[-1, BACKGROUND + 2]:
+        moved = slice(BACKGROUND, BACKGROUND + 2)
+    sideways = found[-1, moved].max()
     return float(max(sideways, abs(found[0, _POSE + 6])))
 
 
@@ -112,6 +119,8 @@ class _Seen(NamedTuple):
         scale: Their median.
         centre: (T, 2) of the boxes.
         hips: (T, 2) middle of the hips in pixels.
+        placed: (T, 2) of the hips against the background, which is where it is at the newest look.
+        known: (T,) whether that is known.
         ways: (T, W, 3) from `_STARTS` to `_ENDS` in metres.
         angles: (T, 18) cosines: at joints, and of bones with the downward vertical.
     """
@@ -123,6 +132,8 @@ class _Seen(NamedTuple):
     scale: float
     centre: Doubles
     hips: Doubles
+    placed: Doubles
+    known: npt.NDArray[np.bool_]
     ways: Doubles
     angles: Doubles
 
@@ -136,7 +147,10 @@ class _Seen(NamedTuple):
         units = _unit(ways[:, : 2 * _JOINT_ANGLES + len(_BONE_ENDS)])
         at_joints = (units[:, :_JOINT_ANGLES] * units[:, _JOINT_ANGLES : 2 * _JOINT_ANGLES]).sum(-1)
         angles = np.concatenate([at_joints, units[:, 2 * _JOINT_ANGLES :, 1]], axis=1)
-        return cls(metres, points, boxes, height, _median(height), centre, hips, ways, angles)
+        assert window.camera is not None
+        known = window.camera[:, 2] == window.camera[-1, 2]
+        placed = hips - np.where(known[:, None], window.camera[:, :2] - window.camera[-1, :2], 0)
+        return cls(metres, points, boxes, height, _median(height), centre, hips, placed, known, ways, angles)
 
 
 def _on_grid(looks: Doubles, ages: Doubles) -> Doubles:
@@ -172,12 +186,14 @@ def _range(values: Doubles) -> Doubles:
 
 
 def _extent(seen: _Seen, seconds: float) -> Doubles:
-    """(4 * len(_SWINGS) + 10,) how far things moved within the window, and how long that was: gait and gestures."""
+    """(4 * len(_SWINGS) + 13,) how far things moved within the window, and how long that was: gait and gestures."""
     swings = _range(seen.ways[:, -len(_SWINGS) :])
     bent = _range(seen.angles[:, [6, 7, 4, 5]])  # knees, hips
     moved = [np.abs(place[-1] - place[0]) / seen.scale / seconds for place in (seen.centre, seen.hips)]
+    same = bool(seen.known.all()) and len(seen.known) > 1
+    moved.append(np.abs(seen.placed[-1] - seen.placed[0]) / seen.scale / seconds * same)
     heave = _range(seen.hips[:, 1]) / seen.scale
-    return np.concatenate([swings.ravel(), _length(swings), bent, *moved, [heave, seconds]])
+    return np.concatenate([swings.ravel(), _length(swings), bent, *moved, [same, heave, seconds]])
 
 
 def _pose(window: Window, seen: _Seen) -> Doubles:
@@ -224,7 +240,12 @@ def _framing(seen: _Seen, image_size: tuple[int, int]) -> Doubles:
 
 
 def _motion(seen: _Seen) -> Doubles:
-    """(T, 7) where box, hips and head were, relative to the newest look, in heights of the median box."""
+    """(T, 12) where box, hips and head were, relative to the newest look, in heights of the median box.
+
+    Behind these the hips against the background, the background itself, and whether that is known.
+    """
     places = np.concatenate([seen.centre, seen.hips, seen.points[:, 0, :2]], axis=1)
     grown = np.log(seen.height / seen.height[-1])[:, None]
-    return np.concatenate([(places - places[-1]) / seen.scale, grown], axis=1).clip(-3, 3)
+    known = seen.known[:, None]
+    against = [known * (seen.placed - seen.placed[-1]) / seen.scale, known * (seen.hips - seen.placed) / seen.scale]
+    return np.concatenate([(places - places[-1]) / seen.scale, grown, *against, known], axis=1).clip(-3, 3)

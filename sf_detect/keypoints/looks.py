@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sf_detect.keypoints.camera_motion import CameraPlace
 from sf_detect.structures import Detections
 
 SECONDS = 1.05
@@ -28,6 +29,7 @@ class Look:
     presence: float
     box: npt.NDArray[np.float32]
     image_size: tuple[int, int]
+    camera: CameraPlace
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,8 @@ class Window:
         presence: (T,) float32 in [0, 1].
         boxes: (T, 4) float32, xyxy pixels.
         image_size: (H, W) of the source frame.
+        camera: (T, 3) float64: where the background has gone, x and y in pixels, and the number of the sequence within
+            which that can be compared; see `CameraPlace`. By default nothing is known of it.
     """
 
     times: npt.NDArray[np.float64]
@@ -49,6 +53,12 @@ class Window:
     presence: npt.NDArray[np.float32]
     boxes: npt.NDArray[np.float32]
     image_size: tuple[int, int]
+    camera: npt.NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.times)
+        if self.camera is None:  # each look in a sequence of its own
+            object.__setattr__(self, "camera", np.arange(count)[:, None] * np.array([0.0, 0.0, 1.0]))
 
     def __len__(self) -> int:
         return len(self.times)
@@ -64,19 +74,26 @@ class TrackLooks:
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
         self._tracks: dict[int, deque[Look]] = {}
+        self._unknown = 0  # sequences of frames of whose camera nothing is known, downwards
 
     def reset(self) -> None:
         """Forgets everything."""
         self._tracks.clear()
 
-    def add(self, persons: Detections, time: float, image_size: tuple[int, int]) -> None:
+    def add(
+        self, persons: Detections, time: float, image_size: tuple[int, int], camera: CameraPlace | None = None
+    ) -> None:
         """Takes the persons of a detection whom somebody looked at; those without a track are passed over.
 
         Args:
             persons: Tracked.
             time: Seconds, later than at the call before.
             image_size: (H, W) of the frame.
+            camera: Where the background is on it; None where that is not known.
         """
+        if camera is None:
+            self._unknown -= 1
+            camera = CameraPlace(0.0, 0.0, self._unknown)
         keypoints, ids = persons.keypoints, persons.track_ids
         if keypoints is not None and ids is not None:
             for i in np.flatnonzero(keypoints.looked):
@@ -87,6 +104,7 @@ class TrackLooks:
                     float(keypoints.presence[i]),
                     persons.boxes[i],
                     image_size,
+                    camera,
                 )
                 looks = self._tracks.setdefault(int(ids[i]), deque(maxlen=MOST_LOOKS))
                 looks.append(look)
@@ -111,4 +129,5 @@ class TrackLooks:
             np.array([look.presence for look in looks], np.float32),
             np.stack([look.box for look in looks]),
             looks[-1].image_size,
+            np.array([(look.camera.x, look.camera.y, look.camera.sequence) for look in looks], np.float64),
         )

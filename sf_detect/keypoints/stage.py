@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from sf_detect.interfaces import ActionModel, ActionStream, ResizableModel
+from sf_detect.keypoints.camera_motion import CameraMotion, CameraPlace
 from sf_detect.keypoints.estimator import LandmarkNetwork
 from sf_detect.keypoints.looks import FRESH, TrackLooks
 from sf_detect.keypoints.postures import Floats, PostureScores
@@ -152,7 +153,7 @@ class _Keyframe(Future[ActionDetections]):
 class _PostureRun:
     def __init__(self, actions: ActionRun, scores: PostureScores, smooth: ScoreSmoothing, look_ahead: float) -> None:
         self._actions, self._scores, self._smooth, self._look_ahead = actions, scores, smooth, look_ahead
-        self._looks = TrackLooks()
+        self._looks, self._camera = TrackLooks(), CameraMotion()
         self._waiting: deque[_Keyframe] = deque()
         self._known: dict[int, tuple[float, Floats]] = {}  # time of the newest look, and what it tells
         # The actions become known in whichever thread scores them; their callbacks may call back.
@@ -160,7 +161,7 @@ class _PostureRun:
 
     def push(self, frame: Frame, persons: Detections | None, is_keyframe: bool = True) -> Scoring | None:
         if persons is not None:
-            self._looks.add(persons, frame.pts, frame.size)
+            self._looks.add(persons, frame.pts, frame.size, run_stage("postures", frame, self._place, persons, frame))
         self._look_back(frame.pts, persons is not None)
         scoring = self._actions.push(frame, persons, is_keyframe)
         if scoring is None or persons is None:
@@ -178,6 +179,7 @@ class _PostureRun:
         self._actions.start_anew()  # what waits is scored, and smoothed, before anything is forgotten
         self._looks.reset()
         self._known.clear()
+        self._camera.reset()
         self._smooth.reset()
 
     def finish(self) -> None:
@@ -187,6 +189,9 @@ class _PostureRun:
     def close(self) -> None:
         self._actions.close()
         self._complete()
+
+    def _place(self, persons: Detections, frame: Frame) -> CameraPlace:
+        return self._camera.update(frame.image, persons.boxes, frame.pts)
 
     def _look_back(self, time: float, looked: bool) -> None:
         """A frame at `time` comes, looked at or not: what that means for the keyframes before it."""

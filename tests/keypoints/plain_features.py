@@ -109,7 +109,10 @@ def _places(window, t):
 
 def _motion(window, t, heights, scale):
     moved = (_places(window, t) - _places(window, -1)) / scale
-    return [_bound(value, 3) for value in (*moved, math.log(heights[t] / heights[-1]))]
+    known = float(window.camera[t, 2] == window.camera[-1, 2])
+    background = known * (window.camera[t, :2] - window.camera[-1, :2]) / scale
+    values = *moved, math.log(heights[t] / heights[-1]), *(known * (moved[2:4] - background)), *background, known
+    return [_bound(value, 3) for value in values]
 
 
 def _extent(window, scale, seconds):
@@ -118,12 +121,17 @@ def _extent(window, scale, seconds):
     swings = [np.ptp([m[a] - m[b] for m in bodies], axis=0) for a, b in SWINGS]
     angles = np.array([_cosines(m) for m in bodies])
     moved = np.abs(_places(window, -1) - _places(window, 0))[:4] / scale / seconds
+    same = float(count > 1 and len(set(window.camera[:, 2])) == 1)
+    placed = [_places(window, t)[2:4] - window.camera[t, :2] for t in (0, -1)]
+    against = same * np.abs(placed[1] - placed[0]) / scale / seconds
     heave = np.ptp([_places(window, t)[3] for t in range(count)]) / scale
     return [
         *np.concatenate(swings),
         *(math.sqrt(float(swing @ swing)) for swing in swings),
         *(np.ptp(angles[:, column]) for column in (6, 7, 4, 5)),
         *moved,
+        *against,
+        same,
         heave,
         seconds,
     ]

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from sf_detect.keypoints.features import ANKLES, GRID, MOVED, features, vertical_range
+from sf_detect.keypoints.features import ANKLES, GRID, MOVED, features, movement, vertical_range
 from sf_detect.keypoints.looks import Window
 from tests.keypoints.plain_features import plain_features
 
@@ -30,13 +32,35 @@ def some_window(seed: int) -> Window:
     points = np.concatenate([rng.normal(200, 100, (count, 33, 2)), rng.uniform(0, 1, (count, 33, 1))], axis=2)
     boxes = np.tile(rng.uniform(0, 300, 4), (count, 1)) + rng.normal(0, 20, (count, 4))
     as32 = [array.astype(np.float32) for array in (points, metres, rng.uniform(0, 1, count), boxes)]
-    return Window(times + 1000 * seed, *as32, (480, int(rng.integers(1, 1000))))
+    size = 480, int(rng.integers(1, 1000))
+    places = np.concatenate([rng.normal(0, 50, (count, 2)), rng.integers(0, 2, (count, 1)) // (1 + seed % 2)], axis=1)
+    return Window(times + 1000 * seed, *as32, size, places if seed % 4 else None)
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_features_are_those_computed_one_number_at_a_time(seed):
     given = some_window(seed)
     np.testing.assert_allclose(features(given), plain_features(given), atol=1e-5, rtol=0)
+
+
+def test_walker_whom_the_camera_follows_moves_against_the_background():
+    followed = window([0.0, 0.5, 1.0])
+    right = followed.boxes[:, :1] - followed.boxes[0, 0]
+    followed.boxes[:, [0, 2]] -= right
+    followed.points[..., 0] -= right
+    assert movement(features(followed)) == pytest.approx(0, abs=1e-6)  # of the camera nothing is known
+    camera = np.concatenate([-right, 0 * right, 0 * right], axis=1)
+    assert movement(features(replace(followed, camera=camera))) == pytest.approx(0.5, rel=1e-5)
+
+
+def test_who_stands_before_a_turning_camera_does_not_move():
+    passing = window([0.0, 0.5, 1.0])
+    right = passing.boxes[:, :1] - passing.boxes[0, 0]
+    camera = np.concatenate([right, 0 * right, 0 * right], axis=1)
+    assert movement(features(passing)) == pytest.approx(0.5, rel=1e-5)
+    assert movement(features(replace(passing, camera=camera))) == pytest.approx(0, abs=1e-6)
+    camera[0, 2] = 5  # a cut, after which only part of the way is known
+    assert movement(features(replace(passing, camera=camera))) == pytest.approx(0.5, rel=1e-5)
 
 
 def test_two_looks_at_the_same_time_are_no_movement_between():

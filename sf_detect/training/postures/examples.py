@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sf_detect.boxes import iou
 from sf_detect.data.jhmdb import JHMDBClip
 from sf_detect.errors import DataError
-from sf_detect.keypoints.features import ANKLES, MOVED, features
+from sf_detect.keypoints.features import ANKLES, BACKGROUND, MOVED, features
 from sf_detect.keypoints.looks import SECONDS, Window
 from sf_detect.keypoints.network import POSTURES
 from sf_detect.training.postures.looks import as_window, part
@@ -120,12 +120,15 @@ def draw(window: Window, newest: int, rng: np.random.Generator) -> Window:
 def change(window: Window, rng: np.random.Generator) -> Window:
     """The same person differently: mirrored, tilted, turned, farther off, noisier, slower, under a moving camera."""
     points, metres, boxes = window.points.copy(), window.metres.copy(), window.boxes.copy()
+    assert window.camera is not None
+    camera = window.camera.copy()
     side = float(np.median((boxes[:, 2:] - boxes[:, :2]).max(axis=1)))
     width = window.image_size[1]
     if rng.random() < 0.5:
         points, metres = points[:, _MIRRORED], metres[:, _MIRRORED]
         points[..., 0], metres[..., 0] = width - points[..., 0], -metres[..., 0]
         boxes = boxes[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1]) + np.array([width, 0, width, 0])
+        camera[:, 0] *= -1
     centre = (boxes[-1, :2] + boxes[-1, 2:]) / 2
     tilt, turn = _rotation(rng.normal(0, np.radians(4))), _rotation(rng.normal(0, np.radians(12)))
     points[..., :2] = (points[..., :2] - centre) @ tilt + centre
@@ -136,11 +139,16 @@ def change(window: Window, rng: np.random.Generator) -> Window:
     points[..., 2] = points[..., 2].clip(0, 1) ** rng.uniform(0.7, 1.4)
     boxes = boxes + side * (rng.normal(0, 0.02, (1, 4)) + rng.normal(0, 0.01, boxes.shape))
     times = window.times
+    camera[:, :2] += rng.normal(0, 0.004 * side, (len(camera), 2))
+    if rng.random() < 0.15:  # nothing is known of it
+        camera[:, 2] = np.arange(len(camera))
     if rng.random() < 0.35:
         drift = (times - times[-1])[:, None] * rng.normal(0, 0.35, 2) * side
         points[..., :2] += drift[:, None]
+        camera[:, :2] += drift
         boxes = boxes + np.concatenate([drift, drift], axis=1)
-    return as_window(times * rng.uniform(0.85, 1.18), points, metres, window.presence, boxes, window.image_size)
+    times = times * rng.uniform(0.85, 1.18)
+    return as_window(times, points, metres, window.presence, boxes, window.image_size, camera)
 
 
 def _rotation(angle: float) -> npt.NDArray[np.float64]:
@@ -286,7 +294,9 @@ def freeze(window: Window, rng: np.random.Generator) -> Window:
     points[..., :2] += rng.normal(0, 0.004 * side, (count, 1, 2)).cumsum(axis=0)
     metres = held.metres + rng.uniform(0.003, 0.035) * unsure * rng.normal(size=held.metres.shape)
     boxes = held.boxes + rng.normal(0, rng.uniform(0.003, 0.02) * side, held.boxes.shape)
-    return as_window(np.arange(count) * rng.uniform(0.2, 0.3), points, metres, held.presence, boxes, held.image_size)
+    still = np.zeros((count, 3))
+    times = np.arange(count) * rng.uniform(0.2, 0.3)
+    return as_window(times, points, metres, held.presence, boxes, held.image_size, still)
 
 
 def frozen_examples(windows: Sequence[Window], each: int, rng: np.random.Generator) -> Examples:
@@ -311,7 +321,9 @@ def forgive_stillness(examples: Examples) -> Examples:
     """Where one look, or too little movement, does not tell whether somebody stands or walks, either is accepted."""
     last = examples.features[:, -1].astype(np.float32)
     once = examples.features[:, :, -1].astype(np.float32).sum(axis=1) <= 1
-    still = (last[:, ANKLES] < STILL_ANKLES) & (last[:, list(MOVED)].max(axis=1) < STILL_PLACE)
+    known = last[:, BACKGROUND + 2] > 0
+    moved = np.where(known, last[:, BACKGROUND], last[:, list(MOVED)].max(axis=1))
+    still = (last[:, ANKLES] < STILL_ANKLES) & (moved < STILL_PLACE)
     stand, walk, run = (POSTURES.index(name) for name in ("stand", "walk", "run"))
     moving = examples.postures[:, [walk, run]].any(axis=1)
     rows = np.flatnonzero((once & (moving | (examples.postures[:, stand] > 0))) | (still & moving))
@@ -331,7 +343,7 @@ def hop(window: Window, rng: np.random.Generator) -> Window:
     landing = rng.uniform(0, 0.25) * (1 - lift / highest)[:, None]  # knees give in at the ground
     metres[:, 25:27, 2] -= landing
     metres[:, 27:33, 1] -= 0.3 * landing
-    return as_window(window.times, points, metres, window.presence, boxes, window.image_size)
+    return as_window(window.times, points, metres, window.presence, boxes, window.image_size, window.camera)
 
 
 def turn(window: Window, angle: float) -> Window:
@@ -342,7 +354,7 @@ def turn(window: Window, angle: float) -> Window:
     metres[..., :2] = metres[..., :2] @ rotation
     margin = 0.05 * (window.boxes[:, 2:] - window.boxes[:, :2]).max(axis=1, keepdims=True)
     boxes = np.concatenate([points[..., :2].min(axis=1) - margin, points[..., :2].max(axis=1) + margin], axis=1)
-    return as_window(window.times, points, metres, window.presence, boxes, window.image_size)
+    return as_window(window.times, points, metres, window.presence, boxes, window.image_size, window.camera)
 
 
 def weighted(parts: Sequence[tuple[float, Examples]]) -> Examples:

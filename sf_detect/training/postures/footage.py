@@ -115,7 +115,7 @@ def footage_looks(
         DataError: A picture, a clip or the tracks of one cannot be read.
     """
     found: dict[str, Window] = {}
-    path, built = folder / "footage.npz", None
+    path, built = folder / f"footage-{root.name}.npz", None
     known = load_looks(path) if path.exists() else {}
     for number, person in enumerate(people):
         if person.name not in known:
@@ -141,9 +141,11 @@ def _look_at(person: Person, root: Path, network: LandmarkNetwork, rng: np.rando
     for count in range(BOXES):
         drawn = box if not count else jittered(box, (image.shape[0], image.shape[1]), rng)
         looks.append(look_along(network, [image] * 2, np.array([0.0, 0.25]), drawn.repeat(2, axis=0)))
-    arrays = [np.concatenate([getattr(w, name) for w in looks]) for name in ("points", "metres", "presence", "boxes")]
-    points, metres, presence, boxes = arrays
-    return as_window(np.arange(2.0 * BOXES), points, metres, presence, boxes, (image.shape[0], image.shape[1]))
+    names = ("points", "metres", "presence", "boxes")
+    points, metres, presence, boxes = (np.concatenate([getattr(w, name) for w in looks]) for name in names)
+    size = image.shape[0], image.shape[1]
+    still = np.zeros((2 * BOXES, 3))  # a picture's background rests
+    return as_window(np.arange(2.0 * BOXES), points, metres, presence, boxes, size, still)
 
 
 def _look_along(person: Person, root: Path, network: LandmarkNetwork, rng: np.random.Generator) -> Window:
@@ -154,7 +156,8 @@ def _look_along(person: Person, root: Path, network: LandmarkNetwork, rng: np.ra
             for record in map(json.loads, lines):
                 for seen in record["persons"]:
                     if seen["track_id"] == person.track and person.start - 1 <= record["time"] <= person.end:
-                        boxes[int(record["frame"])] = record["time"], seen["box"]
+                        everybody = np.array([p["box"] for p in record["persons"]], np.float32)
+                        boxes[int(record["frame"])] = record["time"], seen["box"], everybody
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(root / person.tracks_file, None, f"holds no tracks: {error!r}; run sf-detect again") from error
     if not boxes:
@@ -162,7 +165,7 @@ def _look_along(person: Person, root: Path, network: LandmarkNetwork, rng: np.ra
     frames = _frames_of(root / person.file, set(boxes))
     kept = sorted(set(frames) & set(boxes))
     times, drawn = np.array([boxes[i][0] for i in kept]), np.array([boxes[i][1] for i in kept], np.float32)
-    return look_along(network, [frames[i] for i in kept], times, drawn)
+    return look_along(network, [frames[i] for i in kept], times, drawn, [boxes[i][2] for i in kept])
 
 
 def _frames_of(path: Path, wanted: set[int]) -> dict[int, UInt8Array]:
@@ -177,17 +180,18 @@ def _frames_of(path: Path, wanted: set[int]) -> dict[int, UInt8Array]:
 
 
 def footage_examples(
-    people: Sequence[Person], looks: Mapping[str, Window], actions: int, each: int, rng: np.random.Generator
+    people: Sequence[Person], looks: Mapping[str, Window], actions: Sequence[str], each: int, rng: np.random.Generator
 ) -> Examples:
     """Examples of people in clips, and in pictures: seen once, or for a second in which they hold still.
 
-    People whose actions are listed have no known action, since a picture does not show whether they do it now; all
-    others do none. The group is the number of the source.
+    In a clip, where the labels hold for a while, one action is the person's; of several, or in a picture, which does
+    not show whether it is done now, none is known. People without actions do none. The group is the number of the
+    source.
 
     Args:
         people: The labelled people.
         looks: As `footage_looks` returns them.
-        actions: Number of actions.
+        actions: Their names, as they are shown.
         each: Examples a person.
         rng: Decides what is drawn.
     """
@@ -203,9 +207,15 @@ def footage_examples(
             else _drawn(seen, person, each, rng)
         )
         for window in drawn:
-            action = -1 if person.actions else actions
-            rows.append((features(change(window, rng)), answers, action, 1.0, sources[person.source]))
+            rows.append((features(change(window, rng)), answers, _action(person, actions), 1.0, sources[person.source]))
     return collect(rows)
+
+
+def _action(person: Person, names: Sequence[str]) -> int:
+    """Column of what a person does; the number of actions for none of them, -1 where it is not known."""
+    if not person.actions:
+        return len(names)
+    return names.index(person.actions[0]) if person.track is not None and len(person.actions) == 1 else -1
 
 
 def _drawn(looks: Window, person: Person, each: int, rng: np.random.Generator) -> Iterator[Window]:
@@ -233,4 +243,4 @@ def _held(looks: Window, once: bool, each: int, rng: np.random.Generator) -> Ite
         unsure = 1 + 2 * (1 - held.points[..., 2:])
         metres = held.metres + rng.uniform(0.005, 0.035) * unsure * rng.normal(size=held.metres.shape)
         times = np.arange(count) * rng.uniform(0.2, 0.3)
-        yield as_window(times, points, metres, held.presence, held.boxes, held.image_size)
+        yield as_window(times, points, metres, held.presence, held.boxes, held.image_size, held.camera)

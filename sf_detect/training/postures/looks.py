@@ -14,13 +14,14 @@ import numpy.typing as npt
 from sf_detect.atomic_file import atomic_file
 from sf_detect.data.jhmdb import JHMDBClip, read_frames
 from sf_detect.errors import DataError
+from sf_detect.keypoints.camera_motion import CameraMotion
 from sf_detect.keypoints.estimator import LandmarkNetwork, TrackKeypoints
 from sf_detect.keypoints.looks import Window
 from sf_detect.structures import Detections, Frame, UInt8Array
 
 LOOK_STEP = 2
 """Frames from one look to the next along the true boxes of J-HMDB: denser than in a run, for windows of any phase."""
-_ARRAYS = ("times", "points", "metres", "presence", "boxes")
+_ARRAYS = ("times", "points", "metres", "presence", "boxes", "camera")
 KINDS = ("actors", "waist", "small")
 """Looks along J-HMDB's true boxes, jittered; the same with the picture ending at the waist; in a reduced picture."""
 SMALL = (35.0, 90.0)
@@ -28,7 +29,11 @@ SMALL = (35.0, 90.0)
 
 
 def look_along(
-    network: LandmarkNetwork, frames: Sequence[UInt8Array], times: npt.NDArray[np.float64], boxes: npt.NDArray
+    network: LandmarkNetwork,
+    frames: Sequence[UInt8Array],
+    times: npt.NDArray[np.float64],
+    boxes: npt.NDArray,
+    everybody: Sequence[npt.NDArray] | None = None,
 ) -> Window:
     """Looks at one person in each frame, as a run looks at a track.
 
@@ -37,11 +42,14 @@ def look_along(
         frames: T pictures (H, W, 3).
         times: (T,) seconds, ascending.
         boxes: (T, 4) xyxy pixels.
+        everybody: Boxes (N, 4) of all persons of each frame, where no background is; None where nobody else is known.
     """
-    estimator, seen = TrackKeypoints(network), []
+    estimator, seen, camera, places = TrackKeypoints(network), [], CameraMotion(), []
     for index, (image, time, box) in enumerate(zip(frames, times, boxes, strict=True)):
         one = Detections(np.asarray(box, np.float32)[None], np.ones(1, np.float32), np.zeros(1, np.int64))
         seen.append(estimator.update(Frame(image, index, float(time)), one))
+        place = camera.update(image, one.boxes if everybody is None else everybody[index], float(time))
+        places.append((place.x, place.y, place.sequence))
     height, width = frames[0].shape[:2]
     return Window(
         np.asarray(times, np.float64),
@@ -50,6 +58,7 @@ def look_along(
         np.concatenate([k.presence for k in seen]),
         np.asarray(boxes, np.float32),
         (height, width),
+        np.array(places, np.float64).reshape(-1, 3),
     )
 
 
@@ -60,18 +69,24 @@ def as_window(
     presence: npt.ArrayLike,
     boxes: npt.ArrayLike,
     image_size: tuple[int, int],
+    camera: npt.ArrayLike | None = None,
 ) -> Window:
     """A window of arrays of any floating type."""
     p, m, r, b = (np.asarray(array, np.float32) for array in (points, metres, presence, boxes))
-    return Window(np.asarray(times, np.float64), p, m, r, b, image_size)
+    return Window(
+        np.asarray(times, np.float64),
+        *(p, m, r, b),
+        image_size,
+        None if camera is None else np.asarray(camera, np.float64),
+    )
 
 
 def part(window: Window, rows: npt.ArrayLike) -> Window:
     """Some of its looks, in the order of `rows`."""
     index = np.asarray(rows, np.intp)
     arrays = [getattr(window, name)[index] for name in _ARRAYS]
-    times, points, metres, presence, boxes = arrays
-    return as_window(times, points, metres, presence, boxes, window.image_size)
+    times, points, metres, presence, boxes, camera = arrays
+    return as_window(times, points, metres, presence, boxes, window.image_size, camera)
 
 
 def save_looks(path: Path, tracks: Mapping[str, Window]) -> None:
@@ -104,8 +119,8 @@ def load_looks(path: Path) -> dict[str, Window]:
 def _window(rows: Mapping[str, npt.NDArray], name: str) -> Window:
     arrays = [rows[f"{name}|{array}"] for array in _ARRAYS]
     height, width = (int(side) for side in rows[f"{name}|size"])
-    times, points, metres, presence, boxes = arrays
-    return as_window(times, points, metres, presence, boxes, (height, width))
+    times, points, metres, presence, boxes, camera = arrays
+    return as_window(times, points, metres, presence, boxes, (height, width), camera)
 
 
 def jittered(boxes: npt.NDArray[np.float32], size: tuple[int, int], rng: np.random.Generator) -> npt.NDArray:
@@ -239,17 +254,20 @@ def _tracks(
     clip: JHMDBClip, persons: Sequence[Detections], looked_at: Sequence[int], network: LandmarkNetwork
 ) -> dict[str, Window]:
     frames, estimator = read_frames(clip, clip.width, clip.height), TrackKeypoints(network)
-    rows: dict[int, list[tuple[float, npt.NDArray, npt.NDArray, npt.NDArray, npt.NDArray]]] = {}
+    camera, rows = CameraMotion(), dict[int, list[tuple[Any, ...]]]()
     for index in looked_at:
         people = persons[index]
         seen = estimator.update(Frame(frames[index], index, index / 25), people)
         assert people.track_ids is not None
+        place = camera.update(frames[index], people.boxes, index / 25)
+        where = place.x, place.y, place.sequence
         for i in np.flatnonzero(seen.presence > 0):
-            row = index / 25, seen.points[i], seen.metres[i], seen.presence[i], people.boxes[i]
+            row = (index / 25, seen.points[i], seen.metres[i], seen.presence[i], people.boxes[i], where)
             rows.setdefault(int(people.track_ids[i]), []).append(row)
     return {str(track): _stacked(looks, (clip.height, clip.width)) for track, looks in rows.items()}
 
 
 def _stacked(looks: Sequence[tuple[Any, ...]], image_size: tuple[int, int]) -> Window:
-    times, points, metres, presence, boxes = zip(*looks, strict=True)
-    return as_window(times, np.stack(points), np.stack(metres), presence, np.stack(boxes), image_size)
+    times, points, metres, presence, boxes, camera = zip(*looks, strict=True)
+    stacked = np.stack(points), np.stack(metres), presence, np.stack(boxes)
+    return as_window(times, *stacked, image_size, camera)

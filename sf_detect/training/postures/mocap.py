@@ -139,9 +139,10 @@ def seen(landmarks: Floats, times: Floats, rng: np.random.Generator) -> Window:
     pixels_a_metre = rng.uniform(30, 300) / 1.7
     path = hips[:, :, :2] - tracked * (hips[:, :, :2] - hips[-1:, :, :2])
     points = (metres[..., :2] + path - hips[-1, :, :2]) * pixels_a_metre
+    background = -tracked * (hips[:, 0, :2] - hips[-1, 0, :2]) * pixels_a_metre
     farther = (metres[..., 2] > 0.05) * rng.uniform(0, 0.5, (1, 33))
     confidence = (rng.uniform(0.85, 1.0, (len(times), 33)) - farther).clip(0.05, 1)
-    return _in_a_picture(points, confidence, metres, times, rng)
+    return _in_a_picture(points, confidence, metres, times, background, rng)
 
 
 def _about_y(angle: float) -> Floats:
@@ -150,7 +151,7 @@ def _about_y(angle: float) -> Floats:
 
 
 def _in_a_picture(
-    points: Floats, confidence: Floats, metres: Floats, times: Floats, rng: np.random.Generator
+    points: Floats, confidence: Floats, metres: Floats, times: Floats, background: Floats, rng: np.random.Generator
 ) -> Window:
     lowest, highest = points.min(axis=1), points.max(axis=1)
     margin = (highest - lowest).max(axis=1, keepdims=True) * rng.uniform(0.04, 0.1)
@@ -160,7 +161,9 @@ def _in_a_picture(
     size = np.ceil(boxes[:, 2:].max(axis=0) + shift + room).astype(int)
     points, boxes = points + shift, boxes + np.tile(shift, 2)
     seen_points = np.concatenate([points, confidence[..., None]], axis=2)
-    return as_window(times, seen_points, metres, rng.uniform(0.8, 1, len(times)), boxes, (int(size[1]), int(size[0])))
+    camera = np.concatenate([background, np.zeros((len(times), 1))], axis=1)
+    presence = rng.uniform(0.8, 1, len(times))
+    return as_window(times, seen_points, metres, presence, boxes, (int(size[1]), int(size[0])), camera)
 
 
 def walking(landmarks: Floats) -> list[str]:

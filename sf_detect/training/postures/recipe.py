@@ -16,13 +16,14 @@ from sf_detect.engines import EngineOptions
 from sf_detect.keypoints.blazepose import BlazePose, blazepose_engine
 from sf_detect.keypoints.estimator import LandmarkNetwork
 from sf_detect.keypoints.looks import Window
+from sf_detect.labels import shown_names
 from sf_detect.structures import Detections
 from sf_detect.training.jhmdb.measuring import WINDOW_STEP
 from sf_detect.training.jhmdb.persons import find_persons, track_persons
 from sf_detect.training.postures import examples as made
 from sf_detect.training.postures.classifier import ClassifierRecipe, PostureModule, train_classifier
 from sf_detect.training.postures.fitting import FusionRecipe
-from sf_detect.training.postures.footage import footage_examples, footage_looks, read_people
+from sf_detect.training.postures.footage import Person, footage_examples, footage_looks, read_people
 from sf_detect.training.postures.looks import jhmdb_looks, track_looks
 from sf_detect.training.postures.mocap import motion_examples
 
@@ -97,7 +98,7 @@ class PostureRecipe:
 
     Attributes:
         data: Folder of J-HMDB: videos.csv, boxes.csv, videos/.
-        footage: Folder with labels.csv, pictures of people labelled by hand; null for none.
+        footage: Folders with labels.csv, people labelled by hand in pictures and clips.
         rights: Rows of labels.csv with these rights are trained on.
         motions: Folder of motion capture; null for none.
         work: Folder for looks, scores and the trained file.
@@ -110,7 +111,7 @@ class PostureRecipe:
     """
 
     data: str = "data/jhmdb"
-    footage: str | None = None
+    footage: list[str] = field(default_factory=list)
     rights: list[str] = field(default_factory=lambda: ["licensed", "unclear", "generated"])
     motions: str | None = None
     work: str = "work/postures"
@@ -158,6 +159,15 @@ class Work:
         folder = self.folder / "looks"
         return track_looks(clips, self.persons(clips), WINDOW_STEP, folder, lambda: self.network, self.say)
 
+    def footage(self) -> tuple[list[Person], dict[str, Window]]:
+        """The people labelled by hand outside J-HMDB, and the looks at them by name."""
+        everybody, looks = list[Person](), dict[str, Window]()
+        for root in map(Path, self.recipe.footage):
+            people = read_people(root / "labels.csv", self.recipe.rights)
+            looks |= footage_looks(people, root, self.folder / "looks", lambda: self.network, self.say)
+            everybody += people
+        return everybody, looks
+
 
 def gather(work: Work) -> dict[str, made.Examples]:
     """All training examples of a recipe, for each task of the classifier."""
@@ -174,16 +184,12 @@ def gather(work: Work) -> dict[str, made.Examples]:
         "lying": made.lying_examples(clips, seen, labels, each["lying"], rng),
         "hopping": made.hopping_examples(clips, seen, labels, each["hopping"], rng),
     }
-    walkers: list[Window] = []
-    if recipe.footage is not None:
-        root = Path(recipe.footage)
-        people = read_people(root / "labels.csv", recipe.rights)
-        looks = footage_looks(people, root, work.folder / "looks", lambda: work.network, work.say)
-        walkers = [looks[p.name] for p in people if p.track is not None and p.posture in ("walk", "run")]
-        for kind, mine in (("clips", True), ("pictures", False)):
-            some = [person for person in people if (person.track is not None) == mine]
-            if some:
-                parts[kind] = footage_examples(some, looks, len(work.data.labels), each[kind], rng)
+    people, footage = work.footage()
+    walkers = [footage[p.name] for p in people if p.track is not None and p.posture in ("walk", "run")]
+    for kind, mine in (("clips", True), ("pictures", False)):
+        some = [person for person in people if (person.track is not None) == mine]
+        if some:
+            parts[kind] = footage_examples(some, footage, shown_names(work.data.labels), each[kind], rng)
     if recipe.motions is not None:
         parts["motions"] = motion_examples(Path(recipe.motions), each["motions"], rng)
     moving = [seen[c.video_id] for c in clips if labels[c.video_id] in ("WWW", "RRR") and c.video_id in seen]
