@@ -91,7 +91,7 @@ class _Picture:
         grey = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
         background = np.full(grey.shape, 255, np.uint8)
         for box in np.asarray(boxes, np.float64)[np.isfinite(boxes).all(axis=1)] * scale:
-            x1, y1, x2, y2 = np.clip(np.round(box + [-2, -2, 2, 2]), 0, 10_000).astype(int)
+            x1, y1, x2, y2 = np.clip(np.round(box + np.array([-2, -2, 2, 2])), 0, 10_000).astype(int)
             background[y1:y2, x1:x2] = 0
         return cls(np.asarray(grey, np.uint8), background, scale, time)
 
@@ -106,9 +106,10 @@ def _shift(before: _Picture, now: _Picture) -> tuple[float, float] | None:
     corners = cv2.goodFeaturesToTrack(before.grey, MOST_CORNERS, 0.02, 5, mask=before.background, blockSize=5)
     if corners is None or len(corners) < LEAST_CORNERS:
         return None
-    there, found, _ = cv2.calcOpticalFlowPyrLK(before.grey, now.grey, corners, None, winSize=(15, 15), maxLevel=3)
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(now.grey, before.grey, there, None, winSize=(15, 15), maxLevel=3)
-    good = (found[:, 0] == 1) & (returned[:, 0] == 1) & (np.abs(back - corners)[:, 0].max(axis=1) <= _BACK)
+    corners = np.asarray(corners, np.float32)
+    there, found = _followed(before.grey, now.grey, corners)
+    back, returned = _followed(now.grey, before.grey, there)
+    good = found & returned & (np.abs(back - corners)[:, 0].max(axis=1) <= _BACK)
     ways = (there - corners)[good, 0]
     if len(ways) < LEAST_CORNERS:
         return None
@@ -118,3 +119,11 @@ def _shift(before: _Picture, now: _Picture) -> tuple[float, float] | None:
         return None
     x, y = ways[agreed].mean(axis=0)
     return float(x), float(y)
+
+
+def _followed(
+    grey: UInt8Array, other: UInt8Array, corners: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Where corners (N, 1, 2) of one picture are in another, and which of them were found there."""
+    there, found, _ = cv2.calcOpticalFlowPyrLK(grey, other, corners, corners.copy(), winSize=(15, 15), maxLevel=3)
+    return np.asarray(there, np.float32), np.asarray(found[:, 0] == 1)

@@ -51,8 +51,8 @@ MOVED = (ANKLES + len(_SWINGS) + 4, ANKLES + len(_SWINGS) + 6)
 
 
 BACKGROUND = MOVED[1] + 2
-"""Column of how far the hips moved sideways against the background, in heights a second; up or down, and whether that is
-known, follow."""
+"""Column of how far the hips moved sideways against the background, in heights a second; how far up or down, and
+whether that is known, follow."""
 VERTICAL = MOVED[1] + 5
 """Column of the vertical range of the hips within the window, in heights."""
 COLUMNS = VERTICAL + 4

@@ -24,9 +24,8 @@ def view(wide: np.ndarray, x: int, y: int = 100) -> np.ndarray:
 
 def test_background_goes_where_the_camera_comes_from() -> None:
     camera, wide = CameraMotion(), scene()
-    first, *places = [
-        camera.update(view(wide, x, y), NOBODY, t) for t, x, y in zip((0, 0.25, 0.5), (300, 324, 350), (100, 96, 90))
-    ]
+    path = ((0.0, 300, 100), (0.25, 324, 96), (0.5, 350, 90))
+    first, *places = [camera.update(view(wide, x, y), NOBODY, time) for time, x, y in path]
     assert {place.sequence for place in places} == {first.sequence}
     assert [place.x for place in places] == pytest.approx([-24, -50], abs=1)
     assert [place.y for place in places] == pytest.approx([4, 10], abs=1)

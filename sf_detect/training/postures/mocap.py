@@ -55,9 +55,9 @@ _MIRROR = np.array([-1, 1, 1])
 _OFFSETS = np.concatenate(
     [np.zeros((1, 3)), _LEG, np.array(_LEG) * _MIRROR, _SPINE, _ARM, np.array(_ARM) * _MIRROR], axis=0
 )
-_LEFT = {"hip": 2, "knee": 3, "ankle": 4, "toe": 6, "shoulder": 21, "elbow": 22, "wrist": 23, "finger": 26}
-_RIGHT = {"hip": 8, "knee": 9, "ankle": 10, "toe": 12, "shoulder": 30, "elbow": 31, "wrist": 32, "finger": 35}
-_HEAD = (18, 19)
+LEFT = {"hip": 2, "knee": 3, "ankle": 4, "toe": 6, "shoulder": 21, "elbow": 22, "wrist": 23, "finger": 26}
+RIGHT = {"hip": 8, "knee": 9, "ankle": 10, "toe": 12, "shoulder": 30, "elbow": 31, "wrist": 32, "finger": 35}
+HEAD = (18, 19)
 # MediaPipe's landmarks, left side first
 _PAIRS = {"shoulder": 11, "elbow": 13, "wrist": 15, "finger": 19, "hip": 23, "knee": 25, "ankle": 27, "toe": 31}
 
@@ -99,14 +99,14 @@ def _rotation_matrices(vectors: Floats) -> Floats:
 
 def as_landmarks(joints: Floats) -> Floats:
     """(T, 33, 3) in MediaPipe's order from (T, 38, 3) joints; those that nobody uses lie at the nose."""
-    head = joints[:, _HEAD].mean(axis=1)
-    left = _unit(joints[:, _LEFT["shoulder"]] - joints[:, _RIGHT["shoulder"]])
-    up = _unit(joints[:, _HEAD[1]] - joints[:, _HEAD[0]])
+    head = joints[:, HEAD].mean(axis=1)
+    left = _unit(joints[:, LEFT["shoulder"]] - joints[:, RIGHT["shoulder"]])
+    up = _unit(joints[:, HEAD[1]] - joints[:, HEAD[0]])
     forward = np.cross(left, up)
     found = np.repeat((head + 0.11 * forward)[:, None], 33, axis=1)
     found[:, 7], found[:, 8] = head + 0.07 * left, head - 0.07 * left
     for name, index in _PAIRS.items():
-        found[:, index], found[:, index + 1] = joints[:, _LEFT[name]], joints[:, _RIGHT[name]]
+        found[:, index], found[:, index + 1] = joints[:, LEFT[name]], joints[:, RIGHT[name]]
     for side, (ankle, toe) in enumerate(((27, 31), (28, 32))):
         shank = _unit(found[:, ankle] - found[:, ankle - 2])
         found[:, 29 + side] = found[:, ankle] + 0.05 * shank - 0.25 * (found[:, toe] - found[:, ankle])

@@ -21,6 +21,7 @@ from sf_detect.structures import Detections
 from sf_detect.training.jhmdb.measuring import WINDOW_STEP
 from sf_detect.training.jhmdb.persons import find_persons, track_persons
 from sf_detect.training.postures import examples as made
+from sf_detect.training.postures.bvh import capture_examples
 from sf_detect.training.postures.classifier import ClassifierRecipe, PostureModule, train_classifier
 from sf_detect.training.postures.fitting import FusionRecipe
 from sf_detect.training.postures.footage import Person, footage_examples, footage_looks, read_people
@@ -53,18 +54,26 @@ class ExamplesRecipe:
                 "hopping": 4,
                 "frozen": 12,
             },
-            **{"pictures": 16, "clips": 24, "motions": 90},
+            **{"pictures": 16, "clips": 24, "motions": 90, "captures": 24},
         }
     )
     shares: dict[str, float] = field(
         default_factory=lambda: {
             **{"actors": 0.13, "small": 0.07, "tracks": 0.05, "lying": 0.03, "hopping": 0.04, "frozen": 0.10},
-            **{"pictures": 0.22, "clips": 0.26, "motions": 0.14},
+            **{"pictures": 0.20, "clips": 0.30, "motions": 0.10, "captures": 0.06},
         }
     )
     action_shares: dict[str, float] = field(
         default_factory=lambda: {
-            **{"actors": 0.52, "tracks": 0.20, "small": 0.06, "bystanders": 0.06, "pictures": 0.07, "clips": 0.09},
+            **{
+                "actors": 0.52,
+                "tracks": 0.20,
+                "small": 0.06,
+                "bystanders": 0.06,
+                "pictures": 0.07,
+                "clips": 0.14,
+                "captures": 0.12,
+            },
         }
     )
     postures: list[float] = field(default_factory=lambda: [0.32, 0.22, 0.03, 0.16, 0.06, 0.05, 0.05, 0.05, 0.12])
@@ -100,7 +109,8 @@ class PostureRecipe:
         data: Folder of J-HMDB: videos.csv, boxes.csv, videos/.
         footage: Folders with labels.csv, people labelled by hand in pictures and clips.
         rights: Rows of labels.csv with these rights are trained on.
-        motions: Folder of motion capture; null for none.
+        motions: Folder of motion capture, see `mocap`; null for none.
+        captures: Folder of single motions with their labels, see `bvh`; null for none.
         work: Folder for looks, scores and the trained file.
         split: Official split of J-HMDB; only its training side is trained on.
         seed: Of everything drawn at random.
@@ -114,6 +124,7 @@ class PostureRecipe:
     footage: list[str] = field(default_factory=list)
     rights: list[str] = field(default_factory=lambda: ["licensed", "unclear", "generated"])
     motions: str | None = None
+    captures: str | None = None
     work: str = "work/postures"
     split: int = 1
     seed: int = 0
@@ -192,6 +203,9 @@ def gather(work: Work) -> dict[str, made.Examples]:
             parts[kind] = footage_examples(some, footage, shown_names(work.data.labels), each[kind], rng)
     if recipe.motions is not None:
         parts["motions"] = motion_examples(Path(recipe.motions), each["motions"], rng)
+    if recipe.captures is not None:
+        names = shown_names(work.data.labels)
+        parts["captures"] = capture_examples(Path(recipe.captures), names, each["captures"], rng)
     moving = [seen[c.video_id] for c in clips if labels[c.video_id] in ("WWW", "RRR") and c.video_id in seen]
     moving += walkers
     if moving:
