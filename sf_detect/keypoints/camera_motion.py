@@ -106,7 +106,7 @@ def _shift(before: _Picture, now: _Picture) -> tuple[float, float] | None:
     corners = cv2.goodFeaturesToTrack(before.grey, MOST_CORNERS, 0.02, 5, mask=before.background, blockSize=5)
     if corners is None or len(corners) < LEAST_CORNERS:
         return None
-    corners = np.asarray(corners, np.float32)
+
     there, found = _followed(before.grey, now.grey, corners)
     back, returned = _followed(now.grey, before.grey, there)
     good = found & returned & (np.abs(back - corners)[:, 0].max(axis=1) <= _BACK)
@@ -122,7 +122,7 @@ def _shift(before: _Picture, now: _Picture) -> tuple[float, float] | None:
 
 
 def _followed(
-    grey: UInt8Array, other: UInt8Array, corners: npt.NDArray[np.float32]
+    grey: UInt8Array, other: UInt8Array, corners: npt.NDArray
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Where corners (N, 1, 2) of one picture are in another, and which of them were found there."""
     there, found, _ = cv2.calcOpticalFlowPyrLK(grey, other, corners, corners.copy(), winSize=(15, 15), maxLevel=3)

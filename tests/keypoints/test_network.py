@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sf_detect.errors import WeightsFormatError
-from sf_detect.keypoints.features import COLUMNS, GRID, MOVED, VERTICAL
+from sf_detect.keypoints.features import BACKGROUND, COLUMNS, GRID, MOVED, VERTICAL
 from sf_detect.keypoints.network import HEAVES, LEVEL, POSTURES, PostureNetwork, Sizes, with_movement
 
 SIZES = Sizes(networks=2, features=COLUMNS, width=4, actions=3)
@@ -23,6 +23,7 @@ def some_features(seed=1):
     found = np.random.default_rng(seed).normal(0, 1, (len(GRID), COLUMNS)).astype(np.float32)
     found[:, MOVED[0] : MOVED[1] + 2], found[0] = 0.2, found[0] * 0.01  # neither still nor leaving
     found[:, VERTICAL] = 0.0
+    found[:, BACKGROUND + 2] = 0.0
     return found
 
 

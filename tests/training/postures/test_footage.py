@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from fake_landmarks import Standing
 
 from sf_detect.errors import DataError
+from sf_detect.labels import label_set, shown_names
 from sf_detect.training.postures import footage
 from synthetic_video import write_video
 
@@ -16,6 +18,7 @@ STILL = {"file": "media/a/one.png", "source": "a", "rights": "licensed", "kind":
 STILL |= {"x1": "10", "y1": "5", "x2": "40", "y2": "45", "posture": "stand", "actions": ""}
 CLIP = STILL | {"file": "media/b/two.mp4", "kind": "clip", "start": "0.2", "end": "0.5", "time": "0.4", "track": "3"}
 CLIP |= {"posture": "walk", "source": "b"}
+ACTIONS = shown_names(label_set("jhmdb21").names)
 
 
 def write(root, *rows):
@@ -73,17 +76,27 @@ def test_pictures_are_looked_at_from_several_boxes_and_clips_along_the_track(roo
 def test_examples_know_posture_and_that_nobody_does_an_action(root, tmp_path):
     people = footage.read_people(root / "labels.csv", ["licensed"])
     looks = footage.footage_looks(people, root, tmp_path / "work", Standing, print)
-    found = footage.footage_examples(people, looks, 21, 6, np.random.default_rng(0))
+    found = footage.footage_examples(people, looks, ACTIONS, 6, np.random.default_rng(0))
     np.testing.assert_array_equal(found.postures.argmax(axis=1), [0] * 6 + [1] * 6)
-    assert (found.actions == 21).all()
+    assert (found.actions == len(ACTIONS)).all()
     assert len(set(found.groups.tolist())) == 2
+
+
+def test_one_action_of_a_clip_is_known_several_or_those_of_a_picture_are_not(root, tmp_path):
+    people = footage.read_people(root / "labels.csv", ["licensed"])
+    looks = footage.footage_looks(people, root, tmp_path / "work", Standing, print)
+    for actions, of_the_clip in ((("wave",), ACTIONS.index("wave")), (("wave", "clap"), -1)):
+        acting = [replace(person, actions=actions) for person in people]
+        found = footage.footage_examples(acting, looks, ACTIONS, 2, np.random.default_rng(0))
+        by_kind = {person.track is not None: found.actions[2 * i] for i, person in enumerate(people)}
+        assert by_kind == {False: -1, True: of_the_clip}
 
 
 def test_who_walks_in_a_picture_is_seen_once(root, tmp_path):
     write(root, STILL | {"posture": "walk"})
     people = footage.read_people(root / "labels.csv", ["licensed"])
     looks = footage.footage_looks(people, root, tmp_path / "work", Standing, print)
-    found = footage.footage_examples(people, looks, 21, 6, np.random.default_rng(0))
+    found = footage.footage_examples(people, looks, ACTIONS, 6, np.random.default_rng(0))
     np.testing.assert_array_equal(found.features[:, :, -1].sum(axis=1), 1)  # one known time
 
 
