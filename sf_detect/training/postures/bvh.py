@@ -1,7 +1,7 @@
 """Motion capture of single motions: BVH files and a table that says what is done in which part of each.
 
-The table is `index.csv` with columns file, posture, action, start and end (seconds). A posture or an action that is not
-known is left empty; "none" is none of them.
+The table is `index.csv` with columns file, posture, action, start and end (seconds). An action that is not known is left
+empty, a posture "unclear"; "none" is none of them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Motion:
 
     Attributes:
         file: Relative to the table's folder.
-        posture: One of `POSTURES`, "none", or "" where it is not known.
+        posture: One of `POSTURES`, "none", or "unclear".
         action: A name of J-HMDB as it is shown, "none", or "" where it is not known.
         start, end: Seconds.
     """
@@ -71,7 +71,7 @@ def read_index(path: Path) -> list[Motion]:
         for row in (reader := csv.DictReader(file)):
             try:
                 motion = Motion(row["file"], row["posture"], row["action"], float(row["start"]), float(row["end"]))
-                if motion.posture not in (*POSTURES, "none", "") or not motion.start < motion.end:
+                if motion.posture not in (*POSTURES, "none", "unclear") or not motion.start < motion.end:
                     raise ValueError(f"posture {motion.posture!r} from {motion.start} to {motion.end} s")
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(path, reader.line_num, f"is no labelled motion: {error!r}") from error
@@ -205,7 +205,7 @@ def capture_examples(folder: Path, actions: Sequence[str], each: int, rng: np.ra
         if last < 1:
             continue
         answers = np.zeros(NONE + 1, np.float32)
-        if motion.posture:
+        if motion.posture != "unclear":
             answers[NONE if motion.posture == "none" else POSTURES.index(motion.posture)] = 1
         action = len(actions) if motion.action == "none" else (actions.index(motion.action) if motion.action else -1)
         for end in rng.integers(first, last + 1, each):

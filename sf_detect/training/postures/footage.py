@@ -45,6 +45,7 @@ class Person:
         actions: Names of J-HMDB.
         track: Of a clip; None in a picture.
         start, end: Seconds of the clip in which the labels hold.
+        rights: Of the picture or clip, see tools/posture_data; "generated" of people who are none.
     """
 
     file: str
@@ -55,6 +56,7 @@ class Person:
     track: int | None = None
     start: float = 0.0
     end: float = 0.0
+    rights: str = ""
 
     @property
     def name(self) -> str:
@@ -96,7 +98,7 @@ def _person(row: Mapping[str, str]) -> Person:
     if row["posture"] not in (*POSTURES, *NOT_A_POSTURE):
         raise ValueError(f"posture {row['posture']!r}")
     actions = tuple(filter(None, row["actions"].split(";")))
-    person = Person(row["file"], row["source"], (x1, y1, x2, y2), row["posture"], actions)
+    person = Person(row["file"], row["source"], (x1, y1, x2, y2), row["posture"], actions, rights=row["rights"])
     if row["kind"] != "clip":
         return person
     return replace(person, track=int(row["track"]), start=float(row["start"]), end=float(row["end"]))
@@ -184,8 +186,8 @@ def footage_examples(
 ) -> Examples:
     """Examples of people in clips, and in pictures: seen once, or for a second in which they hold still.
 
-    In a clip, where the labels hold for a while, one action is the person's; of several, or in a picture, which does
-    not show whether it is done now, none is known. People without actions do none. The group is the number of the
+    In a clip, where the labels hold for a while, one action is the person's, as are walking, running and jumping; of
+    several, or in a picture, which does not show whether it is done now, none is known. All others do none. The group is the number of the
     source.
 
     Args:
@@ -213,9 +215,10 @@ def footage_examples(
 
 def _action(person: Person, names: Sequence[str]) -> int:
     """Column of what a person does; the number of actions for none of them, -1 where it is not known."""
-    if not person.actions:
+    done = person.actions or ((person.posture,) if person.posture in MOVING else ())
+    if not done:
         return len(names)
-    return names.index(person.actions[0]) if person.track is not None and len(person.actions) == 1 else -1
+    return names.index(done[0]) if person.track is not None and len(done) == 1 else -1
 
 
 def _drawn(looks: Window, person: Person, each: int, rng: np.random.Generator) -> Iterator[Window]:

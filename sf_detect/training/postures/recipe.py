@@ -44,36 +44,20 @@ class ExamplesRecipe:
 
     each: dict[str, int] = field(
         default_factory=lambda: {
-            **{
-                "actors": 24,
-                "small": 12,
-                "waist": 8,
-                "tracks": 6,
-                "bystanders": 4,
-                "lying": 8,
-                "hopping": 4,
-                "frozen": 12,
-            },
-            **{"pictures": 16, "clips": 24, "motions": 90, "captures": 24},
+            **{"actors": 24, "small": 12, "waist": 8, "tracks": 6, "bystanders": 4, "lying": 8, "hopping": 4},
+            **{"frozen": 12, "pictures": 16, "clips": 24, "generated": 16, "motions": 90, "captures": 12},
         }
     )
     shares: dict[str, float] = field(
         default_factory=lambda: {
-            **{"actors": 0.13, "small": 0.07, "tracks": 0.05, "lying": 0.03, "hopping": 0.04, "frozen": 0.10},
-            **{"pictures": 0.20, "clips": 0.30, "motions": 0.10, "captures": 0.06},
+            **{"actors": 0.10, "small": 0.06, "tracks": 0.05, "lying": 0.03, "hopping": 0.04, "frozen": 0.03},
+            **{"pictures": 0.21, "clips": 0.32, "generated": 0.08, "motions": 0.08, "captures": 0.06},
         }
     )
     action_shares: dict[str, float] = field(
         default_factory=lambda: {
-            **{
-                "actors": 0.52,
-                "tracks": 0.20,
-                "small": 0.06,
-                "bystanders": 0.06,
-                "pictures": 0.07,
-                "clips": 0.14,
-                "captures": 0.12,
-            },
+            **{"actors": 0.48, "tracks": 0.20, "small": 0.06, "bystanders": 0.06, "pictures": 0.07},
+            **{"clips": 0.14, "generated": 0.08, "captures": 0.08},
         }
     )
     postures: list[float] = field(default_factory=lambda: [0.32, 0.22, 0.03, 0.16, 0.06, 0.05, 0.05, 0.05, 0.12])
@@ -197,9 +181,8 @@ def gather(work: Work) -> dict[str, made.Examples]:
     }
     people, footage = work.footage()
     walkers = [footage[p.name] for p in people if p.track is not None and p.posture in ("walk", "run")]
-    for kind, mine in (("clips", True), ("pictures", False)):
-        some = [person for person in people if (person.track is not None) == mine]
-        if some:
+    for kind in ("clips", "pictures", "generated"):
+        if some := [person for person in people if _kind(person) == kind]:
             parts[kind] = footage_examples(some, footage, shown_names(work.data.labels), each[kind], rng)
     if recipe.motions is not None:
         parts["motions"] = motion_examples(Path(recipe.motions), each["motions"], rng)
@@ -216,6 +199,13 @@ def gather(work: Work) -> dict[str, made.Examples]:
     shares = {"postures": recipe.examples.shares, "actions": recipe.examples.action_shares}
     mixtures = {task: _mixture(parts, shares[task], known[task]) for task in shares}
     return mixtures | {"postures": made.forgive_stillness(mixtures["postures"])}
+
+
+def _kind(person: Person) -> str:
+    """Of the examples that a person gives."""
+    if person.track is None:
+        return "pictures"
+    return "generated" if person.rights == "generated" else "clips"
 
 
 def _mixture(
