@@ -2,7 +2,8 @@
 
 Both are probabilities over the same actions and "none" (a softmax on both sides), so they are fused as a product of
 experts: weighted logarithms add up, and what only one of the two believes in keeps little (Hinton, Training Products of
-Experts, Neural Computation 2002, without retraining the experts).
+Experts, Neural Computation 2002, without retraining the experts). Some actions, of which the action model is often sure
+where nobody does them, are left to the body alone.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ class Fusion:
         body_weight: Exponent of the classifier's.
         none_bias: Added to the logit of "none".
         thresholds: (C,) float32 decision thresholds of the fused scores.
+        alone: Columns of the actions whose score is that of the body.
     """
 
     action_weight: float
     body_weight: float
     none_bias: float
     thresholds: Floats
+    alone: tuple[int, ...] = ()
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], model: str, actions: Sequence[str]) -> Fusion | None:
@@ -61,18 +64,19 @@ class Fusion:
                 return None
             weights = [float(entry[key]) for key in ("action_weight", "body_weight", "none_bias")]
             thresholds = np.array([float(entry["thresholds"][name]) for name in actions], np.float32)
+            alone = tuple(list(actions).index(name) for name in entry.get("alone", []))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise WeightsFormatError(
                 f"posture classifier: the metadata do not describe how its scores are fused with those of {model} "
-                f"({type(error).__name__}: {error}); expected action_weight, body_weight, none_bias and a threshold "
-                "for each action. Take the file that ships."
+                f"({type(error).__name__}: {error}); expected action_weight, body_weight, none_bias, a threshold for "
+                "each action, and actions under alone. Take the file that ships."
             ) from error
         if not (np.abs(weights) <= _MOST_WEIGHT).all() or not ((thresholds >= 0) & (thresholds <= 1)).all():
             raise WeightsFormatError(
                 f"posture classifier: fusion with {model} has weights {weights} and thresholds {thresholds.tolist()}; "
                 f"expected weights up to {_MOST_WEIGHT:g} and thresholds from 0 to 1. Take the file that ships."
             )
-        return cls(weights[0], weights[1], weights[2], thresholds)
+        return cls(weights[0], weights[1], weights[2], thresholds, alone)
 
     def __call__(self, action_scores: Floats, logits: Floats) -> Floats:
         """Fused scores of one person.
@@ -85,11 +89,16 @@ class Fusion:
             (C,) float32 probabilities.
         """
         body = np.asarray(logits, np.float64)[len(POSTURES) + 1 :]
-        return self._fused(action_scores, body - np.logaddexp.reduce(body))
+        body -= np.logaddexp.reduce(body)
+        found, mine = self._fused(action_scores, body), list(self.alone)
+        found[mine] = np.exp(body[mine])
+        return found
 
     def without_body(self, action_scores: Floats) -> Floats:
-        """(C,) for a person whose body was not looked at: the classifier has no opinion."""
-        return self._fused(action_scores, np.full(len(action_scores) + 1, -np.log(len(action_scores) + 1)))
+        """(C,) for a person whose body was not looked at: the classifier has no opinion, and decides on nothing."""
+        found = self._fused(action_scores, np.full(len(action_scores) + 1, -np.log(len(action_scores) + 1)))
+        found[list(self.alone)] = 0.0
+        return found
 
     def _fused(self, action_scores: Floats, body: npt.NDArray[np.float64]) -> Floats:
         scores = np.asarray(action_scores, np.float64)

@@ -114,7 +114,8 @@ class PostureScores:
         action too is stretched so that its threshold meets the action's. Where the classifier alone decides on it, it
         does so for people who do none of the other actions: who hangs on a bar does not jump.
         """
-        actions, postures = joined[:, : self._count].copy(), joined[:, self._count :]
+        actions, postures = joined[:, : self._count].copy(), joined[:, self._count :].copy()
+        postures[postures < postures.max(axis=1, keepdims=True)] = 0
         alone = postures.any(axis=1) & ~self._acts(actions)
         for (posture, action), (own, other) in zip(self._shared, self._knees, strict=True):
             stretched = np.interp(postures[:, posture], [0.0, own, 1.0], [0.0, other, 1.0])
@@ -122,8 +123,7 @@ class PostureScores:
                 actions[:, action] = np.maximum(actions[:, action], stretched)
             else:
                 actions[alone, action] = stretched[alone]
-        best = postures == postures.max(axis=1, keepdims=True)
-        return np.concatenate([actions, np.where(best, postures, 0)[:, self._own]], axis=1).astype(np.float32)
+        return np.concatenate([actions, postures[:, self._own]], axis=1).astype(np.float32)
 
     def _acts(self, actions: Floats) -> npt.NDArray[np.bool_]:
         """Who does an action that is no posture, by the thresholds, (N,)."""

@@ -1,7 +1,7 @@
 """Motion capture of single motions: BVH files and a table that says what is done in which part of each.
 
-The table is `index.csv` with columns file, posture, action, start and end (seconds). An action that is not known is left
-empty, a posture "unclear"; "none" is none of them.
+The table is `index.csv` with columns file, posture, action, start and end (seconds). A posture that is not known is
+"unclear", an action that is not known is left empty; "none" is none of them.
 """
 
 from __future__ import annotations

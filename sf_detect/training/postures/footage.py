@@ -187,8 +187,8 @@ def footage_examples(
     """Examples of people in clips, and in pictures: seen once, or for a second in which they hold still.
 
     In a clip, where the labels hold for a while, one action is the person's, as are walking, running and jumping; of
-    several, or in a picture, which does not show whether it is done now, none is known. All others do none. The group is the number of the
-    source.
+    several, or in a picture, which does not show whether it is done now, none is known. All others do none. The group
+    is the number of the source.
 
     Args:
         people: The labelled people.

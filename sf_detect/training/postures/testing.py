@@ -44,7 +44,7 @@ def train(recipe: PostureRecipe, say: Say) -> Path:
     network, clips = as_network(networks), work.clips("test")
     scores, logits = _held_out(work, network, clips)
     labels = np.array([clip.label for clip in clips])
-    fusion = fit_fusion(scores["middle"], logits["middle"], labels, recipe.fusion)
+    fusion = fit_fusion(scores["middle"], logits["middle"], labels, recipe.fusion, work.data.labels)
     path = work.folder / "posture.safetensors"
     write_classifier(networks, path, facts(work.data.labels, recipe, fusion))
     return path
@@ -65,7 +65,9 @@ def facts(actions: list[str], recipe: PostureRecipe, fusion: Fusion) -> dict[str
     return {
         "labels": [*postures, {"name": "none", "group": "posture"}, *names, {"name": "none", "group": "action"}],
         "smoothing": recipe.smoothing,
-        "fusion": {recipe.action_model: {**entry, "thresholds": thresholds}},
+        "fusion": {
+            recipe.action_model: {**entry, "thresholds": thresholds, "alone": [actions[i] for i in fusion.alone]}
+        },
     }
 
 
@@ -104,7 +106,7 @@ def test(recipe: PostureRecipe, weights: Path | None, say: Say) -> dict[str, Any
         figures[f"accuracy_{name}_body"] = _accuracy(body, labels)
         if fusion is not None:
             figures[f"accuracy_{name}_fused"] = _accuracy(fused(fusion, scores[name], logits[name]), labels)
-        crossed = cross_fitted(scores[name], logits[name], labels, folds, recipe.fusion)
+        crossed = cross_fitted(scores[name], logits[name], labels, folds, recipe.fusion, work.data.labels)
         figures[f"accuracy_{name}_cross_fitted"] = _accuracy(crossed, labels)
     looks = work.looks(clips, "actors")
     figures |= measures.posture_figures(file.network, clips, looks, work.labels, np.array(file.thresholds))

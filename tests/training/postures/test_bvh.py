@@ -63,7 +63,9 @@ def test_joints_are_where_the_file_puts_them(tmp_path: Path) -> None:
 def test_examples_are_what_the_table_says(tmp_path: Path) -> None:
     write_bvh(tmp_path / "a.bvh")
     write_bvh(tmp_path / "b.bvh", raised=60)
-    write_index(tmp_path, "a.bvh,stand,none,0,1.9", "b.bvh,stand,wave,0.2,1.5", "b.bvh,none,,0,1", "b.bvh,unclear,clap,0,1")
+    write_index(
+        tmp_path, "a.bvh,stand,none,0,1.9", "b.bvh,stand,wave,0.2,1.5", "b.bvh,none,,0,1", "b.bvh,unclear,clap,0,1"
+    )
     found = bvh.capture_examples(tmp_path, ACTIONS, 3, np.random.default_rng(0))
     assert found.actions.tolist() == [2] * 3 + [1] * 3 + [-1] * 3 + [0] * 3
     assert found.postures.argmax(axis=1).tolist() == [0] * 6 + [NONE] * 3 + [0] * 3
