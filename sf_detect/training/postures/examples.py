@@ -106,8 +106,8 @@ def accepted(letters: str, share: float) -> npt.NDArray[np.float32]:
 
 
 def draw(window: Window, newest: int, rng: np.random.Generator) -> Window:
-    """Looks up to look number `newest`, as a run would have them: 0.2 to 0.5 s apart, some missing."""
-    step = rng.uniform(0.2, 0.5) if rng.random() < 0.15 else rng.uniform(0.2, 0.3)
+    """Looks up to look number `newest`, as a run would have them: 0.2 to 0.3 s apart, or 0.3 to 0.6; some missing."""
+    step = rng.uniform(0.3, 0.6) if rng.random() < 0.35 else rng.uniform(0.2, 0.3)
     times, rows = window.times, [newest]
     wanted = times[newest] - step * np.arange(1, int(SECONDS / step) + 1) + rng.normal(0, 0.015, int(SECONDS / step))
     for time in wanted[wanted >= times[0] - 0.03]:
