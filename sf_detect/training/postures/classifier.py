@@ -29,7 +29,7 @@ class ClassifierRecipe:
         networks: How many are trained alike for each of `TASKS` and vote.
         biases: (9,) added to the logits of postures and of none of them, after training: everyday video has other
             shares of them than the examples.
-        steps: Of training.
+        steps: Of training, for each task.
         batch: Examples of a step.
         rate: Peak learning rate of AdamW with one cycle.
         weight_decay: Of AdamW.
@@ -41,9 +41,9 @@ class ClassifierRecipe:
     """
 
     width: int = 128
-    networks: dict[str, int] = field(default_factory=lambda: {"postures": 2, "actions": 1})
+    networks: dict[str, int] = field(default_factory=lambda: {"postures": 3, "actions": 2})
     biases: list[float] = field(default_factory=lambda: [0.0, 0.0, -0.7, 0.5, -0.4, 0.0, 0.0, 0.2, 0.0])
-    steps: int = 900
+    steps: dict[str, int] = field(default_factory=lambda: {"postures": 800, "actions": 1200})
     batch: int = 512
     rate: float = 2e-3
     weight_decay: float = 0.02
@@ -155,11 +155,11 @@ def _train(
     importance = torch.from_numpy(posture_weights(examples, shares))
     std = x.std((0, 1)).clamp(min=0.05)
     net = PostureModule(x.mean((0, 1)), std, actions, recipe)
-    batch = min(recipe.batch, len(x))
+    batch, steps = min(recipe.batch, len(x)), recipe.steps[task]
     optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=recipe.steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=steps, pct_start=0.1)
     drawn = np.random.default_rng(seed).choice(
-        len(x), (recipe.steps, batch), p=examples.weights.astype(np.float64) / examples.weights.sum(dtype=np.float64)
+        len(x), (steps, batch), p=examples.weights.astype(np.float64) / examples.weights.sum(dtype=np.float64)
     )
     average = {name: value.clone() for name, value in net.state_dict().items()}
     net.train()

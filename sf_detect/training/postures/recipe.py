@@ -56,8 +56,8 @@ class ExamplesRecipe:
     )
     action_shares: dict[str, float] = field(
         default_factory=lambda: {
-            **{"actors": 0.48, "tracks": 0.20, "small": 0.06, "bystanders": 0.06, "pictures": 0.07},
-            **{"clips": 0.14, "generated": 0.08, "captures": 0.08},
+            **{"actors": 0.36, "tracks": 0.14, "small": 0.05, "bystanders": 0.06, "pictures": 0.07},
+            **{"clips": 0.20, "generated": 0.12, "captures": 0.12},
         }
     )
     postures: list[float] = field(default_factory=lambda: [0.32, 0.22, 0.03, 0.16, 0.06, 0.05, 0.05, 0.05, 0.12])

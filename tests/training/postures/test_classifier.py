@@ -15,7 +15,14 @@ from sf_detect.training.postures.testing import facts
 
 ACTIONS = ["clap", "sit"]
 SMALL = classifier.ClassifierRecipe(
-    width=8, steps=60, biases=[0.0] * 9, batch=32, rate=0.02, dropout=0.0, feature_dropout=0.0, average=0.9
+    width=8,
+    steps={"postures": 60, "actions": 60},
+    biases=[0.0] * 9,
+    batch=32,
+    rate=0.02,
+    dropout=0.0,
+    feature_dropout=0.0,
+    average=0.9,
 )
 SHARES = [1 / 9] * 9
 

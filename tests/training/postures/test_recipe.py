@@ -56,7 +56,12 @@ def settings(tmp_path, monkeypatch):
         f"{action}_{n:03d}": "WWW" if action == "walk" else "SSS" for action in ("catch", "walk") for n in (1, 2, 3)
     }
     monkeypatch.setattr(recipe.made, "read_jhmdb_postures", lambda: labels)
-    changes = [f"data={tmp_path / 'data'}", f"work={tmp_path / 'work'}", "classifier.steps=4", "classifier.width=8"]
+    changes = [
+        f"data={tmp_path / 'data'}",
+        f"work={tmp_path / 'work'}",
+        "classifier.steps={'postures': 4, 'actions': 4}",
+        "classifier.width=8",
+    ]
     changes += ["fusion.action_weights=[1.0]", "fusion.body_weights=[0.5]", "fusion.none_biases=[0.0]"]
     return load_recipe(CONFIG, changes)[1]
 
