@@ -110,7 +110,7 @@ class PostureConfig:
 
     mode: str = "auto"
     weights: str | None = None
-    look_ahead: float = 0.5
+    look_ahead: float = 1.0
 
 
 @dataclass

@@ -25,9 +25,9 @@ class FusionRecipe:
         alone: Actions by J-HMDB's names that are left to the body.
     """
 
-    action_weights: list[float] = field(default_factory=lambda: [0.4, 0.6, 0.8, 1.0, 1.2])
-    body_weights: list[float] = field(default_factory=lambda: [0.2, 0.4, 0.6, 0.8, 1.0, 1.2])
-    none_biases: list[float] = field(default_factory=lambda: [-1.0, 0.0, 1.0])
+    action_weights: list[float] = field(default_factory=lambda: [1.0])
+    body_weights: list[float] = field(default_factory=lambda: [0.6])
+    none_biases: list[float] = field(default_factory=lambda: [0.0])
     bystander: float = 0.3
     alone: list[str] = field(default_factory=lambda: ["clap", "wave"])
 

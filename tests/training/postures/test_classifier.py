@@ -16,6 +16,7 @@ from sf_detect.training.postures.testing import facts
 ACTIONS = ["clap", "sit"]
 SMALL = classifier.ClassifierRecipe(
     width=8,
+    networks={"postures": 2, "actions": 1},
     steps={"postures": 60, "actions": 60},
     biases=[0.0] * 9,
     batch=32,
