@@ -22,21 +22,21 @@ def truth() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def sampled() -> dict[int, np.ndarray]:
-    """Every STEP-th frame, grey, by index; the key -1 holds the number of frames that decode."""
+    """Every STEP-th frame, RGB, by index; the key -1 holds the number of frames that decode."""
     frames: dict[int, np.ndarray] = {}
     with av.open(str(DEMO_VIDEO)) as container:
         for index, frame in enumerate(container.decode(video=0)):
             if index % STEP == 0:
-                frames[index] = frame.to_ndarray(format="gray").astype(np.int16)
+                frames[index] = frame.to_ndarray(format="rgb24").astype(np.int16)
     frames[-1] = np.array(index + 1)
     return frames
 
 
 def _moved(sampled: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """Per sampled frame, (H, W) bool: differs from the median over time."""
+    """Per sampled frame, (H, W) bool: a colour differs from the median over time."""
     frames = {index: image for index, image in sampled.items() if index >= 0}
     background = np.median(np.stack(list(frames.values())), axis=0)
-    return {index: np.abs(image - background) > 18 for index, image in frames.items()}
+    return {index: (np.abs(image - background) > 18).any(2) for index, image in frames.items()}
 
 
 def test_clip_is_small_and_of_the_stated_size_rate_and_length(

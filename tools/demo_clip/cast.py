@@ -9,7 +9,7 @@ import numpy as np
 
 from demo_clip.bodies import SHOE, Body, BodyFactory, Look
 from demo_clip.film import Solid
-from demo_clip.gait import RUN, WALK, Gait, Path
+from demo_clip.gait import JOG, WALK, Gait, Path
 from demo_clip.motions import clap, pull_up, wave
 from demo_clip.posing import Pose, Skeleton, blend, rotation
 
@@ -155,7 +155,9 @@ def _runner(factory: BodyFactory) -> Actor:
         hair_length=0.09,
     )
     body = factory.make(look, gender=0.15, age=0.5, muscle=0.5, weight=0.45, height=0.5, proportions=0.7)
-    gait = Gait(body, RUN, Path.through([(3.2, 5.55), (0.0, 5.30), (-3.4, 5.30)], 2.0), start=-12.6)
+    # from far right to near left: behind the athlete, in front of the greeter
+    path = Path.through([(3.364, 8.64), (0.575, 6.60), (-2.68, 4.22)], 2.0)
+    gait = Gait(body, JOG, path, start=-7.4)
 
     def act(t: float) -> tuple[Pose, np.ndarray, float, str]:
         return gait.pose(t), *gait.placement(t), "run"

@@ -7,7 +7,7 @@ the phase.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -73,6 +73,19 @@ RUN = Style(
     arm=42,
     elbow=(88, 14),
     extension=0.975,
+)
+# upright, with the legs nearly straight where they land and push off: a heel that rises late keeps the knee straight
+JOG = replace(
+    RUN,
+    speed=1.75,
+    pitch=((0, -8), (0.06, 0), (0.17, 0), (0.26, 4), (0.36, 32), (0.5, 70), (0.7, 35), (0.9, -4)),
+    toes=((0, -8), (0.06, 0), (0.27, 0), (0.36, 8), (0.5, 45), (0.7, 20), (0.9, -6)),
+    roll_over=0.10,
+    lift=0.14,
+    bob=(0.014, 0.43),
+    lean=7,
+    arm=38,
+    extension=0.99,
 )
 
 

@@ -53,26 +53,26 @@ def clap(body: Body, t: float, rate: float = 2.1) -> Pose:
     reach = 0.56 * arm_length(body)
     for s, sign in enumerate((1, -1)):
         pose.wrists[s] = chest + np.array(
-            [sign * (0.028 + 0.17 * swing), -reach, -0.02 + (0.03, 0.0)[s] + 0.02 * swing]
+            [sign * (0.028 + 0.25 * swing), -reach, -0.02 + (0.03, 0.0)[s] + 0.02 * swing]
         )
         pose.fingers[s] = (-sign * (0.12 + 0.12 * (1 - swing)), -0.75, 0.62)
         pose.palms[s] = (-sign, -0.25 * swing, 0.1)
-        pose.elbows[s] = (sign * 1.0, 0.35, -0.75)
+        pose.elbows[s] = (sign * 0.7, 0.35, -0.9)
         pose.curl[s] = 6
     pose.turn[1] += (0, 1.5 * (1 - swing), 0)
     pose.turn[2] += (0, 2.0 * (1 - swing), 0)
     return pose
 
 
-def wave(body: Body, t: float, rate: float = 1.7) -> Pose:
+def wave(body: Body, t: float, rate: float = 1.2) -> Pose:
     """Waves with the raised right hand, the forearm swinging ``rate`` times a second."""
     pose = stand(body, t)
-    angle = np.radians(8 + 27 * np.sin(2 * np.pi * rate * t))
-    lag = np.radians(8 + 36 * np.sin(2 * np.pi * rate * t - 0.7))
+    angle = np.radians(2 + 45 * np.sin(2 * np.pi * rate * t))
+    lag = np.radians(2 + 52 * np.sin(2 * np.pi * rate * t - 0.7))
     shoulder = body.joint("upperarm01.R") + pose.pelvis + [0, 0, 0.02]
     shoulder_, elbow_, wrist_ = (body.joint(f"{b}.R") for b in ("upperarm01", "lowerarm01", "wrist"))
     upper, lower = np.linalg.norm(elbow_ - shoulder_), np.linalg.norm(wrist_ - elbow_)
-    arm = np.array([-0.80, -0.38, 0.36 + 0.04 * np.sin(2 * np.pi * rate * t)])
+    arm = np.array([-0.80, -0.38, 0.04 + 0.04 * np.sin(2 * np.pi * rate * t)])
     elbow = shoulder + upper * arm / np.linalg.norm(arm)
     pose.wrists[1] = elbow + lower * np.array([-np.sin(angle), -0.18, np.cos(angle)])
     pose.fingers[1] = (-np.sin(lag), -0.08, np.cos(lag))
