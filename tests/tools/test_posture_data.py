@@ -9,7 +9,7 @@ import pytest
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 POSTURES = {"stand", "walk", "run", "sit", "bend", "crouch", "lie", "jump", "none", "unclear"}
-RIGHTS = {"licensed", "unclear", "generated", "third-party"}
+RIGHTS = {"licensed", "unclear", "unlicensed", "generated", "third-party"}
 FILE = {
     "file": "a/b.png",
     "kind": "still",

@@ -106,7 +106,7 @@ class PostureRecipe:
 
     data: str = "data/jhmdb"
     footage: list[str] = field(default_factory=list)
-    rights: list[str] = field(default_factory=lambda: ["licensed", "unclear", "generated"])
+    rights: list[str] = field(default_factory=lambda: ["licensed", "unclear", "unlicensed", "generated"])
     motions: str | None = None
     captures: str | None = None
     work: str = "work/postures"
