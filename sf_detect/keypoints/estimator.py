@@ -24,6 +24,9 @@ _STEADY_SIZE = 0.12  # change of a side of the box, as a logarithm
 _STEADY_HEIGHT = 0.1  # way up or down, over the longer side
 _UPRIGHT = 0.15  # radians between the trunk and upright: who leans may fall
 _TURN = 0.1  # radians between the trunk at two looks
+_LIMBS = (15, 16, 25, 26, 27, 28)
+_STILL = 0.1
+"""Metres by which landmarks of somebody who holds still seem to move at most; ankles of walkers do farther."""
 
 
 class LandmarkNetwork(Protocol):
@@ -59,6 +62,7 @@ class _Look:
         seen: Their landmarks.
         angle: Of the trunk.
         turn: By how much that changed since the look before.
+        swing: How far knees, ankles and wrists moved sideways or up since then, against the hips, in metres at most.
         carried: Whether the landmarks served for a later frame already.
     """
 
@@ -68,6 +72,7 @@ class _Look:
     seen: Keypoints
     angle: float
     turn: float
+    swing: float
     carried: bool = False
 
     def serves(self, box: npt.NDArray[np.float32], time: float) -> bool:
@@ -75,6 +80,8 @@ class _Look:
         if self.carried or self.count < FIRST_LOOKS or time - self.time > CARRIED_SECONDS:
             return False
         if self.seen.presence[0] < LEAST_CONFIDENCE or abs(self.angle) > _UPRIGHT or self.turn > _TURN:
+            return False
+        if self.swing > _STILL:  # whoever walks before a camera that follows keeps their shape, too
             return False
         size, before = (np.maximum(b[2:] - b[:2], 1.0) for b in (box, self.box))
         rise = abs(box[1] + box[3] - self.box[1] - self.box[3]) / 2
@@ -143,8 +150,12 @@ class TrackKeypoints:
 
     def _remember(self, track: int, time: float, box: npt.NDArray[np.float32], seen: Keypoints, angle: float) -> None:
         before = self._looks.get(track)
-        count, turn = (0, 0.0) if before is None else (before.count, abs(angle - before.angle))
-        self._looks[track] = _Look(count + 1, time, box, seen, angle, turn)
+        count, turn, swing = 0, 0.0, np.inf
+        if before is not None:
+            ways = (seen.metres[0] - before.seen.metres[0])[:, :2]
+            swing = float(np.abs(ways[list(_LIMBS)] - ways[23:25].mean(axis=0)).max())
+            count, turn = before.count, abs(angle - before.angle)
+        self._looks[track] = _Look(count + 1, time, box, seen, angle, turn, swing)
 
     def _angle(self, track: int | None, time: float) -> float:
         look = None if track is None else self._looks.get(track)

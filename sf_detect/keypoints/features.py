@@ -82,6 +82,11 @@ def movement(found: Floats) -> float:
     return float(max(sideways, abs(found[0, _POSE + 6])))
 
 
+def steps(found: Floats) -> float:
+    """How far the ankles moved against each other within the window, by `features`: in metres, at least 0."""
+    return float(found[-1, ANKLES])
+
+
 def vertical_range(found: Floats) -> float:
     """How far the hips went up and down within the window, by `features`: in heights, at least 0."""
     return float(found[-1, VERTICAL])

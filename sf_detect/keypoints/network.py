@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sf_detect.errors import WeightsFormatError
-from sf_detect.keypoints.features import COLUMNS, GRID, movement, vertical_range
+from sf_detect.keypoints.features import COLUMNS, GRID, movement, steps, vertical_range
 
 Floats = npt.NDArray[np.float32]
 
@@ -29,6 +29,9 @@ LEVEL, HEAVES = 0.05, 0.1
 """Heights by which hips go up and down within the window: most who stand or sit stay below the one, few are above the
 other. Chosen on the yardstick and on footage that was not trained on."""
 _NOT_STILL = 2.0  # logits
+NO_STEPS, STEPS = 0.3, 0.6
+"""Metres by which ankles move against each other within the window: below the one nobody walks on the spot, above the
+other somebody may walk whom the camera follows."""
 _LARGEST = {"networks": 16, "width": 1024, "actions": 1024}
 
 
@@ -147,7 +150,7 @@ class PostureNetwork:
                 f"posture classifier: features have shape {features.shape}, the file was trained on "
                 f"{(len(GRID), self.sizes.features)}. Take the file that ships with this version."
             )
-        return with_movement(self._mean_logits(features), movement(features), vertical_range(features))
+        return with_movement(self._mean_logits(features), movement(features), vertical_range(features), steps(features))
 
     def postures(self, logits: Floats) -> Floats:
         """(8,) probabilities of `POSTURES`; what is missing to 1 is none of them."""
@@ -171,7 +174,7 @@ class PostureNetwork:
         return np.asarray(self._head[0] @ mixed.ravel() + self._head[1], np.float32)
 
 
-def with_movement(logits: Floats, moved: float, vertical: float = 0.0) -> Floats:
+def with_movement(logits: Floats, moved: float, vertical: float = 0.0, swing: float = 0.0) -> Floats:
     """Logits of postures that agree with how somebody moved: the networks see steps where there is only unrest.
 
     A camera that follows a walker hides that it is one; then nothing may be said, or "stand". Whose hips go up and down
@@ -181,10 +184,12 @@ def with_movement(logits: Floats, moved: float, vertical: float = 0.0) -> Floats
         logits: (L,).
         moved: Heights a second, see `movement`.
         vertical: Heights, see `vertical_range`.
+        swing: Metres, see `steps`.
     """
     changed = logits.copy()
     if moved < STAYS:
-        changed[[POSTURES.index("walk"), POSTURES.index("run")]] -= _NOT_WALKING
+        still = min(max((STEPS - swing) / (STEPS - NO_STEPS), 0.0), 1.0)
+        changed[[POSTURES.index("walk"), POSTURES.index("run")]] -= _NOT_WALKING * still
     elif moved > LEAVES:
         changed[POSTURES.index("stand")] -= _NOT_STANDING
         changed[POSTURES.index("walk")] += _WALKING

@@ -139,6 +139,16 @@ def test_who_turns_is_looked_at_every_time():
         assert looks.update(frame(0.25 * i), persons(STANDING)).looked[0], i
 
 
+def test_whose_limbs_move_is_looked_at_every_time_though_the_box_keeps_its_shape():
+    class Walking(Leaning):
+        def __call__(self, image, crop):
+            seen = super().__call__(image, crop)
+            seen.metres[0, 27, 1] += 0.2 * (len(self.crops) % 2)  # a foot is lifted and put down
+            return seen
+
+    assert run(Walking(0.05), walking(9))[0] == [True] * 9
+
+
 def test_slow_detections_are_looks_and_fast_ones_are_not_spared_twice():
     assert run(Leaning(0.05), walking(7), step=0.5)[0] == [True] * 7
     assert run(Leaning(0.05), walking(7), step=0.1)[0] == [True] * 4 + [False, True, False]

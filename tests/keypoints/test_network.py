@@ -5,7 +5,16 @@ import pytest
 
 from sf_detect.errors import WeightsFormatError
 from sf_detect.keypoints.features import BACKGROUND, COLUMNS, GRID, MOVED, VERTICAL
-from sf_detect.keypoints.network import HEAVES, LEVEL, POSTURES, PostureNetwork, Sizes, with_movement
+from sf_detect.keypoints.network import (
+    HEAVES,
+    LEVEL,
+    NO_STEPS,
+    POSTURES,
+    STEPS,
+    PostureNetwork,
+    Sizes,
+    with_movement,
+)
 
 SIZES = Sizes(networks=2, features=COLUMNS, width=4, actions=3)
 
@@ -78,6 +87,12 @@ def test_who_does_not_move_does_not_walk_and_who_leaves_does_not_stand():
     np.testing.assert_array_equal(still[len(POSTURES) :], between[len(POSTURES) :])
     x[-1, MOVED[0] : MOVED[1] + 2] = 0.0
     assert network.logits(x)[1] < between[1]
+
+
+def test_who_steps_may_walk_though_the_camera_hides_it():
+    logits, walk = np.zeros(len(POSTURES) + 5, np.float32), POSTURES.index("walk")
+    still, some, steps = (with_movement(logits, 0.0, 0.0, swing)[walk] for swing in (NO_STEPS, 0.45, STEPS))
+    assert still < some < steps == 0
 
 
 def test_whose_hips_go_up_and_down_neither_stands_nor_sits():

@@ -74,13 +74,13 @@ class ThresholdRecipe:
         actions: Of single actions, by J-HMDB's names.
     """
 
-    postures: list[float] = field(default_factory=lambda: [0.45, 0.45, 0.4, 0.35, 0.62, 0.6, 0.27, 0.42])
+    postures: list[float] = field(default_factory=lambda: [0.5, 0.5, 0.45, 0.42, 0.65, 0.62, 0.32, 0.45])
     alone: list[str] = field(default_factory=lambda: ["walk", "run", "jump"])
     action: float = 0.75
     actions: dict[str, float] = field(
         default_factory=lambda: {
-            **{"catch": 0.985, "clap": 0.62, "wave": 0.67, "pour": 0.985, "push": 0.86},
-            **{"shoot_gun": 0.85, "kick_ball": 0.8, "pullup": 0.9, "throw": 0.9},
+            **{"catch": 0.985, "clap": 0.62, "wave": 0.7, "pour": 0.985, "push": 0.93},
+            **{"shoot_gun": 0.85, "kick_ball": 0.8, "pullup": 0.9, "throw": 0.9, "golf": 0.85},
         }
     )
 
