@@ -41,7 +41,7 @@ class ClassifierRecipe:
     """
 
     width: int = 128
-    networks: dict[str, int] = field(default_factory=lambda: {"postures": 3, "actions": 2})
+    networks: dict[str, int] = field(default_factory=lambda: {"postures": 3, "actions": 1})
     biases: list[float] = field(default_factory=lambda: [0.0, 0.0, -0.7, 0.5, -0.4, 0.0, 0.0, 0.2, 0.0])
     steps: dict[str, int] = field(default_factory=lambda: {"postures": 800, "actions": 1200})
     batch: int = 512
