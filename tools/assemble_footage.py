@@ -1,7 +1,7 @@
 """Gathers the labelled pictures and clips of tools/posture_data into a folder that the posture recipe trains on.
 
     python tools/assemble_footage.py CLONES data/footage
-    sf-detect train configs/jhmdb/postures.yaml data=JHMDB footage=data/footage
+    sf-detect train configs/jhmdb/postures.yaml data=JHMDB "footage=[data/footage]"
 
 CLONES holds a clone, bare or not, of each repository of provenance.csv as CLONES/OWNER/NAME. Files are taken at their
 commits and checked by hash; each clip's persons are tracked once, and each labelled person of a clip gets the track
