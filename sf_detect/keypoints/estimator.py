@@ -22,6 +22,7 @@ _FORGOTTEN = 1.0
 """Seconds after which an angle tells nothing any more."""
 _STEADY_SIZE = 0.12  # change of a side of the box, as a logarithm
 _STEADY_HEIGHT = 0.1  # way up or down, over the longer side
+_AWAY = 0.1  # way sideways, over the longer side, from which the box alone tells that limbs move because somebody goes
 _UPRIGHT = 0.15  # radians between the trunk and upright: who leans may fall
 _TURN = 0.1  # radians between the trunk at two looks
 _LIMBS = (15, 16, 25, 26, 27, 28)
@@ -81,11 +82,12 @@ class _Look:
             return False
         if self.seen.presence[0] < LEAST_CONFIDENCE or abs(self.angle) > _UPRIGHT or self.turn > _TURN:
             return False
-        if self.swing > _STILL:  # whoever walks before a camera that follows keeps their shape, too
-            return False
         size, before = (np.maximum(b[2:] - b[:2], 1.0) for b in (box, self.box))
-        rise = abs(box[1] + box[3] - self.box[1] - self.box[3]) / 2
-        return bool(np.abs(np.log(size / before)).max() <= _STEADY_SIZE and rise <= _STEADY_HEIGHT * before.max())
+        aside, rise = np.abs(box[:2] + box[2:] - self.box[:2] - self.box[2:]) / 2 / before.max()
+        # Whoever walks before a camera that follows keeps their shape and their place.
+        if self.swing > _STILL and aside < _AWAY:
+            return False
+        return bool(np.abs(np.log(size / before)).max() <= _STEADY_SIZE and rise <= _STEADY_HEIGHT)
 
     def moved(self, box: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The landmarks (33, 3) in another box of the person."""

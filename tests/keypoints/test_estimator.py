@@ -147,6 +147,7 @@ def test_whose_limbs_move_is_looked_at_every_time_though_the_box_keeps_its_shape
             return seen
 
     assert run(Walking(0.05), walking(9))[0] == [True] * 9
+    assert False in run(Walking(0.05), walking(9, way=10.0))[0]  # the box shows them going
 
 
 def test_slow_detections_are_looks_and_fast_ones_are_not_spared_twice():
