@@ -24,8 +24,9 @@ from sf_detect.errors import ConfigError, UnknownNameError, WeightsError
 from sf_detect.interfaces import ActionModel, LiveSource, PersonDetector, TimedDetector, VideoSource
 from sf_detect.labels import shown_names
 from sf_detect.model_spec import NO_MODEL, ModelSpec
+from sf_detect.person_stage import PersonStage
 from sf_detect.pipeline import Pipeline
-from sf_detect.stages import ActionStage, ClipActions, NoActions, PersonStage, StreamActions
+from sf_detect.stages import ActionStage, ClipActions, NoActions, StreamActions
 from sf_detect.threads import LimitedDetector, LimitedModel
 
 if TYPE_CHECKING:

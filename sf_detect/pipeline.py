@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from sf_detect.errors import SFDetectError, SourceError, StageError
 from sf_detect.interfaces import VideoSource
-from sf_detect.stages import ActionRun, ActionStage, PersonRun, PersonStage, StageCounts
+from sf_detect.person_stage import PersonRun, PersonStage
+from sf_detect.stages import ActionRun, ActionStage, StageCounts
 from sf_detect.structures import Frame, FrameResult, VideoInfo
 from sf_detect.timeline import Interpolation, Timeline
 

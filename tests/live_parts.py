@@ -11,7 +11,8 @@ from fakes import FakeDetector, FakeLiveSource, FakeTracker
 from sf_detect.interfaces import ActionStream
 from sf_detect.live import ActionForm, LiveParts, LiveSession, Load
 from sf_detect.model_spec import ModelSpec
-from sf_detect.stages import ActionStage, NoActions, PersonStage, StreamActions
+from sf_detect.person_stage import PersonStage
+from sf_detect.stages import ActionStage, NoActions, StreamActions
 from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, LiveResult
 
 PATIENCE = 20.0

@@ -12,8 +12,9 @@ from sf_detect.box_regression import FEATURES, BoxRegression
 from sf_detect.errors import DecodeError, StageError
 from sf_detect.matching import match_actions
 from sf_detect.model_spec import ModelSpec
+from sf_detect.person_stage import PersonStage
 from sf_detect.pipeline import Pipeline, Schedule
-from sf_detect.stages import ClipActions, PersonStage
+from sf_detect.stages import ClipActions
 from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, VideoInfo
 from sf_detect.tracking import interpolate
 from sf_detect.video.clip_buffer import ClipBuffer

@@ -3,9 +3,10 @@ import pytest
 
 from fakes import FakeActionModel, FakeDetector, FakeSink, FakeSource, FakeTracker
 from sf_detect.errors import SourceError
+from sf_detect.person_stage import PersonStage
 from sf_detect.pipeline import Pipeline
 from sf_detect.processing import BestGuess, Part, RunSummary, process, queue_size
-from sf_detect.stages import ClipActions, PersonStage
+from sf_detect.stages import ClipActions
 from sf_detect.structures import ActionDetections, Detections, Frame, FrameResult, VideoInfo
 from sf_detect.video.clip_buffer import ClipBuffer
 

@@ -16,8 +16,9 @@ from sf_detect.annotator import annotate_video
 from sf_detect.config import PipelineConfig, PostureConfig, RunConfig
 from sf_detect.errors import ConfigError, SourceError, StageError, UnknownNameError
 from sf_detect.model_spec import ModelSpec
+from sf_detect.person_stage import PersonStage
 from sf_detect.pipeline import Pipeline
-from sf_detect.stages import PersonStage, StreamActions
+from sf_detect.stages import StreamActions
 from sf_detect.structures import ActionDetections, ClipSpec
 from synthetic_video import read_index, write_video
 

@@ -16,8 +16,8 @@ from sf_detect.config import RunConfig, check_config
 from sf_detect.errors import ConfigError
 from sf_detect.interfaces import ActionModel, LiveSource
 from sf_detect.live import LiveParts, LiveSession, Load
+from sf_detect.person_stage import PersonStage
 from sf_detect.sharing import SharedDetector, SharedModel, Worker
-from sf_detect.stages import PersonStage
 from sf_detect.structures import Frame
 
 _NAMED = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)=(.+)", re.DOTALL)

@@ -13,7 +13,7 @@ from sf_detect.live.intake import Arrived
 from sf_detect.live.load import Load
 from sf_detect.live.retries import Retries
 from sf_detect.live.view import View
-from sf_detect.stages import PersonRun
+from sf_detect.person_stage import PersonRun
 from sf_detect.threads import step_back
 
 BUSY = 0.7

@@ -30,7 +30,8 @@ from sf_detect.live.output import LiveOutput
 from sf_detect.live.persons import PersonFinder
 from sf_detect.live.retries import Retries
 from sf_detect.live.view import View
-from sf_detect.stages import ActionStage, PersonStage
+from sf_detect.person_stage import PersonStage
+from sf_detect.stages import ActionStage
 from sf_detect.structures import Frame, LiveResult
 
 _READER_SECONDS = 0.3

@@ -14,8 +14,9 @@ from sf_detect.errors import StageError
 from sf_detect.keypoints.postures import NAMES, PostureScores
 from sf_detect.keypoints.stage import PostureActions, PostureModel
 from sf_detect.model_spec import NO_MODEL
+from sf_detect.person_stage import PersonStage
 from sf_detect.pipeline import Pipeline
-from sf_detect.stages import ClipActions, NoActions, PersonStage, StreamActions
+from sf_detect.stages import ClipActions, NoActions, StreamActions
 from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, Keypoints
 from sf_detect.tracking import interpolate
 from sf_detect.video.clip_buffer import ClipBuffer

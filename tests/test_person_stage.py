@@ -1,0 +1,103 @@
+"""Whom a run knows on each detection: keypoints, lost tracks that are held, ids after a cut, named failures."""
+
+import numpy as np
+import pytest
+
+from fakes import FakeDetector, FakeSource, FakeTracker
+from sf_detect.errors import StageError
+from sf_detect.person_stage import PersonStage
+from sf_detect.structures import Detections, Keypoints
+from sf_detect.tracking import ByteTrack
+
+
+class FakeKeypoints:
+    """Presence of a person: how often it was looked before, in tenths, plus one."""
+
+    def __init__(self):
+        self.looks, self.resets = 0, 0
+
+    def update(self, frame, persons):
+        self.looks += 1
+        unknown = Keypoints.unknown(len(persons))
+        return Keypoints(unknown.points, unknown.metres, np.full(len(persons), self.looks / 10))
+
+    def reset(self):
+        self.resets += 1
+
+
+def test_keypoints_are_those_of_every_detection():
+    made = []
+    stage = PersonStage(FakeDetector(), FakeTracker, None, lambda: made.append(FakeKeypoints()) or made[-1])
+    run = stage.begin("v")
+    looks = [run(frame).keypoints.presence.tolist() for frame in FakeSource(num_frames=2)]
+    np.testing.assert_allclose(looks, [[0.1, 0.1], [0.2, 0.2]])
+    run.start_anew()
+    run(next(iter(FakeSource(num_frames=1))))
+    assert [keypoints.resets for keypoints in made] == [1]
+
+
+class Holding(FakeKeypoints):
+    """Sees every lost track where it should be."""
+
+    def held(self, frame, persons, lost):
+        self.lost = lost.track_ids.tolist()
+        assert persons.keypoints is not None
+        return Detections(lost.boxes, np.full(len(lost), 0.1), lost.track_ids, Keypoints.unknown(len(lost)))
+
+
+def losing(last):
+    """A detector that sees person 0 no longer after frame `last`."""
+    return FakeDetector(present=lambda person, index: person > 0 or index <= last)
+
+
+def test_a_lost_track_that_is_held_goes_on():
+    run = PersonStage(losing(0), ByteTrack, None, Holding).begin("v")
+    found = [run(frame) for frame in FakeSource(num_frames=12, fps=3)]
+    assert [persons.track_ids.tolist() for persons in found] == [[1, 2], *[[2, 1]] * 11]  # 4 s; unheld it is gone in 2
+    assert found[-1].scores[1] == pytest.approx(0.1)
+    assert len(found[-1].keypoints) == 2
+
+
+def test_ids_of_held_tracks_go_on_after_a_cut():
+    run = PersonStage(losing(10), ByteTrack, None, Holding).begin("v")
+    source = list(FakeSource(num_frames=14, fps=30))
+    for frame in source[:5]:
+        run(frame)
+    run.start_anew()
+    found = [run(frame).track_ids.tolist() for frame in source[5:]]
+    assert found == [*[[3, 4]] * 6, *[[4, 3]] * 3]
+
+
+def test_who_cannot_hold_or_be_resumed_holds_nobody():
+    class Rows:
+        def at(self, video, pts, image_size):
+            return FakeDetector()._look(0) if pts < 0.02 else Detections(np.zeros((0, 4)), np.zeros(0))
+
+    for detector, tracker, keypoints in (
+        (losing(0), FakeTracker, Holding),
+        (losing(0), ByteTrack, FakeKeypoints),
+        (Rows(), ByteTrack, Holding),
+    ):
+        run = PersonStage(detector, tracker, None, keypoints).begin("v")
+        found = [run(frame) for frame in FakeSource(num_frames=3)]
+        assert len(found[-1]) < 2
+
+
+def test_what_fails_while_holding_is_named():
+    class Failing(Holding):
+        def held(self, frame, persons, lost):
+            raise RuntimeError("no look")
+
+    run = PersonStage(FakeDetector(), ByteTrack, None, Failing).begin("v")
+    with pytest.raises(StageError, match=r"held tracks failed on frame 0 .*no look"):
+        run(next(iter(FakeSource())))
+
+
+def test_keypoints_that_fail_are_named():
+    class Failing(FakeKeypoints):
+        def update(self, frame, persons):
+            raise RuntimeError("no landmark")
+
+    run = PersonStage(FakeDetector(), FakeTracker, None, Failing).begin("v")
+    with pytest.raises(StageError, match=r"keypoints failed on frame 0 .*no landmark"):
+        run(next(iter(FakeSource())))
