@@ -106,7 +106,6 @@ def _shift(before: _Picture, now: _Picture) -> tuple[float, float] | None:
     corners = cv2.goodFeaturesToTrack(before.grey, MOST_CORNERS, 0.02, 5, mask=before.background, blockSize=5)
     if corners is None or len(corners) < LEAST_CORNERS:
         return None
-
     there, found = _followed(before.grey, now.grey, corners)
     back, returned = _followed(now.grey, before.grey, there)
     good = found & returned & (np.abs(back - corners)[:, 0].max(axis=1) <= _BACK)

@@ -152,7 +152,6 @@ class _Seen(NamedTuple):
         units = _unit(ways[:, : 2 * _JOINT_ANGLES + len(_BONE_ENDS)])
         at_joints = (units[:, :_JOINT_ANGLES] * units[:, _JOINT_ANGLES : 2 * _JOINT_ANGLES]).sum(-1)
         angles = np.concatenate([at_joints, units[:, 2 * _JOINT_ANGLES :, 1]], axis=1)
-        assert window.camera is not None
         known = window.camera[:, 2] == window.camera[-1, 2]
         placed = hips - np.where(known[:, None], window.camera[:, :2] - window.camera[-1, :2], 0)
         return cls(metres, points, boxes, height, _median(height), centre, hips, placed, known, ways, angles)

@@ -53,7 +53,7 @@ class Window:
     presence: npt.NDArray[np.float32]
     boxes: npt.NDArray[np.float32]
     image_size: tuple[int, int]
-    camera: npt.NDArray[np.float64] | None = None
+    camera: npt.NDArray[np.float64] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         count = len(self.times)

@@ -6,7 +6,6 @@ The table is `index.csv` with columns file, posture, action, start and end (seco
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from sf_detect.keypoints.features import features
 from sf_detect.keypoints.network import POSTURES
 from sf_detect.training.postures.examples import NONE, Examples, change, collect, draw
 from sf_detect.training.postures.mocap import HEAD, LEFT, RIGHT, as_landmarks, seen
+from sf_detect.training.postures.tables import read_rows
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,19 +64,14 @@ def read_index(path: Path) -> list[Motion]:
     Raises:
         DataError: The file is missing, or a row is not of that kind.
     """
-    if not path.is_file():
-        raise DataError(path, None, "does not exist; expected a table of motions, or captures: null for none")
-    motions = []
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in (reader := csv.DictReader(file)):
-            try:
-                motion = Motion(row["file"], row["posture"], row["action"], float(row["start"]), float(row["end"]))
-                if motion.posture not in (*POSTURES, "none", "unclear") or not motion.start < motion.end:
-                    raise ValueError(f"posture {motion.posture!r} from {motion.start} to {motion.end} s")
-            except (KeyError, TypeError, ValueError) as error:
-                raise DataError(path, reader.line_num, f"is no labelled motion: {error!r}") from error
-            motions.append(motion)
-    return motions
+    return read_rows(path, _motion, "labelled motion", "expected a table of motions, or captures: null for none")
+
+
+def _motion(row: Mapping[str, str]) -> Motion:
+    motion = Motion(row["file"], row["posture"], row["action"], float(row["start"]), float(row["end"]))
+    if motion.posture not in (*POSTURES, "none", "unclear") or not motion.start < motion.end:
+        raise ValueError(f"posture {motion.posture!r} from {motion.start} to {motion.end} s")
+    return motion
 
 
 def read_bvh(path: Path) -> tuple[Floats, list[str], float]:

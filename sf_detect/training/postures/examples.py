@@ -120,7 +120,6 @@ def draw(window: Window, newest: int, rng: np.random.Generator) -> Window:
 def change(window: Window, rng: np.random.Generator) -> Window:
     """The same person differently: mirrored, tilted, turned, farther off, noisier, slower, under a moving camera."""
     points, metres, boxes = window.points.copy(), window.metres.copy(), window.boxes.copy()
-    assert window.camera is not None
     camera = window.camera.copy()
     side = float(np.median((boxes[:, 2:] - boxes[:, :2]).max(axis=1)))
     width = window.image_size[1]

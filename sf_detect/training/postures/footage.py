@@ -7,7 +7,6 @@ clips), x1, y1, x2, y2 (pixels), track, posture and actions. Whom a track of a c
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from sf_detect.keypoints.network import POSTURES
 from sf_detect.structures import UInt8Array
 from sf_detect.training.postures.examples import NONE, Examples, change, collect, draw
 from sf_detect.training.postures.looks import as_window, jittered, load_looks, look_along, part, save_looks
+from sf_detect.training.postures.tables import read_rows
 
 BOXES = 3
 """Differently drawn boxes in which each picture of a person is looked at, twice: as it is, then turned upright."""
@@ -80,17 +80,12 @@ def read_people(path: Path, rights: Sequence[str]) -> list[Person]:
     Raises:
         DataError: The file is missing, or a row is not of that kind.
     """
-    if not path.is_file():
-        raise DataError(path, None, "does not exist; footage is a folder with labels.csv, or null for none")
-    people = []
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in (reader := csv.DictReader(file)):
-            try:
-                if row["rights"] in rights:
-                    people.append(_person(row))
-            except (KeyError, TypeError, ValueError) as error:
-                raise DataError(path, reader.line_num, f"is no labelled person: {error!r}") from error
-    return people
+    return read_rows(
+        path,
+        lambda row: _person(row) if row["rights"] in rights else None,
+        "labelled person",
+        "footage lists folders with labels.csv, null for none",
+    )
 
 
 def _person(row: Mapping[str, str]) -> Person:

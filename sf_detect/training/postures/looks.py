@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,8 @@ def as_window(
 ) -> Window:
     """A window of arrays of any floating type."""
     p, m, r, b = (np.asarray(array, np.float32) for array in (points, metres, presence, boxes))
-    return Window(
-        np.asarray(times, np.float64),
-        *(p, m, r, b),
-        image_size,
-        None if camera is None else np.asarray(camera, np.float64),
-    )
+    window = Window(np.asarray(times, np.float64), p, m, r, b, image_size)
+    return window if camera is None else replace(window, camera=np.asarray(camera, np.float64))
 
 
 def part(window: Window, rows: npt.ArrayLike) -> Window:

@@ -91,7 +91,7 @@ class PostureRecipe:
 
     Attributes:
         data: Folder of J-HMDB: videos.csv, boxes.csv, videos/.
-        footage: Folders with labels.csv, people labelled by hand in pictures and clips.
+        footage: Folders with labels.csv, people labelled by hand in pictures and clips; null for none.
         rights: Rows of labels.csv with these rights are trained on.
         motions: Folder of motion capture, see `mocap`; null for none.
         captures: Folder of single motions with their labels, see `bvh`; null for none.
@@ -105,7 +105,7 @@ class PostureRecipe:
     """
 
     data: str = "data/jhmdb"
-    footage: list[str] = field(default_factory=list)
+    footage: list[str] | None = field(default_factory=list)
     rights: list[str] = field(default_factory=lambda: ["licensed", "unclear", "unlicensed", "generated"])
     motions: str | None = None
     captures: str | None = None
@@ -157,7 +157,7 @@ class Work:
     def footage(self) -> tuple[list[Person], dict[str, Window]]:
         """The people labelled by hand outside J-HMDB, and the looks at them by name."""
         everybody, looks = list[Person](), dict[str, Window]()
-        for root in map(Path, self.recipe.footage):
+        for root in map(Path, self.recipe.footage or []):
             people = read_people(root / "labels.csv", self.recipe.rights)
             looks |= footage_looks(people, root, self.folder / "looks", lambda: self.network, self.say)
             everybody += people
