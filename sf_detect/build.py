@@ -315,7 +315,7 @@ def build_actions(
         alone = replace(config, pipeline=replace(chosen, smoothing=0.0))
         ahead = config.posture.look_ahead if chosen.inference == "clip" else 0.0
         actions = build_actions(alone, model.model, executor, share)
-        return PostureActions(actions, model.scores, chosen.smoothing, ahead)
+        return PostureActions(actions, model.scores, chosen.smoothing, ahead, model.new_pictures)
     model = LimitedModel(share(model))
     if chosen.inference == "streaming":
         return StreamActions(model, chosen.smoothing, executor)
@@ -328,17 +328,22 @@ def build_persons(config: RunConfig, model: ActionModel | None, warn: Warn = pri
     from sf_detect import detection
     from sf_detect.tracking import ByteTrack
 
-    threshold = config.detector.score_threshold
+    chosen, threshold = config.detector, config.detector.score_threshold
     # Whoever lowers or raises the detector's threshold means the tracks too.
-    track_score = detection.track_score(config.detector.name) if threshold is None else threshold
+    track_score = detection.track_score(chosen.name) if threshold is None else threshold
     moved = model_spec(model).box_regression if config.pipeline.box_regression else None
-    if moved is not None and not moved.fits(config.detector.name):
+    if moved is not None and not moved.fits(chosen.name):
         moved = None
+    keypoints, least = keypoint_estimators(config, model, warn), 0.0
+    weak = detection.weak_scores(chosen.name) if threshold is None and keypoints is not None else None
+    if weak is not None and config.keypoints.hold:  # landmarks tell who they are
+        lowest, least = weak
+        config = replace(config, detector=replace(chosen, score_threshold=lowest))
     detector = build_detector(config, warn)
     if not isinstance(detector, TimedDetector):
         detector = LimitedDetector(detector)
-    keypoints = keypoint_estimators(config, model, warn)
-    return PersonStage(detector, partial(ByteTrack, new_track_score=track_score), moved, keypoints)
+    new_tracker = partial(ByteTrack, new_track_score=track_score, least_score=least)
+    return PersonStage(detector, new_tracker, moved, keypoints)
 
 
 def build_pipeline(

@@ -14,7 +14,9 @@ from sf_detect.labels import label_set
 from sf_detect.model_spec import NO_MODEL, ModelSpec
 
 if TYPE_CHECKING:
+    from sf_detect.keypoints.appearance import PictureFeatures, TrackPictures
     from sf_detect.keypoints.estimator import LandmarkNetwork
+    from sf_detect.keypoints.posture_file import PostureFile
 
 POSTURE_MODES = ("auto", "on", "off")
 
@@ -42,15 +44,44 @@ def with_postures(config: RunConfig, model: ActionModel | None, warn: Warn = pri
         return model
     if chosen.weights is None and chosen.mode == "auto" and not SHIPPED.is_file():
         return model
-    scores = read_posture_file(SHIPPED if chosen.weights is None else chosen.weights).scores_for(spec)
+    file = read_posture_file(SHIPPED if chosen.weights is None else chosen.weights)
     kind = ResizablePostureModel if isinstance(model, ResizableModel) else PostureModel
     try:
-        return kind(model, scores, landmark_network(config, warn))
+        landmarks = landmark_network(config, warn)
+        return kind(model, file.scores_for(spec), landmarks, _pictures(config, file, warn))
     except (WeightsError, EngineError, MissingExtraError) as error:
         if chosen.mode != "auto":
             raise
         warn(f"postures (stand, sit, walk and so on) are left out, actions are not: {error}")
         return model
+
+
+def _pictures(config: RunConfig, file: PostureFile, warn: Warn) -> Callable[[], TrackPictures] | None:
+    """What looks at persons' pictures in a run; None, and a warning, where it can't be had: landmarks do without."""
+    from sf_detect.keypoints.appearance import TrackPictures
+
+    if file.appearance is None or not config.posture.appearance:
+        return None
+    try:
+        features = picture_network(config, warn)
+    except (WeightsError, EngineError, MissingExtraError) as error:
+        warn(f"postures are told from body landmarks alone, and less often right: {error}")
+        return None
+    return partial(TrackPictures, features, file.appearance, config.keypoints.max_persons)
+
+
+def picture_network(config: RunConfig, warn: Warn = print_warning) -> PictureFeatures:
+    """EfficientNet-Lite0's features of a person's picture, for any number of runs.
+
+    Raises:
+        WeightsError: Its weights can't be fetched or read.
+        EngineError: No backend runs it.
+    """
+    from sf_detect.engines import engine_options
+    from sf_detect.keypoints.appearance import PictureNetwork
+    from sf_detect.keypoints.efficientnet_lite import efficientnet_engine
+
+    return PictureNetwork(efficientnet_engine(engine_options(config.backend, warn=warn)))
 
 
 def landmark_network(config: RunConfig, warn: Warn = print_warning) -> LandmarkNetwork:

@@ -106,11 +106,13 @@ class PostureConfig:
         mode: "auto" for models of J-HMDB's actions, "on" for every model, "off" for none.
         weights: A file of the classifier instead of the one that ships with the package.
         look_ahead: Seconds after a keyframe that count for its postures, where clips are scored and nothing is live.
+        appearance: Whether the picture of each person counts beside their landmarks.
     """
 
     mode: str = "auto"
     weights: str | None = None
     look_ahead: float = 1.0
+    appearance: bool = True
 
 
 @dataclass

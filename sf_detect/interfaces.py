@@ -126,6 +126,19 @@ class ResumableTracker(Tracker, Protocol):
 
 
 @runtime_checkable
+class ConfirmableTracker(Tracker, Protocol):
+    """A tracker that drops weak detections which continue no track, unless told that they show somebody.
+
+    `doubtful` gives those that the last `update` dropped; `start` begins a track with each of them that was confirmed
+    by other means, and gives them with their ids.
+    """
+
+    def doubtful(self) -> Detections: ...
+
+    def start(self, persons: Detections) -> Detections: ...
+
+
+@runtime_checkable
 class KeypointEstimator(Protocol):
     """Finds the body landmarks of tracked persons; one per run, as it remembers how each track was seen last.
 
@@ -146,6 +159,17 @@ class TrackHolder(KeypointEstimator, Protocol):
     """
 
     def held(self, frame: Frame, persons: Detections, lost: Detections) -> Detections: ...
+
+
+@runtime_checkable
+class PersonConfirmer(KeypointEstimator, Protocol):
+    """A keypoint estimator that tells people among detections too weak to be believed.
+
+    `confirmed`, before the `update` of a frame, gives those of `doubtful` who are people for certain; `persons` are
+    those who are tracked on it.
+    """
+
+    def confirmed(self, frame: Frame, persons: Detections, doubtful: Detections) -> Detections: ...
 
 
 @runtime_checkable

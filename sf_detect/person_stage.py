@@ -11,7 +11,9 @@ from dataclasses import replace
 
 from sf_detect.box_regression import BoxRegression
 from sf_detect.interfaces import (
+    ConfirmableTracker,
     KeypointEstimator,
+    PersonConfirmer,
     PersonDetector,
     ResumableTracker,
     TimedDetector,
@@ -31,7 +33,8 @@ class PersonStage:
         box_regression: Moves the boxes of tracked persons before they are scored and shown.
         new_keypoints: Makes what finds the body landmarks of a run's tracked persons, in their final boxes; None for
             persons without keypoints. A `TrackHolder` adds the lost tracks that it still sees, where the tracker is a
-            `ResumableTracker`.
+            `ResumableTracker`. A `PersonConfirmer` says which weak detections start a track, where the tracker is a
+            `ConfirmableTracker`.
     """
 
     def __init__(
@@ -78,6 +81,8 @@ class PersonRun:
         self._find_in = _by_time(detector, video) if isinstance(detector, TimedDetector) else _by_picture(detector)
         self._holder = keypoints if isinstance(keypoints, TrackHolder) else None
         self._resumable = tracker if isinstance(tracker, ResumableTracker) else None
+        self._confirmer = keypoints if isinstance(keypoints, PersonConfirmer) else None
+        self._confirmable = tracker if isinstance(tracker, ConfirmableTracker) else None
         self._first_id, self._last_id = 0, 0
         self._anew = False
 
@@ -88,6 +93,11 @@ class PersonRun:
             StageError: The detector, the tracker or the keypoints failed.
         """
         persons = run_stage("person detection and tracking", frame, self._find, frame)
+        if self._confirmer is not None and self._confirmable is not None and not self._is_timed:
+            confirm = self._with_confirmed, self._confirmer, self._confirmable
+            persons = run_stage("doubtful detections", frame, *confirm, frame, persons)
+        if self._box_regression is not None:
+            persons = self._box_regression(persons, frame.size)
         if self._keypoints is None:
             return persons
         persons = replace(persons, keypoints=run_stage("keypoints", frame, self._keypoints.update, frame, persons))
@@ -120,8 +130,14 @@ class PersonRun:
             self._forget()
         self._counts.detections += 1
         found = self._find_in(frame)
-        persons = self._numbered(self._tracker.update(found, frame.pts))
-        return persons if self._box_regression is None else self._box_regression(persons, frame.size)
+        return self._numbered(self._tracker.update(found, frame.pts))
+
+    def _with_confirmed(
+        self, confirmer: PersonConfirmer, tracker: ConfirmableTracker, frame: Frame, persons: Detections
+    ) -> Detections:
+        doubtful = tracker.doubtful()
+        confirmed = confirmer.confirmed(frame, persons, doubtful) if len(doubtful) else doubtful
+        return joined(persons, self._numbered(tracker.start(confirmed))) if len(confirmed) else persons
 
     def _numbered(self, persons: Detections) -> Detections:
         if persons.track_ids is None or not len(persons):

@@ -73,12 +73,14 @@ class ByteTrack:
     """Gives persons ids that stay with them; a `Tracker`.
 
     A detection scored at least `new_track_score` that fits no track starts one and has its id at once. A weaker one
-    can only continue a track; where it fits none it is dropped. Ids count up from 1 within a source and are never
-    used again. The returned boxes are the detected ones, not the filter's estimate.
+    can only continue a track; where it fits none it is dropped, unless `start` is told that it shows somebody. Ids
+    count up from 1 within a source and are never used again. The returned boxes are the detected ones, not the
+    filter's estimate.
 
     Args:
         new_track_score: Least score to start a track, in [0, 1].
         lost_seconds: A person not seen for longer gets a new id when they come back.
+        least_score: Least score to continue a track; weaker detections are doubtful only.
         min_similarity: Least distance-IoU of a detection and a track's predicted box, in [-1, 1]: the IoU less the
             squared distance of the centres over the squared diagonal of both. At -0.2 a standing person may be off
             the prediction by about two widths.
@@ -92,22 +94,25 @@ class ByteTrack:
         new_track_score: float = 0.4,
         lost_seconds: float = 2.0,
         min_similarity: float = -0.2,
+        least_score: float = 0.0,
     ) -> None:
         ranges = {
             "new_track_score": (new_track_score, 0.0, 1.0),
             "lost_seconds": (lost_seconds, 0.0, math.inf),
             "min_similarity": (min_similarity, -1.0, 1.0),
+            "least_score": (least_score, 0.0, 1.0),
         }
         for name, (value, least, most) in ranges.items():
             if not least <= value <= most:
                 raise ConfigError(f"the tracker's {name} is {value}, expected a number from {least} to {most}.")
         self.new_track_score, self.lost_seconds = new_track_score, lost_seconds
-        self.min_similarity = min_similarity
+        self.min_similarity, self.least_score = min_similarity, least_score
         self.reset()
 
     def reset(self) -> None:
         """Forgets all persons; ids start at 1 again."""
         self._tracks: list[Track] = []
+        self._doubtful = Detections.empty()
         self._next_id = 1
         self._last_pts = -math.inf
 
@@ -128,12 +133,26 @@ class ByteTrack:
         ids = np.full(len(detections), -1, np.int64)
         # Confident detections choose first, weak ones among the tracks that are left (paper, algorithm 1).
         left = self._associate(self._tracks, boxes, np.flatnonzero(confident), ids)
-        self._associate(left, boxes, np.flatnonzero(~confident), ids)
+        self._associate(left, boxes, np.flatnonzero(~confident & (detections.scores >= self.least_score)), ids)
         for row in np.flatnonzero(confident & (ids < 0)):
-            self._tracks.append(Track(self._next_id, boxes[row]))
-            ids[row] = self._next_id
-            self._next_id += 1
+            ids[row] = self._started(boxes[row])
+        self._doubtful = detections.select(ids < 0)
         return Detections(detections.boxes, detections.scores, ids).select(ids >= 0)
+
+    def doubtful(self) -> Detections:
+        """The weak detections that continued no track at the last update."""
+        return self._doubtful
+
+    def start(self, persons: Detections) -> Detections:
+        """Starts a track with each of these persons, seen at the last update, and gives them with their ids."""
+        ids = [self._started(box.astype(np.float64)) for box in persons.boxes]
+        return Detections(persons.boxes, persons.scores, np.array(ids, np.int64))
+
+    def _started(self, box: npt.NDArray[np.float64]) -> int:
+        """The id of a new track that begins here."""
+        self._tracks.append(Track(self._next_id, box))
+        self._next_id += 1
+        return self._next_id - 1
 
     def lost(self) -> Detections:
         """Tracks that the last update did not find, in the boxes where they should be; scores are 0."""

@@ -208,11 +208,12 @@ def _rows() -> list[_Row]:
 
 
 def _fetched_entries() -> dict[str, DetectorEntry]:
-    """Detectors and keypoint networks by name."""
+    """Detectors and the networks that postures need, by name."""
+    from sf_detect.weights.appearance_table import APPEARANCE_NETWORKS
     from sf_detect.weights.detector_table import DETECTORS
     from sf_detect.weights.keypoint_table import KEYPOINT_NETWORKS
 
-    return {**DETECTORS, **KEYPOINT_NETWORKS}
+    return {**DETECTORS, **KEYPOINT_NETWORKS, **APPEARANCE_NETWORKS}
 
 
 def _model_row(entry: ZooEntry) -> _Row:
@@ -225,10 +226,12 @@ def _model_row(entry: ZooEntry) -> _Row:
 
 
 def _detector_row(entry: DetectorEntry) -> _Row:
+    from sf_detect.weights.appearance_table import APPEARANCE_NETWORKS
     from sf_detect.weights.fetching import detector_state
     from sf_detect.weights.keypoint_table import KEYPOINT_NETWORKS
 
-    task = "keypoints" if entry.name in KEYPOINT_NETWORKS else "persons"
+    tasks = {**dict.fromkeys(KEYPOINT_NETWORKS, "keypoints"), **dict.fromkeys(APPEARANCE_NETWORKS, "appearance")}
+    task = tasks.get(entry.name, "persons")
     return _Row(entry.name, task, "-", entry.classes, detector_state(entry), entry.metric)
 
 

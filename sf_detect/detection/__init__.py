@@ -1,6 +1,6 @@
 """Person detectors by name: see `build_detector`."""
 
-from sf_detect.detection.names import DEFAULT, build_detector, detector_names, fetch_weights, track_score
+from sf_detect.detection.names import DEFAULT, build_detector, detector_names, fetch_weights, track_score, weak_scores
 from sf_detect.detection.precomputed import PrecomputedDetector
 from sf_detect.detection.selection import Selection
 from sf_detect.detection.whole_frame import WholeFrameDetector
@@ -14,4 +14,5 @@ __all__ = [
     "detector_names",
     "fetch_weights",
     "track_score",
+    "weak_scores",
 ]

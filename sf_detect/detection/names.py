@@ -45,6 +45,14 @@ def track_score(name: str) -> float:
     return 0.4 if name == DEFAULT else 0.0
 
 
+def weak_scores(name: str) -> tuple[float, float] | None:
+    """From which score on this detector's boxes may show a person, and from which on they continue a track.
+
+    Boxes between the two are for whoever can tell people by other means. None where there are no such boxes.
+    """
+    return (0.1, 0.2) if name == DEFAULT else None
+
+
 def build_detector(
     name: str = DEFAULT,
     *,

@@ -38,6 +38,16 @@ def ssdlite_model(weights: FoldedWeights) -> OnnxModel:
     return _SSDLiteGraph(weights).model()
 
 
+def convolved(
+    graph: OnnxGraph, layer: ConvLayer, x: str, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]
+) -> str:
+    """A layer's output in a graph."""
+    attributes = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2, "group": layer.groups}
+    padding = {"auto_pad": "SAME_UPPER"} if layer.kernel > 1 else {}
+    x = graph.add("Conv", x, weight, bias, **attributes, **padding)
+    return graph.add("Clip", x, real(0), real(6)) if layer.activate else x
+
+
 class _SSDLiteGraph:
     def __init__(self, weights: FoldedWeights) -> None:
         self._weights, self._layers, self._graph = weights, ssdlite_layers(), OnnxGraph("ssdlite_person")
@@ -77,10 +87,7 @@ class _SSDLiteGraph:
     def _conv(self, layer: ConvLayer, x: str, channels: slice = slice(None)) -> str:
         """A layer's output, or some of its channels."""
         weight, bias = (array[channels] for array in self._weights[layer.name])
-        attributes = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2, "group": layer.groups}
-        padding = {"auto_pad": "SAME_UPPER"} if layer.kernel > 1 else {}
-        x = self._graph.add("Conv", x, weight, bias, **attributes, **padding)
-        return self._graph.add("Clip", x, real(0), real(6)) if layer.activate else x
+        return convolved(self._graph, layer, x, weight, bias)
 
     def _by_anchor(self, x: str, *shape: int) -> str:
         """(1, anchors * k, H, W) as (1, H * W * anchors, k) or, of one value each, (1, H * W * anchors)."""

@@ -37,6 +37,9 @@ _WIDER = (1.3, 1.6, 1.9)  # the squares to look at, over that of a detected pers
 _FURTHEST = 0.75  # from the predicted centre, over the longer side of the box before
 _NOBODY = 0.05  # presence in the first square below which no wider one is looked at
 _COVERED = 0.7  # share of a lost person's box within another's from which they can't be told apart
+CONFIRMED = 0.95
+"""Presence from which a weak detection shows somebody, where the landmarks fill its box."""
+_REFUSED = 2.0  # seconds for which a place where nobody was seen is not looked at again
 _SIZES = (0.4, 1.5)  # of the longer side, over that of the box before
 _SAME_PLACE = 0.5  # IoU
 _TURNED = 0.6  # radians between the trunk and the square from which a second look pays
@@ -99,11 +102,29 @@ class HeldKeypoints(TrackKeypoints):
         super().__init__(network, max_persons, sparing)
         self._hold = hold
         self._sights: dict[int, _Sight] = {}
+        self._refused: list[tuple[float, npt.NDArray[np.float32]]] = []  # time and box
 
     def reset(self) -> None:
         """Forgets everybody."""
         super().reset()
         self._sights.clear()
+        self._refused.clear()
+
+    def confirmed(self, frame: Frame, persons: Detections, doubtful: Detections) -> Detections:
+        """Whom of `doubtful` the landmark network recognises; see `PersonConfirmer`.
+
+        One place is looked at on each frame, that of the highest score; not again for a while where nobody was seen.
+        """
+        self._refused = [known for known in self._refused if frame.pts - known[0] <= _REFUSED]
+        for row in np.argsort(-doubtful.scores, kind="stable"):
+            box = doubtful.boxes[row]
+            if _overlaps(box, persons) or any(_same_place(box, refused) for _, refused in self._refused):
+                continue
+            if self._recognises(frame, box):
+                return doubtful.select(np.array([row]))
+            self._refused.append((frame.pts, box))
+            break
+        return doubtful.select(np.zeros(0, np.intp))
 
     def held(self, frame: Frame, persons: Detections, lost: Detections) -> Detections:
         """Those of `lost` whom the landmark network sees on `frame`; see `TrackHolder`."""
@@ -115,6 +136,14 @@ class HeldKeypoints(TrackKeypoints):
         known = set(_ids(persons)) | set(_ids(lost))
         self._sights = {track: sight for track, sight in self._sights.items() if track in known}
         return found
+
+    def _recognises(self, frame: Frame, box: npt.NDArray[np.float32]) -> bool:
+        """Whether the landmark network is sure of a person who fills the box."""
+        seen = self._network(frame.image, Crop.around(box))
+        points, size = seen.points[0], frame.size
+        if seen.presence[0] < CONFIRMED or inside(points, size).sum() < LEAST_LANDMARKS:
+            return False
+        return _same_place(extent(points, size), box)
 
     def _note(self, frame: Frame, persons: Detections) -> None:
         keypoints = persons.keypoints if persons.keypoints is not None else Keypoints.unknown(len(persons))
@@ -195,11 +224,15 @@ def _is_somebody(seen: Keypoints, box: npt.NDArray[np.float32], image_size: tupl
     if seen.presence[0] < LEAST_PRESENCE or inside(points, image_size).sum() < LEAST_LANDMARKS:
         return False
     where = extent(points, image_size)
-    if seen.presence[0] < SURE_PRESENCE and box_math.iou(where[None], box[None])[0, 0] < _SAME_PLACE:
+    if seen.presence[0] < SURE_PRESENCE and not _same_place(where, box):
         return False
     size, before = max(where[2:] - where[:2]), max(box[2:] - box[:2])
     way = np.hypot(*(where[:2] + where[2:] - box[:2] - box[2:]) / 2)
     return bool(_SIZES[0] * before <= size <= _SIZES[1] * before and way <= _FURTHEST * before)
+
+
+def _same_place(box: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
+    return bool(box_math.iou(box[None], other[None])[0, 0] >= _SAME_PLACE)
 
 
 def _is_hidden(box: npt.NDArray[np.float32], others: Detections) -> bool:

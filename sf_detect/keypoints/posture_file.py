@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sf_detect.errors import WeightsFormatError
+from sf_detect.keypoints.appearance import AppearanceHead
 from sf_detect.keypoints.features import features
 from sf_detect.keypoints.fusion import Fusion
 from sf_detect.keypoints.looks import Window
@@ -41,12 +42,14 @@ class PostureFile:
         thresholds: Decision thresholds of `NAMES`.
         alone: Of the movements that are actions too, those that the classifier alone decides.
         metadata: Of the file, for whoever joins action scores.
+        appearance: What scores a person's picture; None where landmarks alone tell postures.
     """
 
     network: PostureNetwork
     thresholds: tuple[float, ...]
     alone: tuple[str, ...]
     metadata: dict[str, str]
+    appearance: AppearanceHead | None = None
 
     def scores_for(self, spec: ModelSpec) -> PostureScores:
         """What the classifier adds to an action model, whose labels get the names that people are to read."""
@@ -85,9 +88,11 @@ def read_posture_file(path: str | os.PathLike[str] = SHIPPED) -> PostureFile:
         alone = tuple(label["name"] for label in labels if label["group"] == "posture" and label.get("alone") is True)
     except (KeyError, TypeError, ValueError) as error:
         raise _other(path, f"its labels can't be used ({type(error).__name__}: {error})") from error
-    network = PostureNetwork.from_arrays(arrays, metadata)
+    appearance = AppearanceHead.from_arrays(arrays, metadata)
+    bodies = {name: array for name, array in arrays.items() if not name.startswith("appearance.")}
+    network = PostureNetwork.from_arrays(bodies, metadata)
     network.logits(features(_UNSEEN))  # a file for other features fails here, not in the middle of a video
-    return PostureFile(network, thresholds, alone, metadata)
+    return PostureFile(network, thresholds, alone, metadata, appearance)
 
 
 def _thresholds(labels: Any) -> tuple[float, ...]:

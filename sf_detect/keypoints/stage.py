@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
 import numpy as np
 
 from sf_detect.interfaces import ActionModel, ActionStream, ResizableModel
+from sf_detect.keypoints.appearance import TrackPictures
 from sf_detect.keypoints.camera_motion import CameraMotion, CameraPlace
 from sf_detect.keypoints.estimator import LandmarkNetwork
 from sf_detect.keypoints.looks import FRESH, TrackLooks
@@ -35,10 +36,18 @@ class PostureModel:
         model: Scores the actions; None where postures are all that is wanted.
         scores: Made for the model's labels.
         landmarks: Finds the landmarks of one person.
+        new_pictures: Makes what looks at the pictures of a run's persons; None where landmarks alone tell postures.
     """
 
-    def __init__(self, model: ActionModel | None, scores: PostureScores, landmarks: LandmarkNetwork) -> None:
+    def __init__(
+        self,
+        model: ActionModel | None,
+        scores: PostureScores,
+        landmarks: LandmarkNetwork,
+        new_pictures: Callable[[], TrackPictures] | None = None,
+    ) -> None:
         self.model, self.scores, self.landmarks = model, scores, landmarks
+        self.new_pictures = new_pictures
 
     @property
     def spec(self) -> ModelSpec:
@@ -67,7 +76,8 @@ class ResizablePostureModel(PostureModel):
         """See `ResizableModel`; postures do not depend on the size."""
         assert isinstance(self.model, ResizableModel)
         smaller = self.model.resized(short_side)
-        return PostureModel(smaller, self.scores.resized(smaller.spec.short_side), self.landmarks)
+        scores = self.scores.resized(smaller.spec.short_side)
+        return PostureModel(smaller, scores, self.landmarks, self.new_pictures)
 
 
 class _LabelledStream:
@@ -114,17 +124,26 @@ class PostureActions:
         scores: Made for its labels.
         smoothing: Time constant in seconds of each track's mean scores, see `ScoreSmoothing`.
         look_ahead: Seconds after a keyframe that count for it; 0 where the past alone is known.
+        new_pictures: See `PostureModel`.
     """
 
     def __init__(
-        self, actions: ActionStage, scores: PostureScores, smoothing: float = 0.0, look_ahead: float = 0.0
+        self,
+        actions: ActionStage,
+        scores: PostureScores,
+        smoothing: float = 0.0,
+        look_ahead: float = 0.0,
+        new_pictures: Callable[[], TrackPictures] | None = None,
     ) -> None:
         ScoreSmoothing(smoothing)  # refuses what makes no sense
         self._actions, self._scores, self._smoothing, self._look_ahead = actions, scores, smoothing, look_ahead
+        self._new_pictures = new_pictures
 
     def begin(self, counts: StageCounts | None = None) -> ActionRun:
         """A run with looks and running means of its own."""
-        return _PostureRun(self._actions.begin(counts), self._scores, ScoreSmoothing(self._smoothing), self._look_ahead)
+        pictures = None if self._new_pictures is None else self._new_pictures()
+        smoothing = ScoreSmoothing(self._smoothing)
+        return _PostureRun(self._actions.begin(counts), self._scores, smoothing, self._look_ahead, pictures)
 
 
 class _Keyframe(Future[ActionDetections]):
@@ -135,6 +154,8 @@ class _Keyframe(Future[ActionDetections]):
         self.frame, self.actions, self.complete = frame, actions, False
         self.ids = [None] * len(persons) if persons.track_ids is None else persons.track_ids.tolist()
         self._looked: list[list[Floats]] = [[] for _ in self.ids]
+        self.pictures: list[list[Floats]] = [[] for _ in self.ids]
+        """What pictures of each person said."""
 
     def running(self) -> bool:
         return not self.done() and self.complete and (self.actions.running() or self.actions.done())
@@ -151,8 +172,16 @@ class _Keyframe(Future[ActionDetections]):
 
 
 class _PostureRun:
-    def __init__(self, actions: ActionRun, scores: PostureScores, smooth: ScoreSmoothing, look_ahead: float) -> None:
+    def __init__(
+        self,
+        actions: ActionRun,
+        scores: PostureScores,
+        smooth: ScoreSmoothing,
+        look_ahead: float,
+        pictures: TrackPictures | None = None,
+    ) -> None:
         self._actions, self._scores, self._smooth, self._look_ahead = actions, scores, smooth, look_ahead
+        self._pictures = pictures
         self._looks, self._camera = TrackLooks(), CameraMotion()
         self._waiting: deque[_Keyframe] = deque()
         self._known: dict[int, tuple[float, Floats]] = {}  # time of the newest look, and what it tells
@@ -162,12 +191,14 @@ class _PostureRun:
     def push(self, frame: Frame, persons: Detections | None, is_keyframe: bool = True) -> Scoring | None:
         if persons is not None:
             self._looks.add(persons, frame.pts, frame.size, run_stage("postures", frame, self._place, persons, frame))
+            if self._pictures is not None and is_keyframe:
+                run_stage("postures", frame, self._pictures.look, frame, persons)
         self._look_back(frame.pts, persons is not None)
         scoring = self._actions.push(frame, persons, is_keyframe)
         if scoring is None or persons is None:
             return None
         keyframe = _Keyframe(frame, persons, scoring)
-        self._look(keyframe, frame.pts)
+        self._look(keyframe, frame.pts, -np.inf)
         keyframe.complete = self._look_ahead <= 0
         with self._lock:
             self._waiting.append(keyframe)
@@ -180,6 +211,8 @@ class _PostureRun:
         self._looks.reset()
         self._known.clear()
         self._camera.reset()
+        if self._pictures is not None:
+            self._pictures.reset()
         self._smooth.reset()
 
     def finish(self) -> None:
@@ -198,12 +231,15 @@ class _PostureRun:
         for keyframe in self._now_waiting():
             left = keyframe.frame.pts + self._look_ahead - time
             if looked and not keyframe.complete and left > -_SAME_TIME:
-                self._look(keyframe, time)
+                self._look(keyframe, time, time)
             keyframe.complete = keyframe.complete or left < _SAME_TIME
         self._settle()
 
-    def _look(self, keyframe: _Keyframe, time: float) -> None:
+    def _look(self, keyframe: _Keyframe, time: float, pictures_since: float) -> None:
         keyframe.add(run_stage("postures", keyframe.frame, self._logits, keyframe.ids, time))
+        if self._pictures is not None:
+            for said, track in zip(keyframe.pictures, keyframe.ids, strict=True):
+                said += self._pictures.since(track, pictures_since)
 
     def _logits(self, ids: Sequence[int | None], time: float) -> list[Floats | None]:
         self._known = {track: known for track, known in self._known.items() if time - known[0] <= FRESH}
@@ -241,6 +277,10 @@ class _PostureRun:
                     keyframe.set_exception(error)
 
     def _join(self, keyframe: _Keyframe) -> ActionDetections:
-        actions = keyframe.actions.result()
-        smoothed = self._smooth(replace(actions, scores=self._scores.joined(actions.scores, keyframe.logits())))
+        actions, logits = keyframe.actions.result(), keyframe.logits()
+        if self._pictures is not None:
+            join = self._pictures.head.joined
+            pairs = zip(logits, keyframe.pictures, strict=True)
+            logits = [None if body is None else join(body, pictures) for body, pictures in pairs]
+        smoothed = self._smooth(replace(actions, scores=self._scores.joined(actions.scores, logits)))
         return replace(smoothed, scores=self._scores.labelled(smoothed.scores))

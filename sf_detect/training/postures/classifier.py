@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from sf_detect.keypoints.appearance import AppearanceHead
 from sf_detect.keypoints.network import POSTURES, PostureNetwork, Sizes
 from sf_detect.training.postures.examples import Examples
 from sf_detect.weights.checkpoint import write_safetensors
@@ -210,19 +211,25 @@ def sizes_of(networks: Sequence[PostureModule]) -> Sizes:
     return Sizes(len(networks), first.embed.in_features, first.embed.out_features, actions)
 
 
-def write_classifier(networks: Sequence[PostureModule], path: Path, facts: Mapping[str, Any]) -> None:
+def write_classifier(
+    networks: Sequence[PostureModule], path: Path, facts: Mapping[str, Any], head: AppearanceHead | None = None
+) -> None:
     """Writes the file that ships, half precision.
 
     Args:
         networks: Trained alike.
         path: Where.
         facts: Its metadata besides `format` and `network`; anything that JSON can hold.
+        head: The layer that scores persons' pictures.
     """
     sizes = sizes_of(networks)
     network = {name: getattr(sizes, name) for name in ("networks", "features", "width", "actions")}
     metadata = {"format": "sf-detect-posture/1", "network": json.dumps(network)}
     metadata |= {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
     arrays = arrays_of(networks, np.float16)
+    if head is not None:
+        metadata["appearance"] = json.dumps({"share": head.share})
+        arrays |= {"appearance.weight": head.weight.astype(np.float16), "appearance.bias": head.bias}
     write_safetensors({name: torch.from_numpy(array) for name, array in arrays.items()}, path, metadata)
 
 

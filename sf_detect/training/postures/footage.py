@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from sf_detect.build import open_source
 from sf_detect.errors import DataError
@@ -128,11 +129,15 @@ def footage_looks(
     return found
 
 
-def _look_at(person: Person, root: Path, network: LandmarkNetwork, rng: np.random.Generator) -> Window:
-    picture = cv2.imread(str(root / person.file))
+def _picture(path: Path) -> UInt8Array:
+    picture = cv2.imread(str(path))
     if picture is None:
-        raise DataError(root / person.file, None, "cannot be read as a picture; fetch it again, or drop its rows")
-    image = np.ascontiguousarray(picture[..., ::-1], np.uint8)
+        raise DataError(path, None, "cannot be read as a picture; fetch it again, or drop its rows")
+    return np.ascontiguousarray(picture[..., ::-1], np.uint8)
+
+
+def _look_at(person: Person, root: Path, network: LandmarkNetwork, rng: np.random.Generator) -> Window:
+    image = _picture(root / person.file)
     box = np.array([person.box], np.float32)
     looks = []
     for count in range(BOXES):
@@ -147,22 +152,43 @@ def _look_at(person: Person, root: Path, network: LandmarkNetwork, rng: np.rando
 
 def _look_along(person: Person, root: Path, network: LandmarkNetwork, rng: np.random.Generator) -> Window:
     """Along the person's track, from a second before the labels hold."""
+    boxes = _track(person, root, before=1.0)
+    frames = _frames_of(root / person.file, set(boxes))
+    kept = sorted(set(frames) & set(boxes))
+    times, drawn = np.array([boxes[i][0] for i in kept]), np.array([boxes[i][1] for i in kept], np.float32)
+    return look_along(network, [frames[i] for i in kept], times, drawn, [boxes[i][2] for i in kept])
+
+
+def person_pictures(person: Person, root: Path, most: int) -> list[tuple[UInt8Array, npt.NDArray[np.float32]]]:
+    """Pictures (H, W, 3) of a person while the labels hold, at most `most` evenly over time, with the box in each.
+
+    Raises:
+        DataError: The picture, the clip or its tracks cannot be read.
+    """
+    if person.track is None:
+        return [(_picture(root / person.file), np.array(person.box, np.float32))]
+    boxes = _track(person, root, before=0.05)
+    chosen = sorted(boxes)
+    chosen = [chosen[i] for i in np.unique(np.linspace(0, len(chosen) - 1, most).round().astype(int))]
+    frames = _frames_of(root / person.file, set(chosen))
+    return [(frames[i], np.array(boxes[i][1], np.float32)) for i in chosen if i in frames]
+
+
+def _track(person: Person, root: Path, before: float) -> dict[int, tuple[float, Sequence[float], npt.NDArray]]:
+    """By frame its time, the person's box and everybody's, from `before` seconds ahead of the labels to their end."""
     boxes = {}
     try:
         with (root / person.tracks_file).open(encoding="utf-8") as lines:
             for record in map(json.loads, lines):
                 for seen in record["persons"]:
-                    if seen["track_id"] == person.track and person.start - 1 <= record["time"] <= person.end:
+                    if seen["track_id"] == person.track and person.start - before <= record["time"] <= person.end:
                         everybody = np.array([p["box"] for p in record["persons"]], np.float32)
                         boxes[int(record["frame"])] = record["time"], seen["box"], everybody
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(root / person.tracks_file, None, f"holds no tracks: {error!r}; run sf-detect again") from error
     if not boxes:
         raise DataError(root / person.tracks_file, None, f"has no track {person.track} at {person.start} s")
-    frames = _frames_of(root / person.file, set(boxes))
-    kept = sorted(set(frames) & set(boxes))
-    times, drawn = np.array([boxes[i][0] for i in kept]), np.array([boxes[i][1] for i in kept], np.float32)
-    return look_along(network, [frames[i] for i in kept], times, drawn, [boxes[i][2] for i in kept])
+    return boxes
 
 
 def _frames_of(path: Path, wanted: set[int]) -> dict[int, UInt8Array]:

@@ -13,7 +13,9 @@ import numpy.typing as npt
 from sf_detect.build import load_predictor
 from sf_detect.data.jhmdb import JHMDB, JHMDBClip
 from sf_detect.engines import EngineOptions
+from sf_detect.keypoints.appearance import AppearanceHead, PictureFeatures, PictureNetwork
 from sf_detect.keypoints.blazepose import BlazePose, blazepose_engine
+from sf_detect.keypoints.efficientnet_lite import efficientnet_engine
 from sf_detect.keypoints.estimator import LandmarkNetwork
 from sf_detect.keypoints.looks import Window
 from sf_detect.labels import shown_names
@@ -21,6 +23,14 @@ from sf_detect.structures import Detections
 from sf_detect.training.jhmdb.measuring import WINDOW_STEP
 from sf_detect.training.jhmdb.persons import find_persons, track_persons
 from sf_detect.training.postures import examples as made
+from sf_detect.training.postures.appearance import (
+    AppearanceRecipe,
+    Features,
+    appearance_examples,
+    footage_features,
+    jhmdb_features,
+    train_head,
+)
 from sf_detect.training.postures.bvh import capture_examples
 from sf_detect.training.postures.classifier import ClassifierRecipe, PostureModule, train_classifier
 from sf_detect.training.postures.fitting import FusionRecipe
@@ -118,6 +128,7 @@ class PostureRecipe:
     person_exponent: float = 0.5
     examples: ExamplesRecipe = field(default_factory=ExamplesRecipe)
     classifier: ClassifierRecipe = field(default_factory=ClassifierRecipe)
+    appearance: AppearanceRecipe = field(default_factory=AppearanceRecipe)
     fusion: FusionRecipe = field(default_factory=FusionRecipe)
     thresholds: ThresholdRecipe = field(default_factory=ThresholdRecipe)
 
@@ -135,6 +146,11 @@ class Work:
     def network(self) -> LandmarkNetwork:
         """The landmark network; fetched when nobody has looked yet."""
         return BlazePose(blazepose_engine(EngineOptions(), self.say))
+
+    @cached_property
+    def pictures(self) -> PictureFeatures:
+        """The network that sees persons' pictures; fetched when some are new."""
+        return PictureNetwork(efficientnet_engine(EngineOptions(), self.say))
 
     def clips(self, side: str) -> list[JHMDBClip]:
         """One side of the recipe's split."""
@@ -162,6 +178,23 @@ class Work:
             looks |= footage_looks(people, root, self.folder / "looks", lambda: self.network, self.say)
             everybody += people
         return everybody, looks
+
+
+def train_appearance(work: Work) -> AppearanceHead | None:
+    """The layer that scores persons' pictures; None where the recipe wants none."""
+    recipe = work.recipe
+    if not recipe.appearance.share:
+        return None
+    people, seen = list[Person](), dict[str, Features]()
+    for root in map(Path, recipe.footage or []):
+        mine = read_people(root / "labels.csv", recipe.rights)
+        seen |= footage_features(mine, root, work.folder, work.pictures)
+        people += mine
+    clips = work.clips("train")
+    actors = jhmdb_features(clips, work.folder, work.pictures)
+    examples = appearance_examples(people, seen, clips, actors, work.labels, recipe.appearance)
+    work.say(f"{len(examples.weights)} pictures of {len(people)} people and {len(clips)} actors")
+    return train_head(examples, recipe.appearance, recipe.examples.postures, recipe.seed)
 
 
 def gather(work: Work) -> dict[str, made.Examples]:

@@ -23,7 +23,7 @@ from sf_detect.training.jhmdb.views import FrameStore
 from sf_detect.training.postures import measuring as measures
 from sf_detect.training.postures.classifier import as_network, write_classifier
 from sf_detect.training.postures.fitting import cross_fitted, fit_fusion, fused
-from sf_detect.training.postures.recipe import PostureRecipe, Say, Work, train_networks
+from sf_detect.training.postures.recipe import PostureRecipe, Say, Work, train_appearance, train_networks
 
 #: Postures by AVA's number and name.
 AVA = {
@@ -46,7 +46,7 @@ def train(recipe: PostureRecipe, say: Say) -> Path:
     labels = np.array([clip.label for clip in clips])
     fusion = fit_fusion(scores["middle"], logits["middle"], labels, recipe.fusion, work.data.labels)
     path = work.folder / "posture.safetensors"
-    write_classifier(networks, path, facts(work.data.labels, recipe, fusion))
+    write_classifier(networks, path, facts(work.data.labels, recipe, fusion), train_appearance(work))
     return path
 
 
