@@ -33,14 +33,15 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_landmark_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is fetched: the default does without postures, unless a test brings a network of its own."""
+    """Nothing is fetched: the default does without postures, unless a test brings networks of its own."""
     from sf_detect import build_keypoints
     from sf_detect.errors import WeightsDownloadError
 
     def refuse(*_: object) -> None:
         raise WeightsDownloadError("tests have no network")
 
-    monkeypatch.setattr(build_keypoints, "landmark_network", refuse)
+    for network in ("landmark_network", "picture_network"):
+        monkeypatch.setattr(build_keypoints, network, refuse)
 
 
 @pytest.fixture

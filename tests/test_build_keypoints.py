@@ -10,18 +10,29 @@ import pytest
 from fakes import FakeActionModel, FakeDetector, FakeSource
 from sf_detect import build, build_keypoints
 from sf_detect.annotator import Annotator
-from sf_detect.config import KeypointsConfig, ModelConfig, PipelineConfig, PostureConfig, RenderConfig, RunConfig
+from sf_detect.config import (
+    DetectorConfig,
+    KeypointsConfig,
+    ModelConfig,
+    PipelineConfig,
+    PostureConfig,
+    RenderConfig,
+    RunConfig,
+)
 from sf_detect.errors import WeightsDownloadError
 from sf_detect.interfaces import ResizableModel, TrackHolder
-from sf_detect.keypoints import posture_file
+from sf_detect.keypoints import efficientnet_lite, posture_file
+from sf_detect.keypoints.efficientnet_lite import FEATURES
 from sf_detect.keypoints.estimator import TrackKeypoints
+from sf_detect.keypoints.holding import HeldKeypoints
 from sf_detect.keypoints.stage import PostureActions, PostureModel
 from sf_detect.labels import label_set
 from sf_detect.stages import NoActions
 from sf_detect.structures import Keypoints
-from tests.keypoints.posture_weights import window_of, write_posture_file
+from tests.keypoints.posture_weights import sitting_pictures, window_of, write_posture_file
 
 JHMDB = label_set("jhmdb21").names
+make_network = build_keypoints.picture_network  # as tests have none
 
 
 def seen(image, crop):
@@ -73,6 +84,61 @@ def test_a_pipeline_says_who_stands():
     for result in results:
         assert result.persons.keypoints is not None
         assert {annotator.spec.labels[i] for i in result.actions.scores[:, 21:].argmax(axis=1) + 21} == {"stand"}
+
+
+def furniture(image, box):
+    """Features of somebody on a chair."""
+    return np.full(FEATURES, 1000, np.float32)
+
+
+@pytest.fixture
+def pictures(weights, monkeypatch):
+    """The classifier that ships sees pictures too, in which everybody sits for certain."""
+    monkeypatch.setattr(build_keypoints, "picture_network", lambda *_: furniture)
+    return write_posture_file(weights, pictures=sitting_pictures())
+
+
+@pytest.mark.parametrize(("appearance", "expected"), [(True, "sit"), (False, "stand")])
+@pytest.mark.usefixtures("pictures")
+def test_pictures_count_unless_that_is_off(monkeypatch, appearance, expected):
+    if not appearance:
+        monkeypatch.setattr(build_keypoints, "picture_network", pytest.fail)
+    annotator = Annotator(RunConfig(posture=PostureConfig(appearance=appearance)), model())
+    results = [r for r in annotator.results(FakeSource(num_frames=20)) if r.is_keyframe]
+    for result in results:
+        assert {annotator.spec.labels[i] for i in result.actions.scores[:, 21:].argmax(axis=1) + 21} == {expected}
+
+
+@pytest.mark.usefixtures("pictures")
+def test_without_the_network_for_pictures_landmarks_tell_postures(monkeypatch):
+    monkeypatch.setattr(build_keypoints, "picture_network", refuse)
+    heard: list[str] = []
+    for mode in ("auto", "on"):
+        found = build.with_postures(RunConfig(posture=PostureConfig(mode)), model(), heard.append)
+        assert isinstance(found, PostureModel)
+        assert found.new_pictures is None
+    warning = "postures are told from body landmarks alone, and less often right: the weights in mediapipe cannot be "
+    assert heard == [warning + "fetched: no network"] * 2
+
+
+@pytest.mark.usefixtures("weights")
+def test_a_classifier_without_a_layer_for_pictures_needs_no_network_for_them(monkeypatch):
+    monkeypatch.setattr(build_keypoints, "picture_network", pytest.fail)
+    assert build.with_postures(RunConfig(), model()).new_pictures is None
+
+
+@pytest.mark.usefixtures("pictures")
+def test_every_run_has_pictures_of_its_own_and_looks_at_no_more_persons_than_wanted():
+    found = build.with_postures(RunConfig(keypoints=KeypointsConfig(max_persons=3)), model())
+    assert found.new_pictures() is not found.new_pictures()
+    assert found.new_pictures()._max_persons == 3
+
+
+def test_the_network_for_pictures_runs_on_the_backend_that_is_wanted(monkeypatch):
+    opened = []
+    monkeypatch.setattr(efficientnet_lite, "efficientnet_engine", lambda options: opened.append(options.backend))
+    make_network(RunConfig(backend="openvino"))
+    assert opened == ["openvino"]
 
 
 @pytest.mark.usefixtures("weights")
@@ -180,7 +246,7 @@ def test_a_classifier_of_ones_own(weights, tmp_path):
     np.testing.assert_array_equal(logits[3:], np.zeros(28))  # who stays in place is said not to walk or run
 
 
-@pytest.mark.usefixtures("weights")
+@pytest.mark.usefixtures("pictures")
 def test_a_model_that_takes_smaller_pictures_still_does():
     class Resizable(FakeActionModel):
         def resized(self, short_side):
@@ -192,6 +258,34 @@ def test_a_model_that_takes_smaller_pictures_still_does():
     assert isinstance(found, ResizableModel)
     smaller = found.resized(32)
     assert isinstance(smaller, PostureModel)
+    assert smaller.new_pictures is found.new_pictures is not None
     assert (smaller.spec.short_side, smaller.spec.labels) == (32, found.spec.labels)
     assert found.spec.short_side == 48
     assert not isinstance(build.with_postures(RunConfig(), model()), ResizableModel)
+
+
+@pytest.mark.parametrize(
+    ("changed", "threshold", "least"),
+    [
+        ({}, 0.1, 0.2),
+        ({"detector": DetectorConfig(score_threshold=0.3)}, 0.3, 0.0),
+        ({"detector": DetectorConfig("whole_frame")}, None, 0.0),
+        ({"keypoints": KeypointsConfig(write=True, hold=0.0)}, None, 0.0),
+        ({"keypoints": KeypointsConfig()}, None, 0.0),
+    ],
+)
+@pytest.mark.usefixtures("weights")
+def test_weak_detections_are_wanted_where_landmarks_can_tell_who_they_are(monkeypatch, changed, threshold, least):
+    asked = []
+
+    def build_detector(config, *_):
+        asked.append(config.detector.score_threshold)
+        return FakeDetector()
+
+    monkeypatch.setattr(build, "build_detector", build_detector)
+    config = RunConfig(**{"keypoints": KeypointsConfig(write=True), **changed})
+    run = build.build_persons(config, None).begin("v")
+    assert asked == [threshold]
+    assert run._tracker.least_score == least
+    assert config.detector.score_threshold == changed.get("detector", DetectorConfig()).score_threshold
+    assert (run._confirmer is not None) is isinstance(run._keypoints, HeldKeypoints)

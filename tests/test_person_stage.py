@@ -1,5 +1,7 @@
 """Whom a run knows on each detection: keypoints, lost tracks that are held, ids after a cut, named failures."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,88 @@ def test_who_cannot_hold_or_be_resumed_holds_nobody():
         run = PersonStage(detector, tracker, None, keypoints).begin("v")
         found = [run(frame) for frame in FakeSource(num_frames=3)]
         assert len(found[-1]) < 2
+
+
+class Confirming(FakeKeypoints):
+    """Confirms the doubtful while there are at most `most` persons; remembers how many there were of both."""
+
+    def __init__(self, most=9):
+        super().__init__()
+        self.most, self.asked = most, []
+
+    def confirmed(self, frame, persons, doubtful):
+        self.asked.append((len(persons), len(doubtful)))
+        return doubtful if len(persons) <= self.most else doubtful.select(np.zeros(0, np.intp))
+
+
+def weak(scores, fps=30):
+    """A detector of two people, scored as given."""
+    plain = FakeDetector(fps=fps)
+
+    def detect(images):
+        return [Detections(found.boxes, np.array(scores, np.float32)) for found in plain(images)]
+
+    return detect
+
+
+def test_weak_detections_that_are_confirmed_start_tracks():
+    made = []
+    stage = PersonStage(weak([0.9, 0.3]), ByteTrack, None, lambda: made.append(Confirming()) or made[-1])
+    run = stage.begin("v")
+    found = [run(frame) for frame in FakeSource(num_frames=3)]
+    assert [persons.track_ids.tolist() for persons in found] == [[1, 2]] * 3
+    assert found[0].scores.tolist() == pytest.approx([0.9, 0.3])
+    assert len(found[0].keypoints) == 2  # they are looked at as everybody is
+    assert made[0].asked == [(1, 1)]  # then they are tracked, and nobody is doubtful
+
+
+def test_who_stays_too_weak_for_a_track_keeps_their_id():
+    stage = PersonStage(weak([0.9, 0.1]), partial(ByteTrack, least_score=0.2), None, Confirming)
+    run = stage.begin("v")
+    assert [run(frame).track_ids.tolist() for frame in FakeSource(num_frames=4)] == [[1, 2]] * 4
+
+
+def test_weak_detections_that_are_not_confirmed_are_nobody():
+    run = PersonStage(weak([0.9, 0.3]), ByteTrack, None, lambda: Confirming(most=0)).begin("v")
+    assert [run(frame).track_ids.tolist() for frame in FakeSource(num_frames=3)] == [[1]] * 3
+
+
+def test_ids_of_confirmed_persons_are_not_used_again_after_a_cut():
+    run = PersonStage(weak([0.3, 0.3]), ByteTrack, None, Confirming).begin("v")
+    found = []
+    for frame in FakeSource(num_frames=3):
+        found.append(run(frame).track_ids.tolist())
+        run.start_anew()
+    assert found == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_who_cannot_confirm_or_be_told_confirms_nobody():
+    class Rows:
+        def at(self, video, pts, image_size):
+            return weak([0.9, 0.3])([next(iter(FakeSource())).image])[0]
+
+    class Bare:
+        def __init__(self):
+            tracker = ByteTrack()
+            self.update, self.reset = tracker.update, tracker.reset
+
+    for detector, tracker, keypoints in (
+        (weak([0.9, 0.3]), Bare, Confirming),
+        (weak([0.9, 0.3]), ByteTrack, FakeKeypoints),
+        (Rows(), ByteTrack, Confirming),
+    ):
+        run = PersonStage(detector, tracker, None, keypoints).begin("v")
+        assert len(run(next(iter(FakeSource())))) == 1
+
+
+def test_what_fails_while_confirming_is_named():
+    class Failing(Confirming):
+        def confirmed(self, frame, persons, doubtful):
+            raise RuntimeError("no look")
+
+    run = PersonStage(weak([0.9, 0.3]), ByteTrack, None, Failing).begin("v")
+    with pytest.raises(StageError, match=r"doubtful detections failed on frame 0 .*no look"):
+        run(next(iter(FakeSource())))
 
 
 def test_what_fails_while_holding_is_named():

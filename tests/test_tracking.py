@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sf_detect.errors import ConfigError
-from sf_detect.interfaces import ResumableTracker, Tracker
+from sf_detect.interfaces import ConfirmableTracker, ResumableTracker, Tracker
 from sf_detect.structures import Detections, Keypoints
 from sf_detect.tracking import ByteTrack, interpolate
 
@@ -35,6 +35,7 @@ def tracker() -> ByteTrack:
 def test_is_a_tracker(tracker: ByteTrack) -> None:
     assert isinstance(tracker, Tracker)
     assert isinstance(tracker, ResumableTracker)
+    assert isinstance(tracker, ConfirmableTracker)
 
 
 def test_ids_start_at_1_and_come_with_the_first_detection(tracker: ByteTrack) -> None:
@@ -114,6 +115,56 @@ def test_weak_detections_continue_tracks_but_start_none(tracker: ByteTrack) -> N
     np.testing.assert_array_equal(tracked.boxes, seen(person(12)).boxes)
 
 
+def test_weak_detections_that_continue_no_track_are_doubtful(tracker: ByteTrack) -> None:
+    assert len(tracker.doubtful()) == 0
+    tracker.update(seen(person(10), person(300), scores=[0.9, 0.3]), 0.0)
+    np.testing.assert_array_equal(tracker.doubtful().boxes, [person(300)])
+    assert tracker.doubtful().scores.tolist() == pytest.approx([0.3])
+    tracker.update(seen(person(12), scores=[0.25]), 0.25)
+    assert len(tracker.doubtful()) == 0
+
+
+def test_detections_below_the_least_score_continue_no_track() -> None:
+    tracker = ByteTrack(least_score=0.2)
+    tracker.update(seen(person(10)), 0.0)
+    assert ids(tracker.update(seen(person(10), scores=[0.1]), 0.25)) == []
+    np.testing.assert_array_equal(tracker.doubtful().boxes, [person(10)])
+    assert ids(tracker.update(seen(person(10), scores=[0.2]), 0.5)) == [1]
+
+
+def test_a_track_that_is_started_goes_on_as_others_do(tracker: ByteTrack) -> None:
+    tracker.update(seen(person(10), person(300), person(600), scores=[0.9, 0.3, 0.2]), 0.0)
+    started = tracker.start(tracker.doubtful().select(np.array([0])))
+    assert ids(started) == [2]
+    np.testing.assert_array_equal(started.boxes, [person(300)])
+    assert started.scores.tolist() == pytest.approx([0.3])
+    assert ids(tracker.lost()) == []
+    found = tracker.update(seen(person(300), person(600), person(10), scores=[0.3, 0.2, 0.9]), 0.25)
+    assert ids(found) == [2, 1]
+    assert ids(tracker.update(seen(person(900)), 0.5)) == [3]
+
+
+def test_who_is_confirmed_where_a_track_was_lost_continues_it() -> None:
+    tracker = ByteTrack(least_score=0.2)
+    tracker.update(seen(person(10), person(300)), 0.0)
+    tracker.update(seen(person(300), person(12), person(600), scores=[0.9, 0.1, 0.1]), 0.25)
+    assert ids(tracker.start(tracker.doubtful())) == [1, 3]
+    assert ids(tracker.lost()) == []
+    assert ids(tracker.update(seen(person(14), person(300), person(600)), 0.5)) == [1, 2, 3]
+
+
+def test_starting_nobody_uses_no_id(tracker: ByteTrack) -> None:
+    tracker.update(seen(person(10)), 0.0)
+    assert ids(tracker.start(tracker.doubtful())) == []
+    assert ids(tracker.update(seen(person(10), person(300)), 0.25)) == [1, 2]
+
+
+def test_reset_forgets_who_was_doubtful(tracker: ByteTrack) -> None:
+    tracker.update(seen(person(10), scores=[0.3]), 0.0)
+    tracker.reset()
+    assert len(tracker.doubtful()) == 0
+
+
 def test_ids_are_never_used_again(tracker: ByteTrack) -> None:
     given_out = [ids(tracker.update(seen(person(500.0 * (i % 2))), 10.0 * i))[0] for i in range(6)]
     assert given_out == [1, 2, 3, 4, 5, 6]
@@ -148,6 +199,7 @@ def test_time_must_increase(tracker: ByteTrack, pts: float) -> None:
         ({"new_track_score": 1.5}, "new_track_score is 1.5, expected a number from 0.0 to 1.0"),
         ({"lost_seconds": -1}, "lost_seconds is -1"),
         ({"min_similarity": 2}, "min_similarity is 2"),
+        ({"least_score": 1.5}, "least_score is 1.5, expected a number from 0.0 to 1.0"),
     ],
 )
 def test_values_out_of_range(options: dict, message: str) -> None:

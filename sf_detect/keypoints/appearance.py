@@ -2,12 +2,11 @@
 
 Landmarks tell how limbs stand to each other, not what a person sits on or leans against, and they are guesses where
 furniture hides the body. A network trained on ImageNet sees a square around the person; a linear layer on its features
-scores the postures. Both opinions are joined as a product of experts, as `fusion` joins those on actions.
+scores the postures. A second linear layer joins the log-probabilities of both, which a product of experts would add up.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +34,8 @@ APART = 0.9
 _BACK = 1.05  # seconds for which a look counts
 _GREY = (114, 114, 114)  # where there is no picture
 _OUTPUTS = len(POSTURES) + 1
-_LARGEST_SHARE = 10.0
+PREFIX = "appearance."
+"""Of the arrays of a file."""
 
 
 def square_picture(image: UInt8Array, box: npt.ArrayLike) -> UInt8Array:
@@ -89,72 +89,82 @@ class PictureNetwork:
 
 @dataclass(frozen=True, eq=False)
 class AppearanceHead:
-    """The linear layer of a file of the posture classifier, and how much it counts.
+    """The layer of a file of the posture classifier that scores pictures, and how its opinion joins the landmarks'.
 
     Attributes:
         weight: (9, D) float32.
         bias: (9,) float32.
-        share: Exponent of its probabilities, where landmarks have 1.
+        body: (9, 9) what each log-probability from landmarks adds to each joined logit.
+        picture: (9, 9) the same of the mean log-probabilities from pictures.
+        offset: (9,) added to the joined logits.
     """
 
     weight: Floats
     bias: Floats
-    share: float
+    body: Floats
+    picture: Floats
+    offset: Floats
 
     @classmethod
-    def from_arrays(
-        cls, arrays: Mapping[str, npt.NDArray[np.generic]], metadata: Mapping[str, str]
-    ) -> AppearanceHead | None:
-        """The layer of a file; None where it has none.
+    def product(cls, weight: Floats, bias: Floats, share: float) -> AppearanceHead:
+        """A head that multiplies both opinions, that of pictures to the power of `share`."""
+        one = np.eye(_OUTPUTS, dtype=np.float32)
+        return cls(weight, bias, one, np.float32(share) * one, np.zeros(_OUTPUTS, np.float32))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> AppearanceHead | None:
+        """The head of a file; None where it has none.
 
         Args:
-            arrays: By name; `appearance.weight` and `appearance.bias` are the layer's.
-            metadata: Its key `appearance` holds a JSON object with `share`.
+            arrays: By name; those of the attributes begin with `appearance.`.
 
         Raises:
-            WeightsFormatError: It is not such a layer.
+            WeightsFormatError: It is not such a head.
         """
-        mine = {name: array for name, array in arrays.items() if name.startswith("appearance.")}
+        mine = {name.removeprefix(PREFIX): array for name, array in arrays.items() if name.startswith(PREFIX)}
         if not mine:
             return None
-        shapes = {"appearance.weight": (_OUTPUTS, FEATURES), "appearance.bias": (_OUTPUTS,)}
+        square = (_OUTPUTS, _OUTPUTS)
+        shapes = {"weight": (_OUTPUTS, FEATURES), "bias": (_OUTPUTS,), "body": square, "picture": square}
+        shapes |= {"offset": (_OUTPUTS,)}
         wrong = sorted(set(mine) ^ set(shapes))
-        for name in set(mine) & set(shapes):
+        for name in sorted(set(mine) & set(shapes)):
             if mine[name].shape != shapes[name] or mine[name].dtype.kind != "f" or not np.isfinite(mine[name]).all():
                 wrong.append(f"{name} {mine[name].dtype} {mine[name].shape}")
-        try:
-            share = float(json.loads(metadata["appearance"])["share"])
-        except (KeyError, TypeError, ValueError, RecursionError):
-            share = np.nan
-        if wrong or not 0 <= share <= _LARGEST_SHARE:
+        if wrong:
             raise WeightsFormatError(
-                f"posture classifier: the layer for a person's picture is not one: {', '.join(wrong) or 'arrays fit'}, "
-                f"share {share}. Expected {shapes}, finite floating point, and in the metadata a JSON object "
-                f"`appearance` with a share from 0 to {_LARGEST_SHARE:g}. Take the file that ships."
+                f"posture classifier: what scores persons' pictures does not fit: {', '.join(wrong)}. Expected "
+                f"{shapes}, each behind {PREFIX!r}, finite floating point. Take the file that ships."
             )
-        weight, bias = (np.asarray(mine[name], np.float32) for name in shapes)
-        return cls(weight, bias, share)
+        return cls(**{name: np.asarray(mine[name], np.float32) for name in shapes})
+
+    def arrays(self) -> dict[str, Floats]:
+        """What `from_arrays` reads."""
+        names = ("weight", "bias", "body", "picture", "offset")
+        return {PREFIX + name: getattr(self, name) for name in names}
 
     def __call__(self, features: Floats) -> Floats:
         """(9,) log-probabilities of the postures and of none of them, from features (D,)."""
-        return _normalised(self.weight @ features + self.bias)
+        return normalised(self.weight @ features + self.bias)
 
     def joined(self, logits: Floats, pictures: Sequence[Floats]) -> Floats:
         """The classifier's logits (L,), those of postures joined with what pictures say.
 
         Args:
             logits: Of one person's landmarks: postures, none of them, and whatever follows.
-            pictures: Log-probabilities (9,) of several looks.
+            pictures: Log-probabilities (9,) of several looks; without any, the logits stay as they are.
         """
         if not pictures:
             return logits
         both = logits.copy()
-        both[:_OUTPUTS] = _normalised(logits[:_OUTPUTS]) + self.share * np.mean(pictures, axis=0)
+        said = np.mean(pictures, axis=0)
+        both[:_OUTPUTS] = self.body @ normalised(logits[:_OUTPUTS]) + self.picture @ said + self.offset
         return both
 
 
-def _normalised(logits: Floats) -> Floats:
-    return np.asarray(logits - np.logaddexp.reduce(logits), np.float32)
+def normalised(logits: Floats) -> Floats:
+    """Log-probabilities of logits along the last axis."""
+    return np.asarray(logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True), np.float32)
 
 
 class TrackPictures:
@@ -184,6 +194,24 @@ class TrackPictures:
                     known.append((frame.pts, self.head(self._features(frame.image, persons.boxes[row]))))
         recent = {t: [k for k in known if frame.pts - k[0] <= _BACK] for t, known in self._tracks.items()}
         self._tracks = {track: known for track, known in recent.items() if known}
+
+    def joined(
+        self,
+        time: float,
+        tracks: Sequence[int | None],
+        bodies: Sequence[Floats | None],
+        pictures: Sequence[list[Floats]],
+    ) -> list[Floats | None]:
+        """The logits (L,) of the persons of a keyframe, with what pictures say.
+
+        Args:
+            time: Of the keyframe, in seconds.
+            tracks: The persons' ids.
+            bodies: Logits of their landmarks; None where these are not known.
+            pictures: Log-probabilities (9,) of the looks at each that count for the keyframe.
+        """
+        pairs = zip(bodies, pictures, strict=True)
+        return [None if body is None else self.head.joined(body, said) for body, said in pairs]
 
     def since(self, track: int | None, time: float) -> list[Floats]:
         """Log-probabilities (9,) of the looks at a track from `time` on that are remembered."""

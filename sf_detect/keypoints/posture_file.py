@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sf_detect.errors import WeightsFormatError
-from sf_detect.keypoints.appearance import AppearanceHead
+from sf_detect.keypoints.appearance import PREFIX, AppearanceHead
 from sf_detect.keypoints.features import features
 from sf_detect.keypoints.fusion import Fusion
 from sf_detect.keypoints.looks import Window
@@ -88,8 +88,8 @@ def read_posture_file(path: str | os.PathLike[str] = SHIPPED) -> PostureFile:
         alone = tuple(label["name"] for label in labels if label["group"] == "posture" and label.get("alone") is True)
     except (KeyError, TypeError, ValueError) as error:
         raise _other(path, f"its labels can't be used ({type(error).__name__}: {error})") from error
-    appearance = AppearanceHead.from_arrays(arrays, metadata)
-    bodies = {name: array for name, array in arrays.items() if not name.startswith("appearance.")}
+    appearance = AppearanceHead.from_arrays(arrays)
+    bodies = {name: array for name, array in arrays.items() if not name.startswith(PREFIX)}
     network = PostureNetwork.from_arrays(bodies, metadata)
     network.logits(features(_UNSEEN))  # a file for other features fails here, not in the middle of a video
     return PostureFile(network, thresholds, alone, metadata, appearance)

@@ -279,8 +279,6 @@ class _PostureRun:
     def _join(self, keyframe: _Keyframe) -> ActionDetections:
         actions, logits = keyframe.actions.result(), keyframe.logits()
         if self._pictures is not None:
-            join = self._pictures.head.joined
-            pairs = zip(logits, keyframe.pictures, strict=True)
-            logits = [None if body is None else join(body, pictures) for body, pictures in pairs]
+            logits = self._pictures.joined(keyframe.frame.pts, keyframe.ids, logits, keyframe.pictures)
         smoothed = self._smooth(replace(actions, scores=self._scores.joined(actions.scores, logits)))
         return replace(smoothed, scores=self._scores.labelled(smoothed.scores))

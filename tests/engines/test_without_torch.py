@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sf_detect.weights.appearance_table import EFFICIENTNET_LITE0
 from sf_detect.weights.cache import CACHE_VARIABLE, cache_directory
 from sf_detect.weights.keypoint_table import BLAZEPOSE
 from tests.detection.test_ssdlite import published_weights
@@ -57,11 +58,16 @@ def test_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if landmarks.is_file():
         shutil.copy(landmarks, tmp_path)
     postures = "auto" if landmarks.is_file() else "off"
+    pictures = cache_directory() / EFFICIENTNET_LITE0.cache_name
+    if pictures.is_file():
+        shutil.copy(pictures, tmp_path)
     code = (
         "import sys; from sf_detect import annotate_video; from sf_detect.config import PostureConfig, RunConfig; "
         f"summary = annotate_video({str(DEMO_VIDEO)!r}, out_jsonl={str(tmp_path / 'out.jsonl')!r}, "
-        f"config=RunConfig(backend='onnxruntime', max_seconds=0.6, posture=PostureConfig({postures!r}))); "
+        f"config=RunConfig(backend='onnxruntime', max_seconds=0.6, posture=PostureConfig({postures!r}, "
+        f"appearance={pictures.is_file()}))); "
         "print(summary.keyframes, summary.backend, sorted({'torch', 'torchvision'} & set(sys.modules)))"
     )
+    run("-c", code, cache=tmp_path)  # torch reads the weights of the network for pictures, which are kept converted
     assert run("-c", code, cache=tmp_path) == "2 onnxruntime []\n"
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+from sf_detect.keypoints.appearance import AppearanceHead
+from sf_detect.keypoints.efficientnet_lite import FEATURES
 from sf_detect.keypoints.features import features
 from sf_detect.keypoints.looks import Window
 from sf_detect.keypoints.network import Sizes
@@ -44,9 +46,21 @@ def persons_of(window: Window, track: int) -> Detections:
 
 
 def write_posture_file(
-    path: Path, fusion: Mapping[str, object] | None = None, weight: float = 12.0, **metadata: str | None
+    path: Path,
+    fusion: Mapping[str, object] | None = None,
+    weight: float = 12.0,
+    pictures: Mapping[str, np.ndarray] | None = None,
+    **metadata: str | None,
 ) -> Path:
-    """A file of the format; stands where the knees are far below the hips, sits where they are not."""
+    """A file of the format; stands where the knees are far below the hips, sits where they are not.
+
+    Args:
+        path: Where.
+        fusion: Of the metadata.
+        weight: How sure it is.
+        pictures: Arrays of what scores persons' pictures, see `sitting_pictures`.
+        metadata: Other values; None leaves one out.
+    """
     stands, sits = features(window_of(True)), features(window_of(False))
     sizes = Sizes(1, stands.shape[1], 2, len(ACTIONS))
     arrays = {name: np.zeros(shape, np.float32) for name, shape in sizes.shapes().items()}
@@ -69,5 +83,12 @@ def write_posture_file(
         "fusion": json.dumps(fusion or {}),
         **metadata,
     }
-    save_file(arrays, path, {key: text for key, text in stated.items() if text is not None})
+    save_file({**arrays, **(pictures or {})}, path, {key: text for key, text in stated.items() if text is not None})
     return path
+
+
+def sitting_pictures() -> dict[str, np.ndarray]:
+    """Arrays of a file that takes pictures of everybody for sitting, more so the larger the first feature."""
+    weight, bias = np.zeros((len(NAMES) + 1, FEATURES), np.float32), np.zeros(len(NAMES) + 1, np.float32)
+    weight[NAMES.index("sit"), 0], bias[NAMES.index("sit")] = 1, 2
+    return AppearanceHead.product(weight, bias, 0.75).arrays()

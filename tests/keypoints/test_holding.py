@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sf_detect.interfaces import KeypointEstimator, TrackHolder
+from sf_detect.interfaces import KeypointEstimator, PersonConfirmer, TrackHolder
 from sf_detect.keypoints import holding
 from sf_detect.keypoints.estimator import TrackKeypoints
-from sf_detect.keypoints.holding import SCORE, SEARCH, HeldKeypoints
+from sf_detect.keypoints.holding import CONFIRMED, SCORE, SEARCH, HeldKeypoints
 from sf_detect.structures import Detections, Frame, Keypoints
 
 STANDING, LYING = (80.0, 40.0, 110.0, 120.0), (70.0, 95.0, 150.0, 120.0)
@@ -83,6 +83,8 @@ def test_it_holds_tracks_and_plain_keypoints_do_not():
     assert isinstance(HeldKeypoints(Sees()), TrackHolder)
     assert isinstance(TrackKeypoints(Sees()), KeypointEstimator)
     assert not isinstance(TrackKeypoints(Sees()), TrackHolder)
+    assert isinstance(HeldKeypoints(Sees()), PersonConfirmer)
+    assert not isinstance(TrackKeypoints(Sees()), PersonConfirmer)
 
 
 def test_who_falls_goes_on_where_they_lie():
@@ -266,3 +268,79 @@ def test_persons_without_ids_are_nobody_to_hold():
 
 def test_held_scores_are_below_those_of_detections():
     assert holding.SCORE < 0.2  # the least that the default detector reports
+
+
+ELSEWHERE = (0.0, 20.0, 30.0, 100.0)
+
+
+def doubtful(*boxes, scores=None):
+    return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores or [0.15] * len(boxes), np.float32))
+
+
+def test_a_weak_detection_that_landmarks_fill_is_confirmed():
+    holder = HeldKeypoints(Sees(presence=0.96))
+    weak = doubtful(ELSEWHERE, STANDING, scores=[0.11, 0.15])
+    found = holder.confirmed(frame(0.0), NOBODY, weak)
+    np.testing.assert_array_equal(found.boxes, [STANDING])
+    assert found.scores.tolist() == pytest.approx([0.15])
+    assert len(holder.confirmed(frame(0.0), NOBODY, doubtful())) == 0
+
+
+def few_landmarks(image, crop):
+    """A body of which nine landmarks are sure."""
+    points = body(STANDING)
+    points[9:, 2] = 0.1
+    return Keypoints(points[None], np.zeros((1, 33, 3)), np.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        (Sees(presence=0.94), "the network is not certain"),
+        (Sees(presence=0.99, confidence=0.2), "no landmark is sure"),
+        (few_landmarks, "nine landmarks are too few"),
+        (Sees((80.0, 40.0, 110.0, 78.0), presence=0.99), "they fill half of the box"),
+        (Sees(None), "nobody is there"),
+    ],
+)
+def test_what_landmarks_do_not_show_is_not_confirmed(network, why):
+    assert CONFIRMED == 0.95
+    assert len(HeldKeypoints(network).confirmed(frame(0.0), NOBODY, doubtful(STANDING))) == 0, why
+
+
+def test_one_place_is_looked_at_on_a_frame_and_not_again_for_two_seconds():
+    network = Sees(None)
+    holder, weak = HeldKeypoints(network), doubtful(ELSEWHERE, STANDING, scores=[0.18, 0.12])
+    looked = []
+    for number in range(12):
+        network.crops.clear()
+        holder.confirmed(frame(number * 0.25), NOBODY, weak)
+        looked.append([crop.x for crop in network.crops])
+    assert looked == [[15], [95], *[[]] * 7, [15], [95], []]
+
+
+def test_a_place_next_to_a_refused_one_is_the_same():
+    network = Sees(None)
+    holder = HeldKeypoints(network)
+    for shift in (0, 5):
+        holder.confirmed(frame(shift / 10), NOBODY, doubtful((80.0 + shift, 40.0, 110.0 + shift, 120.0)))
+    assert len(network.crops) == 1
+    network.box, network.presence = (40.0, 40.0, 70.0, 120.0), 0.99
+    assert len(holder.confirmed(frame(1.0), NOBODY, doubtful(network.box))) == 1
+
+
+def test_a_weak_detection_of_somebody_who_is_tracked_is_passed_over():
+    network = Sees(presence=0.99)
+    weak = doubtful(STANDING, ELSEWHERE, scores=[0.15, 0.11])
+    found = HeldKeypoints(network).confirmed(frame(0.0), tracks((82.0, 40.0, 112.0, 120.0)), weak)
+    assert len(found) == 0
+    assert [crop.x for crop in network.crops] == [15]
+
+
+def test_a_reset_forgets_where_nobody_was_seen():
+    network = Sees(None)
+    holder = HeldKeypoints(network)
+    for _ in range(2):
+        holder.confirmed(frame(0.0), NOBODY, doubtful(STANDING))
+        holder.reset()
+    assert len(network.crops) == 2

@@ -16,7 +16,7 @@ from sf_detect.keypoints.posture_file import SHIPPED, read_posture_file
 from sf_detect.keypoints.postures import NAMES
 from sf_detect.model_spec import ModelSpec
 from sf_detect.structures import ClipSpec
-from tests.keypoints.posture_weights import ACTIONS, THRESHOLDS, window_of, write_posture_file
+from tests.keypoints.posture_weights import ACTIONS, THRESHOLDS, sitting_pictures, window_of, write_posture_file
 
 
 def test_a_file_becomes_scores_of_labels(tmp_path):
@@ -49,6 +49,20 @@ def test_which_movements_the_classifier_decides_alone(tmp_path):
     assert read_posture_file(write_posture_file(tmp_path / "a.safetensors")).alone == ()
     every = labels(alone=True)
     assert read_posture_file(write_posture_file(tmp_path / "b.safetensors", labels=every)).alone == NAMES
+
+
+def test_what_scores_pictures_is_read_where_it_is_there(tmp_path):
+    assert read_posture_file(write_posture_file(tmp_path / "a.safetensors")).appearance is None
+    found = read_posture_file(write_posture_file(tmp_path / "b.safetensors", pictures=sitting_pictures())).appearance
+    np.testing.assert_array_equal(found.picture, 0.75 * np.eye(9))
+    assert found.weight.shape == (9, 1280)
+    assert found(np.zeros(1280, np.float32)).argmax() == NAMES.index("sit")
+
+
+def test_what_cannot_score_pictures_is_refused(tmp_path):
+    file = write_posture_file(tmp_path / "p.safetensors", pictures={"appearance.bias": np.zeros(9, np.float32)})
+    with pytest.raises(WeightsFormatError, match=r"does not fit: body, offset, picture, weight\. Expected"):
+        read_posture_file(file)
 
 
 def labels(**changes: object) -> str:
@@ -98,7 +112,8 @@ def test_the_file_that_ships_is_read():
 
 
 def test_damaged_files_are_read_or_refused(tmp_path):
-    good, chance = write_posture_file(tmp_path / "p.safetensors").read_bytes(), random.Random(4)
+    file = write_posture_file(tmp_path / "p.safetensors", pictures=sitting_pictures())
+    good, chance = file.read_bytes(), random.Random(4)
     header = int.from_bytes(good[:8], "little")
     for number in range(150):
         content = bytearray(good)

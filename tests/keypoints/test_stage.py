@@ -11,6 +11,7 @@ import pytest
 
 from fakes import FakeActionModel, FakeDetector, FakeSource, FakeTracker
 from sf_detect.errors import StageError
+from sf_detect.keypoints.appearance import AppearanceHead, TrackPictures
 from sf_detect.keypoints.postures import NAMES, PostureScores
 from sf_detect.keypoints.stage import PostureActions, PostureModel
 from sf_detect.model_spec import NO_MODEL
@@ -20,6 +21,7 @@ from sf_detect.stages import ClipActions, NoActions, StreamActions
 from sf_detect.structures import ActionDetections, ClipSpec, Detections, Frame, Keypoints
 from sf_detect.tracking import interpolate
 from sf_detect.video.clip_buffer import ClipBuffer
+from synthetic_video import index_image, read_index
 
 
 class FakeKeypoints:
@@ -281,3 +283,93 @@ def test_a_look_that_several_keyframes_count_is_classified_once():
     made = scores(logits=lambda window: asked.append(window.times[-1]) or logits(window))
     run(PostureActions(ClipActions(FakeActionModel(labels=("a", "b", "c")), sampler), made, look_ahead=0.5), frames=40)
     assert len(asked) == 2 * len(set(asked))  # two persons
+
+
+class Pictures:
+    """Features of a person's picture: one more than the time of its frame; remembers the times."""
+
+    def __init__(self):
+        self.times = []
+
+    def __call__(self, image, box):
+        self.times.append(round(read_index(image) / 30, 2))
+        return np.array([1 + self.times[-1]], np.float32)
+
+    def new(self):
+        """What looks at the pictures of a run: people bend as far as the features say, which count half."""
+        weight = np.eye(9, dtype=np.float32)[:, [NAMES.index("bend")]]
+        return TrackPictures(self, AppearanceHead.product(weight, np.zeros(9, np.float32), 0.5), 8)
+
+
+def seen_stage(pictures, look_ahead=0.0):
+    """A stage whose scores of postures are how far their logits are above those of none of them."""
+    spec = FakeActionModel(labels=()).spec
+    made = PostureScores(spec, lambda _: np.zeros(9, np.float32), lambda found: found[:8] - found[8], (0.5,) * 8)
+    return PostureActions(NoActions(), made, 0.0, look_ahead, pictures.new)
+
+
+BEND = NAMES.index("bend")
+
+
+@pytest.mark.parametrize(
+    ("look_ahead", "expected"),
+    [
+        (0.0, {0.0: [0], 0.5: [0], 1.0: [0, 1], 1.5: [1]}),
+        (1.0, {0.0: [0, 1], 0.5: [0, 1], 1.0: [0, 1], 1.5: [1]}),
+    ],
+)
+def test_pictures_of_a_second_before_a_keyframe_and_of_the_look_ahead_count(look_ahead, expected):
+    pictures = Pictures()
+    found = run(seen_stage(pictures, look_ahead))
+    assert pictures.times == [0, 0, 1, 1]  # keyframes alone are looked at, not every one; there are two persons
+    for pts, times in expected.items():
+        assert found[pts].scores[:, BEND].tolist() == pytest.approx([0.5 * (1 + np.mean(times))] * 2)
+
+
+def somebody(presence):
+    keypoints = Keypoints(np.zeros((1, 33, 3)), np.zeros((1, 33, 3)), np.array([presence]))
+    return Detections(np.array([[1, 1, 9, 9]]), np.ones(1), np.ones(1, np.int64), keypoints)
+
+
+def test_pictures_between_keyframes_are_not_looked_at():
+    pictures = Pictures()
+    stage = seen_stage(pictures).begin()
+    assert stage.push(Frame(index_image(0), 0, 0.0), somebody(0.9), False) is None
+    assert stage.push(Frame(index_image(1), 1, 1 / 30), None, False) is None
+    assert pictures.times == []
+
+
+def test_without_landmarks_a_picture_tells_no_posture():
+    pictures = Pictures()
+    stage = seen_stage(pictures).begin()
+    scoring = stage.push(Frame(index_image(0), 0, 0.0), replace(somebody(0.9), keypoints=None))
+    assert pictures.times == [0]
+    assert not scoring.result(0).scores.any()
+
+
+def test_a_cut_forgets_pictures():
+    pictures = Pictures()
+    stage = seen_stage(pictures, look_ahead=1.0).begin()
+    first = stage.push(Frame(index_image(0), 0, 0.0), somebody(0.9))
+    stage.start_anew()
+    second = stage.push(Frame(index_image(15), 15, 0.5), somebody(0.9))
+    stage.finish()
+    assert pictures.times == [0, 0.5]
+    assert [known.result(0).scores[0, BEND] for known in (first, second)] == pytest.approx([0.5, 0.75])
+
+
+def test_every_run_has_looks_of_its_own_at_pictures():
+    pictures = Pictures()
+    stage = seen_stage(pictures)
+    for _ in range(2):
+        stage.begin().push(Frame(index_image(0), 0, 0.0), somebody(0.9))
+    assert pictures.times == [0, 0]
+
+
+def test_a_network_for_pictures_that_fails_is_named():
+    class Broken(Pictures):
+        def __call__(self, image, box):
+            raise RuntimeError("no memory")
+
+    with pytest.raises(StageError, match=r"postures failed on frame 0 .*no memory"):
+        run(seen_stage(Broken()))

@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 POSTURES = ("stand", "walk", "run", "sit", "bend", "crouch", "lie", "jump")
 NO_POSTURE = ("none", "unclear")
 VISIBILITIES = ("clear", "partly", "small")
-SPLITS = ("choose", "measure", "fresh")
+SPLITS = ("choose", "measure", "fresh", "unseen")
 # J-HMDB's; its `sit` and `stand` under the names of what they mean.
 ACTIONS = (
     *("brush_hair", "catch", "clap", "climb_stairs", "golf", "jump", "kick_ball", "pick", "pour", "pullup", "push"),

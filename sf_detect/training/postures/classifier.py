@@ -228,8 +228,7 @@ def write_classifier(
     metadata |= {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
     arrays = arrays_of(networks, np.float16)
     if head is not None:
-        metadata["appearance"] = json.dumps({"share": head.share})
-        arrays |= {"appearance.weight": head.weight.astype(np.float16), "appearance.bias": head.bias}
+        arrays |= {name: array.astype(np.float16) for name, array in head.arrays().items()}
     write_safetensors({name: torch.from_numpy(array) for name, array in arrays.items()}, path, metadata)
 
 

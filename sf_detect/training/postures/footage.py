@@ -223,15 +223,23 @@ def footage_examples(
     for person in people:
         answers = np.zeros(NONE + 1, np.float32)
         answers[NONE if person.posture in NOT_A_POSTURE else POSTURES.index(person.posture)] = 1
-        seen = looks[person.name]
-        drawn = (
-            _held(seen, person.posture in MOVING, each, rng)
-            if person.track is None
-            else _drawn(seen, person, each, rng)
-        )
-        for window in drawn:
+        for window in person_windows(person, looks[person.name], each, rng):
             rows.append((features(change(window, rng)), answers, _action(person, actions), 1.0, sources[person.source]))
     return collect(rows)
+
+
+def person_windows(person: Person, looks: Window, count: int, rng: np.random.Generator) -> Iterator[Window]:
+    """`count` windows of looks at a person, as a run would have them.
+
+    Args:
+        person: In a picture, whom a run would see once or holding still, or in a clip.
+        looks: As `footage_looks` returns them.
+        count: How many.
+        rng: Decides which.
+    """
+    if person.track is None:
+        return _held(looks, person.posture in MOVING, count, rng)
+    return _drawn(looks, person, count, rng)
 
 
 def _action(person: Person, names: Sequence[str]) -> int:

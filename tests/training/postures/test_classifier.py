@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from sf_detect.keypoints.appearance import AppearanceHead
+from sf_detect.keypoints.efficientnet_lite import FEATURES
 from sf_detect.keypoints.features import COLUMNS, GRID, MOVED
 from sf_detect.keypoints.fusion import Fusion
 from sf_detect.keypoints.posture_file import read_posture_file
@@ -90,6 +92,20 @@ def test_the_file_is_read_as_a_run_reads_it(networks, tmp_path):
     assert (read.action_weight, read.body_weight) == (1.0, 0.6)
     x = examples(1).features[0].astype(np.float32)
     np.testing.assert_allclose(file.network.logits(x), classifier.as_network(networks).logits(x), atol=1e-5)
+
+
+def test_what_scores_pictures_is_written_beside_the_networks(networks, tmp_path):
+    rng = np.random.default_rng(0)
+    square = (9, 9)
+    shapes = {"weight": (9, FEATURES), "bias": 9, "body": square, "picture": square, "offset": 9}
+    head = AppearanceHead(**{name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()})
+    known = facts(ACTIONS, PostureRecipe(), Fusion(1.0, 0.6, 0.0, np.zeros(2, np.float32)))
+    classifier.write_classifier(networks, tmp_path / "p.safetensors", known, head)
+    found = read_posture_file(tmp_path / "p.safetensors").appearance
+    for name in shapes:
+        np.testing.assert_allclose(getattr(found, name), getattr(head, name), atol=0.002)  # half precision
+    classifier.write_classifier(networks, tmp_path / "q.safetensors", known)
+    assert read_posture_file(tmp_path / "q.safetensors").appearance is None
 
 
 def test_any_accepted_posture_will_do_and_unknown_ones_cost_nothing():

@@ -1,6 +1,7 @@
-"""The recipe from end to end on six tiny clips, with a landmark network that sees everybody stand."""
+"""The recipe from end to end on six tiny clips, with networks that see everybody stand, in pictures that are alike."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from tiny_jhmdb import write_tiny_jhmdb
 
 from sf_detect import detection
 from sf_detect.commands.train import load_recipe
+from sf_detect.keypoints.efficientnet_lite import FEATURES
 from sf_detect.keypoints.posture_file import read_posture_file
 from sf_detect.model_spec import ModelSpec
 from sf_detect.structures import ActionDetections, ClipSpec, Detections
@@ -51,6 +53,7 @@ def settings(tmp_path, monkeypatch):
     for module in (recipe, testing):
         monkeypatch.setattr(module, "load_predictor", lambda name: Undecided())
     monkeypatch.setattr(recipe.Work, "network", Standing())
+    monkeypatch.setattr(recipe.Work, "pictures", staticmethod(lambda image, box: np.ones(FEATURES, np.float32)))
     monkeypatch.setattr(detection, "build_detector", lambda *_, **__: lambda images: [ACTOR for _ in images])
     labels = {
         f"{action}_{n:03d}": "WWW" if action == "walk" else "SSS" for action in ("catch", "walk") for n in (1, 2, 3)
@@ -61,6 +64,7 @@ def settings(tmp_path, monkeypatch):
         f"work={tmp_path / 'work'}",
         "classifier.steps={'postures': 4, 'actions': 4}",
         "classifier.width=8",
+        "appearance.steps=4",
     ]
     changes += ["fusion.action_weights=[1.0]", "fusion.body_weights=[0.5]", "fusion.none_biases=[0.0]"]
     return load_recipe(CONFIG, changes)[1]
@@ -71,7 +75,9 @@ def test_a_trained_file_is_measured_alone_and_fused(settings, tmp_path):
     path = kind.train(settings, said.append)
     file = read_posture_file(path)
     assert file.network.sizes.actions == 2
+    assert file.appearance is not None
     assert any("examples of lying" in line for line in said)
+    assert "64 pictures of 0 people and 4 actors" in said
     figures = kind.test(settings, None, said.append)
     assert figures["clips"] == 2
     assert figures["postures"] == 6
@@ -85,4 +91,11 @@ def test_a_trained_file_is_measured_alone_and_fused(settings, tmp_path):
 
 def test_the_recipe_states_the_defaults_of_the_code(settings):
     assert settings.examples == recipe.ExamplesRecipe()
+    assert replace(settings.appearance, steps=recipe.AppearanceRecipe().steps) == recipe.AppearanceRecipe()
     assert settings.thresholds.postures == list(read_posture_file().thresholds)
+
+
+def test_a_recipe_without_pictures_looks_at_none(settings, monkeypatch):
+    monkeypatch.setattr(recipe.Work, "pictures", staticmethod(pytest.fail))
+    settings.appearance.share = 0.0
+    assert recipe.train_appearance(recipe.Work(settings, print)) is None

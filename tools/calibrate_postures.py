@@ -1,0 +1,154 @@
+"""Fits how landmarks and pictures are joined, on people whom neither network was trained on.
+
+    python tools/calibrate_postures.py CLIPS data/footage --weights work/postures/posture.safetensors --out posture.safetensors
+
+CLIPS is a folder with the clips of the yardstick, of which the used splits count (choose, measure, fresh); data/footage
+is what `assemble_footage.py` makes, of which the people count that are not trained on (rights "third-party"), three
+tenths as much. Clips are run once, as `sf-detect run` does. The thresholds of the file stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from yardstick import labels as labelled
+from yardstick.measures import SAME_PERSON_IOU, TIME_TOLERANCE_S
+
+from sf_detect import RunConfig, boxes
+from sf_detect.build import build_action_model, build_pipeline, open_source
+from sf_detect.build_keypoints import landmark_network, picture_network
+from sf_detect.errors import SFDetectError
+from sf_detect.keypoints.appearance import TrackPictures, normalised
+from sf_detect.keypoints.features import features
+from sf_detect.keypoints.network import POSTURES
+from sf_detect.keypoints.posture_file import PostureFile, read_posture_file
+from sf_detect.keypoints.stage import PostureModel
+from sf_detect.training.postures.appearance import Opinions, calibrated, footage_features
+from sf_detect.training.postures.footage import footage_looks, person_windows, read_people
+from sf_detect.weights.checkpoint import write_safetensors
+from sf_detect.weights.safetensors_file import read_safetensors
+
+SPLITS = ("choose", "measure", "fresh")
+PEOPLE_SHARE, WINDOWS = 0.3, 4
+ANSWERS = (*POSTURES, "none")
+
+
+@dataclass
+class Opinion:
+    """What is said of one person, what is true, and what scene it is from."""
+
+    body: np.ndarray
+    picture: np.ndarray
+    posture: str
+    scene: str
+
+
+def main() -> int:
+    """Parses, gathers, fits, writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("footage", type=Path)
+    parser.add_argument("--weights", type=Path, required=True, help="a file of the posture classifier with a head")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("work/calibration"), help="folder for looks and features")
+    arguments = parser.parse_args()
+    try:
+        file = read_posture_file(arguments.weights)
+        clips = list(opinions_of_clips(arguments.clips, arguments.weights))
+        people = list(opinions_of_people(arguments.footage, arguments.work, file))
+        assert file.appearance is not None
+        head = calibrated(file.appearance, weighted(clips, people))
+    except SFDetectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    arrays, metadata = read_safetensors(arguments.weights, "np")
+    arrays |= {name: array.astype(np.float16) for name, array in head.arrays().items()}
+    write_safetensors(
+        {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in arrays.items()}, arguments.out, metadata
+    )
+    print(f"{len(clips)} people of clips and {len(people)} windows of others; wrote {arguments.out}")
+    return 0
+
+
+class Observed(TrackPictures):
+    """Notes both opinions on each keyframe, by time and track."""
+
+    def __init__(self, notes: dict[tuple[float, int], tuple[np.ndarray, np.ndarray]], *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self.notes = notes
+
+    def joined(self, time, tracks, bodies, pictures):  # type: ignore[no-untyped-def]
+        for track, body, said in zip(tracks, bodies, pictures, strict=True):
+            if track is not None and body is not None and said:
+                self.notes[round(time, 4), track] = normalised(body[: len(ANSWERS)]), np.mean(said, axis=0)
+        return super().joined(time, tracks, bodies, pictures)
+
+
+def opinions_of_clips(folder: Path, weights: Path) -> Iterator[Opinion]:
+    """Of the labelled people of the yardstick, matched as `measure_yardstick.py` does."""
+    clips = labelled.read_clips(labelled.HERE / "clips.csv")
+    windows = labelled.read_windows(labelled.HERE / "labels.csv", clips)
+    config = RunConfig()
+    config.posture.weights = str(weights)
+    model, file = build_action_model(config), read_posture_file(weights)
+    assert isinstance(model, PostureModel) and file.appearance is not None
+    network = picture_network(config)
+    for clip in clips:
+        path = labelled.find_clip(clip, folder) if clip.split in SPLITS else None
+        if path is None:
+            continue
+        notes: dict[tuple[float, int], tuple[np.ndarray, np.ndarray]] = {}
+        model.new_pictures = partial(Observed, notes, network, file.appearance, config.keypoints.max_persons)
+        with open_source(str(path)) as source:
+            seen = [r for r in build_pipeline(config, model).run(source) if r.is_keyframe]
+        for window in (w for w in windows if w.clip == clip.clip and w.posture in ANSWERS):
+            near = min(seen, key=lambda result: abs(result.frame.pts - window.time), default=None)
+            if near is None or abs(near.frame.pts - window.time) > TIME_TOLERANCE_S or not len(near.persons):
+                continue
+            overlap = boxes.iou(np.array([window.box]), near.persons.boxes)[0]
+            note = notes.get((round(near.frame.pts, 4), int(near.persons.track_ids[overlap.argmax()])))
+            if overlap.max() >= SAME_PERSON_IOU and note is not None:
+                yield Opinion(*note, window.posture, clip.clip)
+
+
+def opinions_of_people(root: Path, work: Path, file: PostureFile) -> Iterator[Opinion]:
+    """Of the people of a folder of footage who are not trained on, a few windows each."""
+    people = [p for p in read_people(root / "labels.csv", ["third-party"]) if p.posture in ANSWERS]
+    looks = footage_looks(people, root, work, lambda: landmark_network(RunConfig()), print)
+    pictures = footage_features(people, root, work, picture_network(RunConfig()))
+    assert file.appearance is not None
+    for person in people:
+        said = np.mean([file.appearance(f.astype(np.float32)) for f in pictures[person.name][:, 0]], axis=0)
+        for window in person_windows(person, looks[person.name], WINDOWS, np.random.default_rng(0)):
+            body = normalised(file.network.logits(features(window))[: len(ANSWERS)])
+            yield Opinion(body, said, person.posture, person.file)
+
+
+def weighted(clips: Sequence[Opinion], people: Sequence[Opinion]) -> Opinions:
+    """All of them; those of one scene count less the more they are."""
+    weights = [_weights(clips, 0.5), PEOPLE_SHARE * _weights(people, 0.7)]
+    both = [*clips, *people]
+    return Opinions(
+        np.stack([o.body for o in both]),
+        np.stack([o.picture for o in both]),
+        np.array([ANSWERS.index(o.posture) for o in both]),
+        np.concatenate(weights),
+    )
+
+
+def _weights(opinions: Sequence[Opinion], power: float) -> np.ndarray:
+    count = Counter(o.scene for o in opinions)
+    weights = np.array([count[o.scene] ** -power for o in opinions])
+    return np.asarray(weights / max(weights.sum(), 1e-9))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
