@@ -1,6 +1,6 @@
 """Fits how landmarks and pictures are joined, on people whom neither network was trained on.
 
-    python tools/calibrate_postures.py CLIPS data/footage --weights work/postures/posture.safetensors --out posture.safetensors
+    python tools/calibrate_postures.py CLIPS data/footage --weights work/postures/posture.safetensors --out OUT
 
 CLIPS is a folder with the clips of the yardstick, of which the used splits count (choose, measure, fresh); data/footage
 is what `assemble_footage.py` makes, of which the people count that are not trained on (rights "third-party"), three
@@ -99,7 +99,8 @@ def opinions_of_clips(folder: Path, weights: Path) -> Iterator[Opinion]:
     config = RunConfig()
     config.posture.weights = str(weights)
     model, file = build_action_model(config), read_posture_file(weights)
-    assert isinstance(model, PostureModel) and file.appearance is not None
+    assert isinstance(model, PostureModel)
+    assert file.appearance is not None
     network = picture_network(config)
     for clip in clips:
         path = labelled.find_clip(clip, folder) if clip.split in SPLITS else None
@@ -111,10 +112,13 @@ def opinions_of_clips(folder: Path, weights: Path) -> Iterator[Opinion]:
             seen = [r for r in build_pipeline(config, model).run(source) if r.is_keyframe]
         for window in (w for w in windows if w.clip == clip.clip and w.posture in ANSWERS):
             near = min(seen, key=lambda result: abs(result.frame.pts - window.time), default=None)
-            if near is None or abs(near.frame.pts - window.time) > TIME_TOLERANCE_S or not len(near.persons):
+            if near is None or abs(near.frame.pts - window.time) > TIME_TOLERANCE_S:
+                continue
+            ids = near.persons.track_ids
+            if ids is None or not len(ids):
                 continue
             overlap = boxes.iou(np.array([window.box]), near.persons.boxes)[0]
-            note = notes.get((round(near.frame.pts, 4), int(near.persons.track_ids[overlap.argmax()])))
+            note = notes.get((round(near.frame.pts, 4), int(ids[overlap.argmax()])))
             if overlap.max() >= SAME_PERSON_IOU and note is not None:
                 yield Opinion(*note, window.posture, clip.clip)
 
