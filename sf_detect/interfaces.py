@@ -129,8 +129,8 @@ class ResumableTracker(Tracker, Protocol):
 class ConfirmableTracker(Tracker, Protocol):
     """A tracker that drops weak detections which continue no track, unless told that they show somebody.
 
-    `doubtful` gives those that the last `update` dropped; `start` begins a track with each of them that was confirmed
-    by other means, and gives them with their ids.
+    `doubtful` gives those that the last `update` dropped; `start` continues or begins a track with each of them
+    that was confirmed by other means, and gives them with their ids.
     """
 
     def doubtful(self) -> Detections: ...

@@ -144,9 +144,17 @@ class ByteTrack:
         return self._doubtful
 
     def start(self, persons: Detections) -> Detections:
-        """Starts a track with each of these persons, seen at the last update, and gives them with their ids."""
-        ids = [self._started(box.astype(np.float64)) for box in persons.boxes]
-        return Detections(persons.boxes, persons.scores, np.array(ids, np.int64))
+        """Continues the lost track that fits each of these persons, or starts one, and gives them with their ids.
+
+        Args:
+            persons: Seen at the last update, of those who are `doubtful`.
+        """
+        boxes, ids = persons.boxes.astype(np.float64), np.full(len(persons), -1, np.int64)
+        lost = [track for track in self._tracks if track.unseen_seconds > 0]
+        self._associate(lost, boxes, np.arange(len(persons)), ids)
+        for row in np.flatnonzero(ids < 0):
+            ids[row] = self._started(boxes[row])
+        return Detections(persons.boxes, persons.scores, ids)
 
     def _started(self, box: npt.NDArray[np.float64]) -> int:
         """The id of a new track that begins here."""

@@ -22,7 +22,8 @@ ALLOWED = {
     "sinks": {"rendering", "video", "events"},  # the video sink draws and encodes, the events sink applies the rules
     "engines": {"weights"},  # converted networks lie in the cache of weights
     "detection": {"weights", "engines"},  # detectors fetch their own weights; engines compute them
-    "keypoints": {"weights", "engines"},  # they fetch and read their own networks; engines compute them
+    # they fetch and read their own networks; engines compute them; one has the layers of a detector
+    "keypoints": {"weights", "engines", "detection"},
     "models": {"engines"},
     "zoo": {"models", "weights", "engines"},  # entries bind networks to files
     "training": {
@@ -49,7 +50,7 @@ COMPOSITION = {
 }
 COMPOSITION |= {"cli", "commands", "annotator", "outputs"}
 HEAVY = {
-    "torch": {"detection", "models", "engines", "data", "training", "weights", "zoo", *COMPOSITION},
+    "torch": {"detection", "keypoints", "models", "engines", "data", "training", "weights", "zoo", *COMPOSITION},
     "torchvision": {"detection", "models", "zoo", "data", "training"},
     "cv2": {"video", "rendering", "detection", "keypoints", "models", "data", "training"},
     "av": {"video", "rendering", "data"},

@@ -54,7 +54,7 @@ def square_picture(image: UInt8Array, box: npt.ArrayLike) -> UInt8Array:
     if shrink > 1:
         from_x, from_y = max(int(left), 0), max(int(top), 0)
         to_x, to_y = min(int(left + side) + 2, width), min(int(top + side) + 2, height)
-        image = image[from_y:to_y, from_x:to_x]
+        image = image[from_y : max(to_y, 0), from_x : max(to_x, 0)]
         if not image.size:
             return np.full((SIDE, SIDE, 3), _GREY[0], np.uint8)
         size = max((to_x - from_x) // shrink, 1), max((to_y - from_y) // shrink, 1)
@@ -187,7 +187,8 @@ class TrackPictures:
     def look(self, frame: Frame, persons: Detections) -> None:
         """Looks at the tracked `persons` of `frame` of whom nothing is known for a while."""
         if persons.track_ids is not None:
-            area = box_math.area(box_math.clip(np.nan_to_num(persons.boxes), frame.size))
+            finite = np.where(np.isfinite(persons.boxes).all(axis=1, keepdims=True), persons.boxes, 0)
+            area = box_math.area(box_math.clip(finite, frame.size))
             for row in np.argsort(-area, kind="stable")[: self._max_persons]:
                 known = self._tracks.setdefault(int(persons.track_ids[row]), [])
                 if area[row] > 0 and (not known or frame.pts - known[-1][0] >= APART):
