@@ -9,7 +9,7 @@ import numpy as np
 
 from demo_clip.bodies import SHOE, Body, BodyFactory, Look
 from demo_clip.film import Solid
-from demo_clip.gait import JOG, WALK, Gait, Path
+from demo_clip.gait import CHILD_RUN, WALK, Gait, Path, lean_into_bend
 from demo_clip.motions import clap, pull_up, wave
 from demo_clip.posing import Pose, Skeleton, blend, rotation
 
@@ -94,7 +94,7 @@ def _walker(factory: BodyFactory) -> Actor:
     )
     body = factory.make(look, gender=1.0, age=0.66, muscle=0.45, weight=0.42, height=0.5, proportions=0.7)
     path = Path.through([(-3.2, 5.30), (0.40, 5.30), (0.40, 6.62), (-4.0, 6.68)], 0.62)
-    gait = Gait(body, WALK, path, start=1.25)
+    gait = Gait(body, WALK, path, start=2.55)
 
     def act(t: float) -> tuple[Pose, np.ndarray, float, str]:
         return gait.pose(t), *gait.placement(t), "walk"
@@ -133,7 +133,7 @@ def _greeter(factory: BodyFactory) -> Actor:
         hair_length=0.07,
     )
     body = factory.make(look, gender=0.0, age=0.9, muscle=0.45, weight=0.68, height=0.45, proportions=0.5)
-    swap, length = 3.8, 0.7
+    swap, length = 4.2, 0.5
 
     def act(t: float) -> tuple[Pose, np.ndarray, float, str]:
         u = float(np.clip((t - swap) / length, 0, 1))
@@ -154,12 +154,16 @@ def _runner(factory: BodyFactory) -> Actor:
         leg=0.8,
         hair_length=0.09,
     )
-    body = factory.make(look, gender=0.15, age=0.5, muscle=0.5, weight=0.45, height=0.5, proportions=0.7)
-    # from far right to near left: behind the athlete, in front of the greeter
-    path = Path.through([(3.364, 8.64), (0.575, 6.60), (-2.68, 4.22)], 2.0)
-    gait = Gait(body, JOG, path, start=-7.4)
+    body = factory.make(look, gender=0.15, age=0.43, muscle=0.5, weight=0.45, height=0.5, proportions=0.7)
+    # from near right round the bar to far right: in front of the athlete, then behind him
+    path = Path.through([(4.0, 5.3), (-0.6, 5.3), (-0.6, 8.4), (4.0, 8.4)], 1.5)
+    gait = Gait(body, CHILD_RUN, path, start=-7.09)
 
     def act(t: float) -> tuple[Pose, np.ndarray, float, str]:
-        return gait.pose(t), *gait.placement(t), "run"
+        pose = gait.pose(t)
+        before, after = (gait.placement(t + dt)[1] for dt in (-0.2, 0.2))
+        turning = ((after - before + np.pi) % (2 * np.pi) - np.pi) / 0.4  # radians a second
+        lean_into_bend(pose, body, 0.8 * float(np.degrees(np.arctan(turning * CHILD_RUN.speed / 9.81))))
+        return pose, *gait.placement(t), "run"
 
     return Actor(body, act, 0.0)

@@ -74,17 +74,21 @@ RUN = Style(
     elbow=(88, 14),
     extension=0.975,
 )
-# upright, with the legs nearly straight where they land and push off: a heel that rises late keeps the knee straight
-JOG = replace(
+# upright, with the legs nearly straight where they land and push off: a heel that rises late keeps the knee straight;
+# in between, high knees
+CHILD_RUN = replace(
     RUN,
-    speed=1.75,
-    pitch=((0, -8), (0.06, 0), (0.17, 0), (0.26, 4), (0.36, 32), (0.5, 70), (0.7, 35), (0.9, -4)),
-    toes=((0, -8), (0.06, 0), (0.27, 0), (0.36, 8), (0.5, 45), (0.7, 20), (0.9, -6)),
+    speed=2.05,
+    period=0.73,
+    duty=0.33,
+    pitch=((0, -8), (0.06, 0), (0.15, 0), (0.24, 6), (0.33, 36), (0.48, 78), (0.7, 30), (0.9, -4)),
+    toes=((0, -8), (0.06, 0), (0.24, 0), (0.33, 10), (0.45, 45), (0.7, 15), (0.9, -6)),
     roll_over=0.10,
-    lift=0.14,
-    bob=(0.014, 0.43),
-    lean=7,
-    arm=38,
+    lift=0.24,
+    bob=(0.024, 0.43),
+    lean=6,
+    arm=44,
+    elbow=(92, 14),
     extension=0.99,
 )
 
@@ -251,6 +255,15 @@ class Gait:
             reach = style.extension * self.legs[0]
             limit = min(limit, up + np.sqrt(reach**2 - ahead**2) - hip[2] - self._bob(phase))
         return float(limit)
+
+
+def lean_into_bend(pose: Pose, body: Body, degrees: float) -> None:
+    """Leans all above the feet to the left, in place, as runners do in a bend to the left."""
+    lean, root = rotation(1, degrees), body.joint("root")
+    pose.pelvis = lean @ (root + pose.pelvis) - root
+    for directions in (pose.wrists, pose.elbows, pose.fingers, pose.palms):
+        directions[:] = directions @ lean.T
+    pose.turn[:, 2] += (degrees, degrees, 0.5 * degrees)
 
 
 def _cyclic(keys: tuple[tuple[float, float], ...], phase: float) -> float:

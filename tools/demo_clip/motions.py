@@ -44,20 +44,20 @@ def stand(body: Body, t: float) -> Pose:
     return Pose(pelvis, wrists, ankles, turn)
 
 
-def clap(body: Body, t: float, rate: float = 2.1) -> Pose:
-    """Claps in front of the chest, ``rate`` times a second."""
+def clap(body: Body, t: float, rate: float = 1.5) -> Pose:
+    """Applauds slowly in front of the chest, ``rate`` times a second, elbows out and hands well ahead."""
     pose = stand(body, t)
-    # apart slowly, together fast, a short rest in contact
-    swing = (0.5 - 0.5 * np.cos(2 * np.pi * rate * t)) ** 0.8
+    # apart and together, with a rest in contact
+    swing = (0.5 - 0.5 * np.cos(2 * np.pi * rate * t)) ** 2.4
     chest = body.joint("spine01") + pose.pelvis
-    reach = 0.56 * arm_length(body)
+    reach = 0.7 * arm_length(body)
     for s, sign in enumerate((1, -1)):
         pose.wrists[s] = chest + np.array(
-            [sign * (0.028 + 0.25 * swing), -reach, -0.02 + (0.03, 0.0)[s] + 0.02 * swing]
+            [sign * (0.025 + 0.18 * swing), -reach + 0.04 * swing, 0.04 + (0.03, 0.0)[s] + 0.02 * swing]
         )
-        pose.fingers[s] = (-sign * (0.12 + 0.12 * (1 - swing)), -0.75, 0.62)
+        pose.fingers[s] = (-sign * (0.16 - 0.06 * swing), -0.85, 0.55)
         pose.palms[s] = (-sign, -0.25 * swing, 0.1)
-        pose.elbows[s] = (sign * 0.7, 0.35, -0.9)
+        pose.elbows[s] = (sign * 1.0, 0.35, -0.75)
         pose.curl[s] = 6
     pose.turn[1] += (0, 1.5 * (1 - swing), 0)
     pose.turn[2] += (0, 2.0 * (1 - swing), 0)
