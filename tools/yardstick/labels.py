@@ -187,5 +187,5 @@ def check_split(split: str) -> tuple[str, ...]:
         ConfigError: It names none.
     """
     if split != "all" and split not in SPLITS:
-        raise ConfigError(f"the split is choose, measure, fresh or all, got {split!r}.")
+        raise ConfigError(f"the split is choose, measure, fresh, unseen or all, got {split!r}.")
     return SPLITS if split == "all" else (split,)
