@@ -31,6 +31,8 @@ from sf_detect.keypoints.features import features
 from sf_detect.keypoints.network import POSTURES
 from sf_detect.keypoints.posture_file import PostureFile, read_posture_file
 from sf_detect.keypoints.stage import PostureModel
+from sf_detect.pipeline import Pipeline
+from sf_detect.structures import Detections
 from sf_detect.training.postures.appearance import Opinions, calibrated, footage_features
 from sf_detect.training.postures.footage import footage_looks, person_windows, read_people
 from sf_detect.weights.checkpoint import write_safetensors
@@ -38,6 +40,8 @@ from sf_detect.weights.safetensors_file import read_safetensors
 
 SPLITS = ("choose", "measure", "fresh")
 PEOPLE_SHARE, WINDOWS = 0.3, 4
+SECONDS_AFTER = 2.0
+"""Of a clip after its last label; no label looks farther ahead."""
 ANSWERS = (*POSTURES, "none")
 
 
@@ -106,21 +110,31 @@ def opinions_of_clips(folder: Path, weights: Path) -> Iterator[Opinion]:
         path = labelled.find_clip(clip, folder) if clip.split in SPLITS else None
         if path is None:
             continue
+        mine = [w for w in windows if w.clip == clip.clip and w.posture in ANSWERS]
+        last = max((w.time for w in mine), default=-np.inf) + SECONDS_AFTER
         notes: dict[tuple[float, int], tuple[np.ndarray, np.ndarray]] = {}
         model.new_pictures = partial(Observed, notes, network, file.appearance, config.keypoints.max_persons)
-        with open_source(str(path)) as source:
-            seen = [r for r in build_pipeline(config, model).run(source) if r.is_keyframe]
-        for window in (w for w in windows if w.clip == clip.clip and w.posture in ANSWERS):
-            near = min(seen, key=lambda result: abs(result.frame.pts - window.time), default=None)
-            if near is None or abs(near.frame.pts - window.time) > TIME_TOLERANCE_S:
+        seen = list(keyframes(build_pipeline(config, model), path, last))
+        for window in mine:
+            pts, persons = min(seen, key=lambda moment: abs(moment[0] - window.time), default=(np.inf, None))
+            if persons is None or persons.track_ids is None or abs(pts - window.time) > TIME_TOLERANCE_S:
                 continue
-            ids = near.persons.track_ids
-            if ids is None or not len(ids):
+            if not len(persons):
                 continue
-            overlap = boxes.iou(np.array([window.box]), near.persons.boxes)[0]
-            note = notes.get((round(near.frame.pts, 4), int(ids[overlap.argmax()])))
+            overlap = boxes.iou(np.array([window.box]), persons.boxes)[0]
+            note = notes.get((round(pts, 4), int(persons.track_ids[overlap.argmax()])))
             if overlap.max() >= SAME_PERSON_IOU and note is not None:
                 yield Opinion(*note, window.posture, clip.clip)
+
+
+def keyframes(pipeline: Pipeline, path: Path, last: float) -> Iterator[tuple[float, Detections]]:
+    """Time and persons of each keyframe up to `last` seconds."""
+    with open_source(str(path)) as source:
+        for result in pipeline.run(source):
+            if result.frame.pts > last:
+                return
+            if result.is_keyframe:
+                yield result.frame.pts, result.persons
 
 
 def opinions_of_people(root: Path, work: Path, file: PostureFile) -> Iterator[Opinion]:
