@@ -23,6 +23,13 @@ def clip(boxes: FloatArray, image_size: tuple[int, int]) -> FloatArray:
     return np.clip(boxes, 0, limit)
 
 
+def largest(boxes: FloatArray, image_size: tuple[int, int], count: int) -> list[int]:
+    """Rows of the at most `count` largest boxes, those that are in an image of (height, width) and are numbers."""
+    finite = np.where(np.isfinite(boxes).all(axis=1, keepdims=True), boxes, 0)
+    visible = area(clip(finite, image_size))
+    return [int(row) for row in np.argsort(-visible, kind="stable")[:count] if visible[row] > 0]
+
+
 def scale(boxes: FloatArray, from_size: tuple[int, int], to_size: tuple[int, int]) -> FloatArray:
     """Boxes of an image of (height, width) `from_size`, in pixels of the same image resized to `to_size`."""
     ratio_y, ratio_x = to_size[0] / from_size[0], to_size[1] / from_size[1]

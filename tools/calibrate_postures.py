@@ -25,11 +25,11 @@ from yardstick.measures import SAME_PERSON_IOU, TIME_TOLERANCE_S
 from sf_detect import RunConfig, boxes
 from sf_detect.build import build_action_model, build_pipeline, open_source
 from sf_detect.build_keypoints import landmark_network, picture_network
-from sf_detect.errors import SFDetectError
-from sf_detect.keypoints.appearance import TrackPictures, normalised
+from sf_detect.errors import ConfigError, SFDetectError
+from sf_detect.keypoints.appearance import AppearanceHead, TrackPictures, normalised
 from sf_detect.keypoints.features import features
-from sf_detect.keypoints.network import POSTURES
-from sf_detect.keypoints.posture_file import PostureFile, read_posture_file
+from sf_detect.keypoints.network import POSTURES, PostureNetwork
+from sf_detect.keypoints.posture_file import read_posture_file
 from sf_detect.keypoints.stage import PostureModel
 from sf_detect.pipeline import Pipeline
 from sf_detect.structures import Detections
@@ -66,10 +66,11 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         file = read_posture_file(arguments.weights)
-        clips = list(opinions_of_clips(arguments.clips, arguments.weights))
-        people = list(opinions_of_people(arguments.footage, arguments.work, file))
-        assert file.appearance is not None
-        head = calibrated(file.appearance, weighted(clips, people))
+        if (head := file.appearance) is None:
+            raise ConfigError(f"{arguments.weights} does not score pictures; expected a file of `sf-detect train`.")
+        clips = list(opinions_of_clips(arguments.clips, arguments.weights, head))
+        people = list(opinions_of_people(arguments.footage, arguments.work, file.network, head))
+        head = calibrated(head, weighted(clips, people))
     except SFDetectError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -96,15 +97,14 @@ class Observed(TrackPictures):
         return super().joined(time, tracks, bodies, pictures)
 
 
-def opinions_of_clips(folder: Path, weights: Path) -> Iterator[Opinion]:
+def opinions_of_clips(folder: Path, weights: Path, head: AppearanceHead) -> Iterator[Opinion]:
     """Of the labelled people of the yardstick, matched as `measure_yardstick.py` does."""
     clips = labelled.read_clips(labelled.HERE / "clips.csv")
     windows = labelled.read_windows(labelled.HERE / "labels.csv", clips)
     config = RunConfig()
     config.posture.weights = str(weights)
-    model, file = build_action_model(config), read_posture_file(weights)
+    model = build_action_model(config)
     assert isinstance(model, PostureModel)
-    assert file.appearance is not None
     network = picture_network(config)
     for clip in clips:
         path = labelled.find_clip(clip, folder) if clip.split in SPLITS else None
@@ -113,7 +113,7 @@ def opinions_of_clips(folder: Path, weights: Path) -> Iterator[Opinion]:
         mine = [w for w in windows if w.clip == clip.clip and w.posture in ANSWERS]
         last = max((w.time for w in mine), default=-np.inf) + SECONDS_AFTER
         notes: dict[tuple[float, int], tuple[np.ndarray, np.ndarray]] = {}
-        model.new_pictures = partial(Observed, notes, network, file.appearance, config.keypoints.max_persons)
+        model.new_pictures = partial(Observed, notes, network, head, config.keypoints.max_persons)
         seen = list(keyframes(build_pipeline(config, model), path, last))
         for window in mine:
             pts, persons = min(seen, key=lambda moment: abs(moment[0] - window.time), default=(np.inf, None))
@@ -137,16 +137,15 @@ def keyframes(pipeline: Pipeline, path: Path, last: float) -> Iterator[tuple[flo
                 yield result.frame.pts, result.persons
 
 
-def opinions_of_people(root: Path, work: Path, file: PostureFile) -> Iterator[Opinion]:
+def opinions_of_people(root: Path, work: Path, classifier: PostureNetwork, head: AppearanceHead) -> Iterator[Opinion]:
     """Of the people of a folder of footage who are not trained on, a few windows each."""
     people = [p for p in read_people(root / "labels.csv", ["third-party"]) if p.posture in ANSWERS]
     looks = footage_looks(people, root, work, lambda: landmark_network(RunConfig()), print)
     pictures = footage_features(people, root, work, picture_network(RunConfig()))
-    assert file.appearance is not None
     for person in people:
-        said = np.mean([file.appearance(f.astype(np.float32)) for f in pictures[person.name][:, 0]], axis=0)
+        said = np.mean([head(f.astype(np.float32)) for f in pictures[person.name][:, 0]], axis=0)
         for window in person_windows(person, looks[person.name], WINDOWS, np.random.default_rng(0)):
-            body = normalised(file.network.logits(features(window))[: len(ANSWERS)])
+            body = normalised(classifier.logits(features(window))[: len(ANSWERS)])
             yield Opinion(body, said, person.posture, person.file)
 
 

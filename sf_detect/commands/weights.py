@@ -226,13 +226,9 @@ def _model_row(entry: ZooEntry) -> _Row:
 
 
 def _detector_row(entry: DetectorEntry) -> _Row:
-    from sf_detect.weights.appearance_table import APPEARANCE_NETWORKS
     from sf_detect.weights.fetching import detector_state
-    from sf_detect.weights.keypoint_table import KEYPOINT_NETWORKS
 
-    tasks = {**dict.fromkeys(KEYPOINT_NETWORKS, "keypoints"), **dict.fromkeys(APPEARANCE_NETWORKS, "appearance")}
-    task = tasks.get(entry.name, "persons")
-    return _Row(entry.name, task, "-", entry.classes, detector_state(entry), entry.metric)
+    return _Row(entry.name, entry.task, "-", entry.classes, detector_state(entry), entry.metric)
 
 
 def _record(row: _Row) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sf_detect.detection.ssdlite_layers import (
     CLASSES,
     TAPPED_BLOCK,
     ConvLayer,
+    FoldedWeights,
     PredictorLayers,
     ResidualLayers,
     anchor_boxes,
@@ -124,22 +125,28 @@ class SSDLite(nn.Module):
             x = layer(x)
             yield x
 
-    @torch.no_grad()
     def load_constants(self, constants: Mapping[str, npt.NDArray]) -> None:
         """Takes the weights of a TensorFlow graph (see `frozen_graph.read_constants`).
 
         Raises:
             WeightsMismatchError: A constant is missing or has another shape.
         """
-        weights = self.layers.fold(constants)
-        for unit in self._units():
-            weight, bias = weights[unit.layer.name]
-            unit.conv.weight.copy_(torch.from_numpy(weight))
-            assert unit.conv.bias is not None
-            unit.conv.bias.copy_(torch.from_numpy(bias))
+        load_folded(self, self.layers.fold(constants))
 
-    def _units(self) -> Iterator[ConvUnit]:
-        return (module for module in self.modules() if isinstance(module, ConvUnit))
+
+@torch.no_grad()
+def load_folded(network: nn.Module, weights: FoldedWeights) -> None:
+    """Gives every `ConvUnit` within a network the weights of its layer."""
+    for unit in conv_units(network):
+        weight, bias = weights[unit.layer.name]
+        unit.conv.weight.copy_(torch.from_numpy(weight))
+        assert unit.conv.bias is not None
+        unit.conv.bias.copy_(torch.from_numpy(bias))
+
+
+def conv_units(network: nn.Module) -> Iterator[ConvUnit]:
+    """Those within a network."""
+    return (module for module in network.modules() if isinstance(module, ConvUnit))
 
 
 def _decode(offsets: Tensor, anchors: Tensor) -> Tensor:

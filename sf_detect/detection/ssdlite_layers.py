@@ -43,6 +43,20 @@ FoldedWeights = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]
 """Layer's name -> weight (out, in / groups, kernel, kernel) and bias (out,), batch norm folded in."""
 
 
+def fold_batch_norm(
+    weight: npt.NDArray[np.float64], *norm: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Weight (out, in / groups, k, k) and bias (out,) of a convolution with the batch norm behind it.
+
+    Args:
+        weight: Of the convolution.
+        *norm: Gain, offset, mean and variance, (out,) each.
+    """
+    gamma, beta, mean, variance = norm
+    gain = gamma / np.sqrt(variance + _BATCH_NORM_EPSILON)
+    return (weight * gain[:, None, None, None]).astype(np.float32), (beta - mean * gain).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class ConvLayer:
     """A convolution with TensorFlow's "same" padding (the odd pixel behind), and an optional ReLU6.
@@ -102,9 +116,7 @@ class ConvLayer:
         weight = weight.transpose(self._order)
         if not self.batch_norm:
             return weight.astype(np.float32), rest[0].astype(np.float32)
-        gamma, beta, mean, variance = rest
-        gain = gamma / np.sqrt(variance + _BATCH_NORM_EPSILON)
-        return (weight * gain[:, None, None, None]).astype(np.float32), (beta - mean * gain).astype(np.float32)
+        return fold_batch_norm(weight, *rest)
 
     @property
     def _order(self) -> tuple[int, int, int, int]:
@@ -124,6 +136,10 @@ class ResidualLayers:
         """Whether the block's input is added to its output."""
         entry = self.expand or self.filter
         return self.filter.stride == 1 and entry.channels_in == self.project.channels_out
+
+    def convolutions(self) -> list[ConvLayer]:
+        """Its layers, in their order."""
+        return [layer for layer in (self.expand, self.filter, self.project) if layer is not None]
 
 
 @dataclass(frozen=True)
@@ -151,7 +167,7 @@ class SSDLiteLayers:
         """All layers with weights."""
         yield self.stem
         for block in self.blocks:
-            yield from (layer for layer in (block.expand, block.filter, block.project) if layer is not None)
+            yield from block.convolutions()
         yield self.last
         for extra in self.extras:
             yield from extra

@@ -187,11 +187,9 @@ class TrackPictures:
     def look(self, frame: Frame, persons: Detections) -> None:
         """Looks at the tracked `persons` of `frame` of whom nothing is known for a while."""
         if persons.track_ids is not None:
-            finite = np.where(np.isfinite(persons.boxes).all(axis=1, keepdims=True), persons.boxes, 0)
-            area = box_math.area(box_math.clip(finite, frame.size))
-            for row in np.argsort(-area, kind="stable")[: self._max_persons]:
+            for row in box_math.largest(persons.boxes, frame.size, self._max_persons):
                 known = self._tracks.setdefault(int(persons.track_ids[row]), [])
-                if area[row] > 0 and (not known or frame.pts - known[-1][0] >= APART):
+                if not known or frame.pts - known[-1][0] >= APART:
                     known.append((frame.pts, self.head(self._features(frame.image, persons.boxes[row]))))
         recent = {t: [k for k in known if frame.pts - k[0] <= _BACK] for t, known in self._tracks.items()}
         self._tracks = {track: known for track, known in recent.items() if known}
@@ -206,8 +204,7 @@ class TrackPictures:
         """The logits (L,) of the persons of a keyframe, with what pictures say.
 
         Args:
-            time: Of the keyframe, in seconds.
-            tracks: The persons' ids.
+            time, tracks: Of the keyframe, in seconds, and the persons' ids: for whoever notes what was said of whom.
             bodies: Logits of their landmarks; None where these are not known.
             pictures: Log-probabilities (9,) of the looks at each that count for the keyframe.
         """

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sf_detect.detection import ssdlite_layers, ssdlite_onnx
-from sf_detect.detection.ssdlite_layers import ConvLayer, FoldedWeights, ResidualLayers
+from sf_detect.detection.ssdlite_layers import ConvLayer, FoldedWeights, ResidualLayers, fold_batch_norm
 from sf_detect.detection.ssdlite_onnx import convolved
 from sf_detect.engines import Engine, EngineOptions, Network, TensorSpec, open_engine
 from sf_detect.engines import onnx_graph as graphs
@@ -42,7 +42,6 @@ _STAGES = (
     (5, 6, 192, 4, 2),
     (3, 6, 320, 1, 1),
 )
-_EPSILON = 0.001  # of batch norm
 _STEM = ConvLayer(3, 32, "_conv_stem", 3, 2)
 _LAST = ConvLayer(_STAGES[-1][2], FEATURES, "_conv_head")
 
@@ -115,8 +114,7 @@ def _names(layer: ConvLayer) -> list[str]:
 
 def layers() -> list[ConvLayer]:
     """All layers with weights."""
-    inner = [layer for b in blocks() for layer in (b.expand, b.filter, b.project) if layer is not None]
-    return [_STEM, *inner, _LAST]
+    return [_STEM, *(layer for block in blocks() for layer in block.convolutions()), _LAST]
 
 
 def folded(state: Mapping[str, npt.NDArray]) -> FoldedWeights:
@@ -138,13 +136,8 @@ def folded(state: Mapping[str, npt.NDArray]) -> FoldedWeights:
     wrong = [f"{n} {state[n].shape}, expected {shape}" for n, shape in wanted.items() if state[n].shape != shape]
     if wrong:
         raise WeightsMismatchError("EfficientNet-Lite0", wrong_shape=wrong)
-    found = {}
-    for layer in layers():
-        kernel, gain, offset, mean, variance = (np.asarray(state[name], np.float64) for name in _names(layer))
-        factor = gain / np.sqrt(variance + _EPSILON)
-        bias = (offset - mean * factor).astype(np.float32)
-        found[layer.name] = (kernel * factor[:, None, None, None]).astype(np.float32), bias
-    return found
+    doubles = {layer.name: [np.asarray(state[name], np.float64) for name in _names(layer)] for layer in layers()}
+    return {name: fold_batch_norm(*arrays) for name, arrays in doubles.items()}
 
 
 def _state(path: Path) -> dict[str, npt.NDArray]:
@@ -181,16 +174,11 @@ def torch_engine(weights: FoldedWeights) -> Engine:
     import torch
     from torch import nn
 
-    from sf_detect.detection.ssdlite import ConvUnit, InvertedResidual
+    from sf_detect.detection.ssdlite import ConvUnit, InvertedResidual, load_folded
     from sf_detect.engines.torch_engine import TorchEngine
 
     stem, inner, last = ConvUnit(_STEM), nn.ModuleList(map(InvertedResidual, blocks())), ConvUnit(_LAST)
-    with torch.no_grad():
-        for unit in (m for part in (stem, inner, last) for m in part.modules() if isinstance(m, ConvUnit)):
-            weight, bias = weights[unit.layer.name]
-            unit.conv.weight.copy_(torch.from_numpy(weight))
-            assert unit.conv.bias is not None
-            unit.conv.bias.copy_(torch.from_numpy(bias))
+    load_folded(nn.ModuleList([stem, inner, last]), weights)
 
     def see(inputs: dict[str, Any]) -> dict[str, Any]:
         x = stem(inputs["images"].permute(0, 3, 1, 2).to(torch.float32).sub_(_MIDDLE).div_(_SPREAD))

@@ -145,10 +145,7 @@ class TrackKeypoints:
 
     def _chosen(self, boxes: npt.NDArray[np.float32], image_size: tuple[int, int]) -> list[int]:
         """The largest persons that are in the picture at all."""
-        finite = np.where(np.isfinite(boxes).all(axis=1, keepdims=True), boxes, 0)
-        area = box_math.area(box_math.clip(finite, image_size))
-        largest = np.argsort(-area, kind="stable")[: self._max_persons]
-        return [int(i) for i in largest if area[i] > 0]
+        return box_math.largest(boxes, image_size, self._max_persons)
 
     def _remember(self, track: int, time: float, box: npt.NDArray[np.float32], seen: Keypoints, angle: float) -> None:
         before = self._looks.get(track)

@@ -17,6 +17,7 @@ EFFICIENTNET_LITE0 = DetectorEntry(
     ),
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     licence="Apache-2.0, Copyright (c) 2020, ML Illustrated",
+    task="appearance",
 )
 """EfficientNet-Lite0, trained on ImageNet; its features serve, not its classes."""
 

@@ -22,6 +22,7 @@ class DetectorEntry:
         metric: The published figure.
         metric_source: Where it was published.
         max_bytes: Longest file that is taken as a download; None for the bound of all downloads.
+        task: What it serves: "persons", "keypoints" or "appearance".
     """
 
     name: str
@@ -33,6 +34,7 @@ class DetectorEntry:
     metric: str = ""
     metric_source: str = ""
     max_bytes: int | None = None
+    task: str = "persons"
 
     @property
     def cache_name(self) -> str:

@@ -21,6 +21,7 @@ BLAZEPOSE = DetectorEntry(
     ),
     sha256=_SHA256,
     licence="Apache-2.0, Copyright The MediaPipe Authors",
+    task="keypoints",
 )
 """BlazePose GHUM (Bazarevsky et al. 2020; Grishchenko et al. 2022), its "full" size."""
 

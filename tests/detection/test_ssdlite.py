@@ -12,7 +12,7 @@ import torch
 
 from sf_detect import boxes as box_ops
 from sf_detect.detection.selection import Selection
-from sf_detect.detection.ssdlite import ConvUnit, SSDLite
+from sf_detect.detection.ssdlite import ConvUnit, SSDLite, conv_units
 from sf_detect.detection.ssdlite_engine import load_ssdlite, torch_engine
 from sf_detect.detection.ssdlite_layers import ConvLayer
 from sf_detect.detection.ssdlite_person import SSDLitePersonDetector
@@ -32,7 +32,7 @@ def random_constants(network: SSDLite) -> dict[str, np.ndarray]:
     """A graph's constants of the right shapes."""
     rng = np.random.default_rng(0)
     constants = {}
-    for unit in network._units():
+    for unit in conv_units(network):
         weights, *rest = unit.layer.constant_names()
         shape = tuple(unit.conv.weight.shape)
         order = (2, 3, 0, 1) if unit.layer.depthwise else (2, 3, 1, 0)

@@ -19,12 +19,11 @@ import torch
 from sf_detect.atomic_file import atomic_file
 from sf_detect.data.jhmdb import JHMDBClip, read_frames
 from sf_detect.keypoints.appearance import AppearanceHead, PictureFeatures
-from sf_detect.keypoints.network import POSTURES
 from sf_detect.structures import UInt8Array
 from sf_detect.training.postures.classifier import posture_loss, posture_weights
 from sf_detect.training.postures.examples import NONE, Examples, accepted
-from sf_detect.training.postures.footage import NOT_A_POSTURE, Person, person_pictures
-from sf_detect.training.postures.looks import jittered
+from sf_detect.training.postures.footage import Person, person_pictures
+from sf_detect.training.postures.looks import jittered, load_arrays
 
 Features = npt.NDArray[np.float16]
 """(P, VIEWS, D): of P pictures of a person, each seen differently."""
@@ -109,10 +108,10 @@ def footage_features(
     """Of each labelled person by name, kept in `folder`.
 
     Raises:
-        DataError: A picture, a clip or the tracks of one cannot be read.
+        DataError: A picture, a clip, the tracks of one or what is kept cannot be read.
     """
     path = folder / f"appearance-{root.name}.npz"
-    known: dict[str, Features] = _load(path)
+    known: dict[str, Features] = load_arrays(path) if path.exists() else {}
     missing = [person for person in people if person.name not in known]
     for number, person in enumerate(missing):
         rng = np.random.default_rng(number)
@@ -124,9 +123,13 @@ def footage_features(
 
 
 def jhmdb_features(clips: Sequence[JHMDBClip], folder: Path, features: PictureFeatures) -> dict[str, Features]:
-    """Of each clip's actor at `JHMDB_MOMENTS`, by video, kept in `folder`."""
+    """Of each clip's actor at `JHMDB_MOMENTS`, by video, kept in `folder`.
+
+    Raises:
+        DataError: What is kept cannot be read.
+    """
     path = folder / "appearance-jhmdb.npz"
-    known: dict[str, Features] = _load(path)
+    known: dict[str, Features] = load_arrays(path) if path.exists() else {}
     missing = [clip for clip in clips if clip.video_id not in known]
     for number, clip in enumerate(missing):
         frames, rng = read_frames(clip, clip.width, clip.height), np.random.default_rng(number)
@@ -135,13 +138,6 @@ def jhmdb_features(clips: Sequence[JHMDBClip], folder: Path, features: PictureFe
     if missing:
         _save(path, known)
     return {clip.video_id: known[clip.video_id] for clip in clips}
-
-
-def _load(path: Path) -> dict[str, Features]:
-    if not path.exists():
-        return {}
-    with np.load(path, allow_pickle=False) as found:
-        return {name: found[name] for name in found.files}
 
 
 def _save(path: Path, found: Mapping[str, Features]) -> None:
@@ -171,11 +167,9 @@ def appearance_examples(
     per_source = Counter(person.source for person in people)
     rows: list[tuple[Features, npt.NDArray[np.float32], float]] = []
     for person in people:
-        answers = np.zeros(NONE + 1, np.float32)
-        answers[NONE if person.posture in NOT_A_POSTURE else POSTURES.index(person.posture)] = 1
         counts = min(1.0, recipe.most / per_source[person.source]) ** 0.5
         counts *= _GENERATED if person.rights == "generated" else 1.0
-        rows += [(part, answers, counts / len(seen[person.name])) for part in seen[person.name]]
+        rows += [(part, person.answers, counts / len(seen[person.name])) for part in seen[person.name]]
     total = sum(weight for _, _, weight in rows)
     if total and clips:
         rows = [(part, answers, (1 - recipe.jhmdb) * weight / total) for part, answers, weight in rows]

@@ -89,6 +89,13 @@ def read_jhmdb_postures(path: Path = JHMDB_POSTURES) -> dict[str, str]:
     return found
 
 
+def answers(names: list[str]) -> npt.NDArray[np.float32]:
+    """(9,) accepted postures; all 0 where nothing is known."""
+    found = np.zeros(NONE + 1, np.float32)
+    found[[NONE if name == "none" else POSTURES.index(name) for name in names]] = 1
+    return found
+
+
 def accepted(letters: str, share: float) -> npt.NDArray[np.float32]:
     """Postures accepted at a moment of a clip, (9,).
 

@@ -23,7 +23,7 @@ from sf_detect.keypoints.features import features
 from sf_detect.keypoints.looks import Window
 from sf_detect.keypoints.network import POSTURES
 from sf_detect.structures import UInt8Array
-from sf_detect.training.postures.examples import NONE, Examples, change, collect, draw
+from sf_detect.training.postures.examples import Examples, answers, change, collect, draw
 from sf_detect.training.postures.looks import as_window, jittered, load_looks, look_along, part, save_looks
 from sf_detect.training.postures.tables import read_rows
 
@@ -63,6 +63,11 @@ class Person:
     def name(self) -> str:
         """Names the person among all of the table."""
         return f"{self.file}@{','.join(f'{edge:g}' for edge in self.box)}@{self.start:g}"
+
+    @property
+    def answers(self) -> npt.NDArray[np.float32]:
+        """(9,) with 1 at the posture; at "none of them", too, where it can't be told."""
+        return answers(["none" if self.posture in NOT_A_POSTURE else self.posture])
 
     @property
     def tracks_file(self) -> str:
@@ -221,10 +226,9 @@ def footage_examples(
     sources = {source: number for number, source in enumerate(sorted({p.source for p in people}))}
     rows = []
     for person in people:
-        answers = np.zeros(NONE + 1, np.float32)
-        answers[NONE if person.posture in NOT_A_POSTURE else POSTURES.index(person.posture)] = 1
+        postures, action = person.answers, _action(person, actions)
         for window in person_windows(person, looks[person.name], each, rng):
-            rows.append((features(change(window, rng)), answers, _action(person, actions), 1.0, sources[person.source]))
+            rows.append((features(change(window, rng)), postures, action, 1.0, sources[person.source]))
     return collect(rows)
 
 

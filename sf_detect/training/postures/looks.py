@@ -104,13 +104,28 @@ def load_looks(path: Path) -> dict[str, Window]:
     Raises:
         DataError: The file cannot be read.
     """
+    rows = load_arrays(path)
+    try:
+        return {name: _window(rows, name) for name in sorted({key.rpartition("|")[0] for key in rows})}
+    except (ValueError, KeyError) as error:
+        raise _unreadable(path, error) from error
+
+
+def load_arrays(path: Path) -> dict[str, npt.NDArray]:
+    """The arrays of a file that is kept between calls, by name.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
     try:
         with np.load(path, allow_pickle=False) as found:
-            rows = {key: found[key] for key in found.files}
-        names = sorted({key.rpartition("|")[0] for key in rows})
-        return {name: _window(rows, name) for name in names}
+            return {key: found[key] for key in found.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(path, None, f"cannot be read: {error!r}; delete it and it is made again") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(path, None, f"cannot be read: {error!r}; delete it and it is made again")
 
 
 def _window(rows: Mapping[str, npt.NDArray], name: str) -> Window:

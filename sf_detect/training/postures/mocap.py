@@ -16,8 +16,7 @@ import numpy.typing as npt
 from sf_detect.errors import DataError
 from sf_detect.keypoints.features import features
 from sf_detect.keypoints.looks import Window
-from sf_detect.keypoints.network import POSTURES
-from sf_detect.training.postures.examples import NONE, Examples, change, collect, draw
+from sf_detect.training.postures.examples import Examples, answers, change, collect, draw
 from sf_detect.training.postures.looks import as_window
 
 Floats = npt.NDArray[np.float64]
@@ -198,13 +197,6 @@ MOTIONS: dict[str, Callable[[Floats], list[str]]] = {
     "jumping": jumping,
 }
 """How windows are labelled, by what the name of a file begins with."""
-
-
-def answers(names: list[str]) -> npt.NDArray[np.float32]:
-    """(9,) accepted postures; all 0 where nothing is known."""
-    found = np.zeros(NONE + 1, np.float32)
-    found[[NONE if name == "none" else POSTURES.index(name) for name in names]] = 1
-    return found
 
 
 def _speed(landmarks: Floats) -> float:

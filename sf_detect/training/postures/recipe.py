@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -170,11 +170,15 @@ class Work:
         folder = self.folder / "looks"
         return track_looks(clips, self.persons(clips), WINDOW_STEP, folder, lambda: self.network, self.say)
 
+    def people(self) -> Iterator[tuple[Path, list[Person]]]:
+        """Each folder of footage and the people in it who are trained on."""
+        for root in map(Path, self.recipe.footage or []):
+            yield root, read_people(root / "labels.csv", self.recipe.rights)
+
     def footage(self) -> tuple[list[Person], dict[str, Window]]:
         """The people labelled by hand outside J-HMDB, and the looks at them by name."""
         everybody, looks = list[Person](), dict[str, Window]()
-        for root in map(Path, self.recipe.footage or []):
-            people = read_people(root / "labels.csv", self.recipe.rights)
+        for root, people in self.people():
             looks |= footage_looks(people, root, self.folder / "looks", lambda: self.network, self.say)
             everybody += people
         return everybody, looks
@@ -186,8 +190,7 @@ def train_appearance(work: Work) -> AppearanceHead | None:
     if not recipe.appearance.share:
         return None
     people, seen = list[Person](), dict[str, Features]()
-    for root in map(Path, recipe.footage or []):
-        mine = read_people(root / "labels.csv", recipe.rights)
+    for root, mine in work.people():
         seen |= footage_features(mine, root, work.folder, work.pictures)
         people += mine
     clips = work.clips("train")
