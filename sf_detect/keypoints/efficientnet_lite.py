@@ -27,7 +27,10 @@ from sf_detect.weights.fetching import fetch_detector
 
 SIDE = 128
 """Pixels of a side of the picture."""
-FEATURES = 1280
+POOLED = 1280
+LAYOUT = 4
+"""Rows and columns of the grid on which a layer in the middle says what is where in the picture."""
+FEATURES = POOLED + 112 * LAYOUT**2
 INPUTS = {"images": TensorSpec("uint8", (1, SIDE, SIDE, 3))}
 OUTPUTS = {"features": TensorSpec("float32", (1, FEATURES))}
 _MIDDLE, _SPREAD = 127.0, 128.0  # of pixels, as it was trained
@@ -43,11 +46,15 @@ _STAGES = (
     (3, 6, 320, 1, 1),
 )
 _STEM = ConvLayer(3, 32, "_conv_stem", 3, 2)
-_LAST = ConvLayer(_STAGES[-1][2], FEATURES, "_conv_head")
+_LAST = ConvLayer(_STAGES[-1][2], POOLED, "_conv_head")
+_MIDDLE_BLOCK = 10  # the last of 112 channels, of 8 by 8 places
 
 
 def efficientnet_engine(options: EngineOptions, notify: Notify = print_to_terminal) -> Engine:
-    """The network, from `images` (1, 128, 128, 3) uint8 RGB to `features` (1, 1280) float32, at least 0.
+    """The network, from `images` (1, 128, 128, 3) uint8 RGB to `features` (1, 3072) float32.
+
+    The first 1280 are those of the last layer, means over the picture, at least 0: what is there. Behind them are the
+    112 of a layer in the middle on a grid of 4 by 4 places, rows first: where it is, which tells how a body stands.
 
     Args:
         options: The backend, and how it is opened.
@@ -152,11 +159,15 @@ def graph(weights: FoldedWeights) -> graphs.OnnxModel:
     conv = partial(_convolved, onnx, weights)
     x = onnx.normalised(onnx.input("images", *_spec(INPUTS)), graphs.real(1 / _SPREAD), graphs.real(_MIDDLE / _SPREAD))
     x = conv(_STEM, x)
-    for block in blocks():
+    layout = ""
+    for number, block in enumerate(blocks()):
         y = conv(block.project, conv(block.filter, x if block.expand is None else conv(block.expand, x)))
         x = onnx.add("Add", y, x) if block.residual else y
+        if number == _MIDDLE_BLOCK:
+            coarse = onnx.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
+            layout = onnx.add("Reshape", coarse, graphs.integers(1, FEATURES - POOLED))
     pooled = onnx.add("ReduceMean", conv(_LAST, x), axes=[2, 3], keepdims=0)
-    onnx.output("features", pooled, *_spec(OUTPUTS))
+    onnx.output("features", onnx.add("Concat", pooled, layout, axis=1), *_spec(OUTPUTS))
     return onnx.model()
 
 
@@ -173,6 +184,7 @@ def torch_engine(weights: FoldedWeights) -> Engine:
     """The network in torch, the reference for the graph."""
     import torch
     from torch import nn
+    from torch.nn.functional import avg_pool2d
 
     from sf_detect.detection.ssdlite import ConvUnit, InvertedResidual, load_folded
     from sf_detect.engines.torch_engine import TorchEngine
@@ -182,8 +194,10 @@ def torch_engine(weights: FoldedWeights) -> Engine:
 
     def see(inputs: dict[str, Any]) -> dict[str, Any]:
         x = stem(inputs["images"].permute(0, 3, 1, 2).to(torch.float32).sub_(_MIDDLE).div_(_SPREAD))
-        for block in inner:
+        for number, block in enumerate(inner):
             x = block(x)[0]
-        return {"features": last(x).mean((2, 3))}
+            if number == _MIDDLE_BLOCK:
+                layout = avg_pool2d(x, 2).flatten(1)
+        return {"features": torch.cat([last(x).mean((2, 3)), layout], dim=1)}
 
     return TorchEngine(see, INPUTS, OUTPUTS)

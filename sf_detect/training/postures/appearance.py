@@ -30,7 +30,7 @@ Features = npt.NDArray[np.float16]
 
 VIEWS = 4
 """As it is; mirrored; twice from another box, in other light, and at times from fewer pixels."""
-MOMENTS = 8
+MOMENTS = 4
 """Pictures of a person in a clip, at most."""
 JHMDB_MOMENTS = (0.02, 0.42, 0.58, 0.98)
 """Where in a clip of J-HMDB its actor is taken."""
