@@ -372,4 +372,4 @@ def test_a_pipeline_shows_whom_the_detector_misses(monkeypatch):
         assert {len(result.persons) for result in results} == {expected}
         if find:
             assert {int(track) for result in results for track in result.persons.track_ids} == {1}
-            assert max(float(result.persons.scores.max()) for result in results) <= 0.15
+            assert max(float(result.persons.scores.max()) for result in results) < 0.2  # the least of the detector
