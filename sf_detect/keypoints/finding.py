@@ -26,9 +26,11 @@ PeopleNetwork = Callable[[UInt8Array], Sequence[PersonSquare]]
 
 APART = 0.9
 """Seconds from one search to the next."""
+QUIET = 1.8
+"""The same where the last search showed nobody new, and nobody has gone since."""
 LOOKS = 2
 """Most places that are looked at on a frame."""
-CERTAIN = 0.95
+CERTAIN = 0.99
 """Presence from which somebody is found."""
 REFUSED = 2.0
 """Seconds for which a place where nobody was seen is not looked at again."""
@@ -59,7 +61,7 @@ class PersonSearch:
 
     def reset(self) -> None:
         """Forgets where nobody was; the next frame is searched."""
-        self._due = -math.inf
+        self._last, self._quiet, self._most = -math.inf, False, 0
         self._refused: list[tuple[float, PersonSquare]] = []
 
     def found(self, frame: Frame, persons: Detections) -> list[Found]:
@@ -70,19 +72,26 @@ class PersonSearch:
             persons: Who is known on it, with keypoints.
         """
         left = self._max_persons - len(persons)
-        if frame.pts < self._due or left <= 0:
+        if left <= 0 or not self._is_due(frame.pts, len(persons)):
             return []
-        self._due = frame.pts + APART
+        self._last = frame.pts
         self._refused = [known for known in self._refused if frame.pts - known[0] <= REFUSED]
         unknown = [square for square in self._people(frame.image) if not self._is_known(square, persons)]
         found: list[Found] = []
         for square in unknown[: min(LOOKS, left)]:
             somebody = self._look(frame, square)
-            if somebody is None or overlaps(somebody.box, _with(persons, found), somebody.seen.points[0]):
+            if somebody is None:
                 self._refused.append((frame.pts, square))
-            else:
+            elif not overlaps(somebody.box, _with(persons, found), somebody.seen.points[0]):
                 found.append(somebody)
+        self._quiet, self._most = not unknown, len(persons) + len(found)
         return found
+
+    def _is_due(self, time: float, count: int) -> bool:
+        """Whether the frame at `time`, with `count` known persons, is searched."""
+        self._quiet = self._quiet and count >= self._most
+        self._most = max(self._most, count)
+        return time - self._last >= (QUIET if self._quiet else APART)
 
     def _is_known(self, square: PersonSquare, persons: Detections) -> bool:
         """Whether it shows somebody who is tracked, or a place that was looked at in vain."""

@@ -8,7 +8,7 @@ import pytest
 from sf_detect.keypoints import finding
 from sf_detect.keypoints.blazepose_person import PersonSquare
 from sf_detect.keypoints.crop import MARGIN, Crop
-from sf_detect.keypoints.finding import APART, CERTAIN, PersonSearch
+from sf_detect.keypoints.finding import APART, CERTAIN, QUIET, PersonSearch
 from sf_detect.structures import Detections, Keypoints
 from tests.keypoints.test_holding import NOBODY, STANDING, Sees, body, frame, tracks
 
@@ -33,7 +33,7 @@ class Places:
 
 def search(*squares, network=None, **options):
     """A search, and the network that looks at these places."""
-    network = network or Sees(presence=0.99)
+    network = network or Sees(presence=1.0)
     return PersonSearch(Places(*squares), network, **options), network
 
 
@@ -42,7 +42,7 @@ def test_somebody_whom_nobody_detected_is_found():
     (found,) = looking.found(frame(0.0), NOBODY)
     assert network.crops == [square(angle=0.2).crop]
     np.testing.assert_allclose(found.box, STANDING, atol=14)
-    assert found.seen.presence.tolist() == pytest.approx([0.99])
+    assert found.seen.presence.tolist() == pytest.approx([1.0])
 
 
 def test_two_people_are_found_at_once():
@@ -51,7 +51,7 @@ def test_two_people_are_found_at_once():
             self.box = STANDING if crop.x > 70 else (10.0, 40.0, 40.0, 120.0)
             return super().__call__(image, crop)
 
-    looking, _ = search(square(), square(25.0), network=Two(presence=0.99))
+    looking, _ = search(square(), square(25.0), network=Two(presence=1.0))
     assert len(looking.found(frame(0.0), NOBODY)) == 2
 
 
@@ -66,9 +66,9 @@ def few_landmarks(image, crop):
     ("network", "why"),
     [
         (Sees(presence=CERTAIN - 0.01), "the network is not certain"),
-        (Sees(presence=0.99, confidence=0.2), "no landmark is sure"),
+        (Sees(presence=1.0, confidence=0.2), "no landmark is sure"),
         (few_landmarks, "nine landmarks are too few"),
-        (Sees((90.0, 75.0, 100.0, 95.0), presence=0.99), "the body is too small for the circle"),
+        (Sees((90.0, 75.0, 100.0, 95.0), presence=1.0), "the body is too small for the circle"),
         (Sees(None), "nobody is there"),
     ],
 )
@@ -107,8 +107,11 @@ def test_who_is_tracked_is_not_looked_at(person, looks):
 
 def test_somebody_whose_landmarks_lie_in_the_box_of_another_is_that_person():
     looking, network = search(square(110.0))
-    assert looking.found(frame(0.0), tracks((60.0, 20.0, 105.0, 148.0))) == []
+    other = tracks((60.0, 20.0, 105.0, 148.0))
+    assert looking.found(frame(0.0), other) == []
     assert len(network.crops) == 1
+    assert looking.found(frame(0.5), other) == []
+    assert len(looking.found(frame(1.0), NOBODY)) == 1  # the place was not refused
 
 
 def test_two_places_that_show_the_same_body_are_one_person():
@@ -117,12 +120,33 @@ def test_two_places_that_show_the_same_body_are_one_person():
     assert len(network.crops) == 2
 
 
-def test_pictures_are_searched_about_once_a_second():
-    looking, _ = search()
-    for number in range(9):
-        looking.found(frame(number * 0.25), NOBODY)
+def searched(looking, *persons):
+    """On which of the frames, 0.25 s apart, the picture is searched."""
+    times = []
+    for number, known_now in enumerate(persons):
+        before = looking._people.pictures
+        looking.found(frame(number * 0.25), known_now)
+        times += [number] * (looking._people.pictures - before)
+    return times
+
+
+def test_pictures_are_searched_about_once_a_second_while_somebody_may_be_there():
     assert APART == 0.9
-    assert looking._people.pictures == 3
+    doubtful = [square(20.0 * number, 75.0, 15.0) for number in range(9)]
+    assert searched(search(*doubtful, network=Sees(None))[0], *[NOBODY] * 12) == [0, 4, 8]
+
+
+def test_pictures_are_searched_more_seldom_while_they_show_nobody_new():
+    assert QUIET == 1.8
+    assert searched(search()[0], *[NOBODY] * 17) == [0, 8, 16]
+    assert searched(search(square())[0], *[tracks(STANDING)] * 17) == [0, 8, 16]
+
+
+def test_when_somebody_has_gone_they_are_looked_for_soon():
+    here, two = tracks(STANDING), tracks(STANDING, (0.0, 20.0, 30.0, 100.0))
+    assert searched(search()[0], *[here] * 5, *[NOBODY] * 9) == [0, 5, 13]
+    assert searched(search()[0], here, *[two] * 4, *[here] * 9) == [0, 5, 13]
+    assert searched(search()[0], here, NOBODY, *[here] * 6) == [0, 4]  # who may be another by then
 
 
 def test_places_where_nobody_was_seen_are_not_looked_at_again_for_a_while():
@@ -133,7 +157,7 @@ def test_places_where_nobody_was_seen_are_not_looked_at_again_for_a_while():
         looking.found(frame(number * 1.0), NOBODY)
         looked.append([crop.x for crop in network.crops])
     assert finding.LOOKS == 2
-    assert looked == [[40, 70], [100], [], [40, 70], [100]]
+    assert looked == [[40, 70], [100], [], [], [40, 70]]
 
 
 def test_no_more_people_are_looked_for_than_wanted():

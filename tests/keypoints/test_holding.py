@@ -357,7 +357,7 @@ class Place:
 
 
 def finding_run(network=None, **options):
-    network = network or Sees(presence=0.99)
+    network = network or Sees(presence=1.0)
     return Run(network, new_search=lambda: PersonSearch(Place(), network), **options)
 
 
@@ -373,8 +373,8 @@ def test_somebody_who_was_found_is_held_without_a_detection():
     run = finding_run()
     run.step()
     found = found_at(run)
-    assert found.scores.tolist() == pytest.approx([SCORE * 0.99])
-    assert found.keypoints.presence.tolist() == pytest.approx([0.99])
+    assert found.scores.tolist() == pytest.approx([SCORE])
+    assert found.keypoints.presence.tolist() == pytest.approx([1.0])
     for _ in range(8):
         held = run.step(lost=tracks(found.boxes[0], ids=[5]))
         assert held.track_ids.tolist() == [5]
@@ -392,7 +392,7 @@ def test_who_was_found_is_held_no_longer_than_others():
 
 
 def test_the_next_square_of_who_was_found_is_turned_as_they_are():
-    run = finding_run(Sees(LYING, presence=0.99))
+    run = finding_run(Sees(LYING, presence=1.0))
     run.network.box = (55.0, 70.0, 135.0, 98.0)
     run.step()
     box = found_at(run).boxes[0]
@@ -401,7 +401,7 @@ def test_the_next_square_of_who_was_found_is_turned_as_they_are():
 
 
 def test_without_a_search_nobody_is_found():
-    run = Run(Sees(presence=0.99))
+    run = Run(Sees(presence=1.0))
     run.step()
     found = run.holder.found(frame(0.5), NOBODY)
     assert len(found) == 0
@@ -412,7 +412,7 @@ def test_a_reset_begins_the_search_anew():
     run = finding_run()
     run.step()
     assert len(found_at(run)) == 1
-    assert len(found_at(run)) == 0
+    assert len(found_at(run)) == 0  # a moment ago
     run.holder.reset()
     assert len(found_at(run)) == 1
     assert isinstance(run.holder, PersonFinder)
