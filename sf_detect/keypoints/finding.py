@@ -17,7 +17,7 @@ from sf_detect.keypoints.blazepose_person import PersonSquare
 from sf_detect.keypoints.crop import LEAST_CONFIDENCE, trunk_angle
 from sf_detect.keypoints.estimator import DEFAULT_MAX_PERSONS, LandmarkNetwork
 from sf_detect.keypoints.extent import extent, inside
-from sf_detect.keypoints.places import LEAST_LANDMARKS, Found, overlaps
+from sf_detect.keypoints.places import Found, overlaps
 from sf_detect.landmarks import HIPS
 from sf_detect.structures import Detections, Frame, UInt8Array
 
@@ -27,11 +27,14 @@ PeopleNetwork = Callable[[UInt8Array], Sequence[PersonSquare]]
 APART = 0.9
 """Seconds from one search to the next."""
 QUIET = 1.8
-"""The same where the last search showed nobody new, and nobody has gone since."""
+"""The same after `PATIENCE` searches in a row that showed nobody new, as long as nobody goes."""
+PATIENCE = 3
 LOOKS = 2
 """Most places that are looked at on a frame."""
 CERTAIN = 0.99
 """Presence from which somebody is found."""
+LEAST_LANDMARKS = 24
+"""Confident ones in the picture; boxes around bodies of which less is seen fit badly."""
 REFUSED = 2.0
 """Seconds for which a place where nobody was seen is not looked at again."""
 _SAME_HIPS = 0.5  # way between hips, over the radius of the circle around the body, below which they are of one person
@@ -61,7 +64,7 @@ class PersonSearch:
 
     def reset(self) -> None:
         """Forgets where nobody was; the next frame is searched."""
-        self._last, self._quiet, self._most = -math.inf, False, 0
+        self._last, self._in_vain, self._most = -math.inf, 0, 0
         self._refused: list[tuple[float, PersonSquare]] = []
 
     def found(self, frame: Frame, persons: Detections) -> list[Found]:
@@ -84,14 +87,15 @@ class PersonSearch:
                 self._refused.append((frame.pts, square))
             elif not overlaps(somebody.box, _with(persons, found), somebody.seen.points[0]):
                 found.append(somebody)
-        self._quiet, self._most = not unknown, len(persons) + len(found)
+        self._in_vain, self._most = 0 if unknown else self._in_vain + 1, len(persons) + len(found)
         return found
 
     def _is_due(self, time: float, count: int) -> bool:
         """Whether the frame at `time`, with `count` known persons, is searched."""
-        self._quiet = self._quiet and count >= self._most
+        if count < self._most:
+            self._in_vain = 0
         self._most = max(self._most, count)
-        return time - self._last >= (QUIET if self._quiet else APART)
+        return time - self._last >= (QUIET if self._in_vain >= PATIENCE else APART)
 
     def _is_known(self, square: PersonSquare, persons: Detections) -> bool:
         """Whether it shows somebody who is tracked, or a place that was looked at in vain."""

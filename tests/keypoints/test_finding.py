@@ -8,7 +8,7 @@ import pytest
 from sf_detect.keypoints import finding
 from sf_detect.keypoints.blazepose_person import PersonSquare
 from sf_detect.keypoints.crop import MARGIN, Crop
-from sf_detect.keypoints.finding import APART, CERTAIN, QUIET, PersonSearch
+from sf_detect.keypoints.finding import APART, CERTAIN, PATIENCE, QUIET, PersonSearch
 from sf_detect.structures import Detections, Keypoints
 from tests.keypoints.test_holding import NOBODY, STANDING, Sees, body, frame, tracks
 
@@ -56,9 +56,9 @@ def test_two_people_are_found_at_once():
 
 
 def few_landmarks(image, crop):
-    """A body of which nine landmarks are sure."""
+    """A body of which 23 landmarks are sure."""
     points = body(STANDING)
-    points[9:, 2] = 0.1
+    points[23:, 2] = 0.1
     return Keypoints(points[None], np.zeros((1, 33, 3)), np.ones(1))
 
 
@@ -67,7 +67,7 @@ def few_landmarks(image, crop):
     [
         (Sees(presence=CERTAIN - 0.01), "the network is not certain"),
         (Sees(presence=1.0, confidence=0.2), "no landmark is sure"),
-        (few_landmarks, "nine landmarks are too few"),
+        (few_landmarks, "23 landmarks are too few"),
         (Sees((90.0, 75.0, 100.0, 95.0), presence=1.0), "the body is too small for the circle"),
         (Sees(None), "nobody is there"),
     ],
@@ -137,16 +137,16 @@ def test_pictures_are_searched_about_once_a_second_while_somebody_may_be_there()
 
 
 def test_pictures_are_searched_more_seldom_while_they_show_nobody_new():
-    assert QUIET == 1.8
-    assert searched(search()[0], *[NOBODY] * 17) == [0, 8, 16]
-    assert searched(search(square())[0], *[tracks(STANDING)] * 17) == [0, 8, 16]
+    assert (QUIET, PATIENCE) == (1.8, 3)
+    assert searched(search()[0], *[NOBODY] * 25) == [0, 4, 8, 16, 24]
+    assert searched(search(square())[0], *[tracks(STANDING)] * 25) == [0, 4, 8, 16, 24]
 
 
 def test_when_somebody_has_gone_they_are_looked_for_soon():
     here, two = tracks(STANDING), tracks(STANDING, (0.0, 20.0, 30.0, 100.0))
-    assert searched(search()[0], *[here] * 5, *[NOBODY] * 9) == [0, 5, 13]
-    assert searched(search()[0], here, *[two] * 4, *[here] * 9) == [0, 5, 13]
-    assert searched(search()[0], here, NOBODY, *[here] * 6) == [0, 4]  # who may be another by then
+    assert searched(search()[0], *[here] * 14, *[NOBODY] * 10) == [0, 4, 8, 14, 18, 22]
+    assert searched(search()[0], here, *[two] * 13, *[here] * 10) == [0, 4, 8, 14, 18, 22]
+    assert searched(search()[0], *[here] * 9, NOBODY, *[here] * 9) == [0, 4, 8, 12, 16]  # who may be another by then
 
 
 def test_places_where_nobody_was_seen_are_not_looked_at_again_for_a_while():
@@ -157,7 +157,7 @@ def test_places_where_nobody_was_seen_are_not_looked_at_again_for_a_while():
         looking.found(frame(number * 1.0), NOBODY)
         looked.append([crop.x for crop in network.crops])
     assert finding.LOOKS == 2
-    assert looked == [[40, 70], [100], [], [], [40, 70]]
+    assert looked == [[40, 70], [100], [], [40, 70], [100]]
 
 
 def test_no_more_people_are_looked_for_than_wanted():
