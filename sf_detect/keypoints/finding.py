@@ -27,8 +27,8 @@ PeopleNetwork = Callable[[UInt8Array], Sequence[PersonSquare]]
 APART = 0.9
 """Seconds from one search to the next."""
 QUIET = 1.8
-"""The same after `PATIENCE` searches in a row that showed nobody new, as long as nobody goes."""
-PATIENCE = 3
+"""The same after `PATIENCE` searches in a row that showed nobody new, unless somebody has gone since."""
+PATIENCE = 2
 LOOKS = 2
 """Most places that are looked at on a frame."""
 CERTAIN = 0.99
@@ -92,10 +92,9 @@ class PersonSearch:
 
     def _is_due(self, time: float, count: int) -> bool:
         """Whether the frame at `time`, with `count` known persons, is searched."""
-        if count < self._most:
-            self._in_vain = 0
+        gone = count < self._most
         self._most = max(self._most, count)
-        return time - self._last >= (QUIET if self._in_vain >= PATIENCE else APART)
+        return time - self._last >= (APART if gone or self._in_vain < PATIENCE else QUIET)
 
     def _is_known(self, square: PersonSquare, persons: Detections) -> bool:
         """Whether it shows somebody who is tracked, or a place that was looked at in vain."""
