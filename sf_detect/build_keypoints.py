@@ -16,6 +16,7 @@ from sf_detect.model_spec import NO_MODEL, ModelSpec
 if TYPE_CHECKING:
     from sf_detect.keypoints.appearance import PictureFeatures, TrackPictures
     from sf_detect.keypoints.estimator import LandmarkNetwork
+    from sf_detect.keypoints.finding import PeopleNetwork, PersonSearch
     from sf_detect.keypoints.posture_file import PostureFile
 
 POSTURE_MODES = ("auto", "on", "off")
@@ -98,6 +99,19 @@ def landmark_network(config: RunConfig, warn: Warn = print_warning) -> LandmarkN
     return OneAtATime(BlazePose(blazepose_engine(engine_options(config.backend, warn=warn))))
 
 
+def people_network(config: RunConfig, warn: Warn = print_warning) -> PeopleNetwork:
+    """BlazePose's person detector, for any number of runs.
+
+    Raises:
+        WeightsError: Its weights can't be fetched or read.
+        EngineError: No backend runs it.
+    """
+    from sf_detect.engines import engine_options
+    from sf_detect.keypoints.blazepose_person import BlazePosePersons, person_engine
+
+    return BlazePosePersons(person_engine(engine_options(config.backend, warn=warn)))
+
+
 def keypoint_estimators(
     config: RunConfig, model: ActionModel | None, warn: Warn = print_warning
 ) -> Callable[[], KeypointEstimator] | None:
@@ -121,7 +135,26 @@ def keypoint_estimators(
     sparing = not (chosen.write or render.skeleton or render.anonymise == "head")
     if not chosen.hold:
         return partial(TrackKeypoints, network, chosen.max_persons, sparing)
-    return partial(HeldKeypoints, network, chosen.max_persons, chosen.hold, sparing)
+    search = _search(config, network, warn)
+    return partial(HeldKeypoints, network, chosen.max_persons, chosen.hold, sparing, search)
+
+
+def _search(config: RunConfig, network: LandmarkNetwork, warn: Warn) -> Callable[[], PersonSearch] | None:
+    """What looks for people whom the detector misses in a run; None, and a warning, where it can't be had."""
+    from sf_detect.detection import weak_scores
+    from sf_detect.keypoints.finding import PersonSearch
+
+    detector, keypoints = config.detector, config.keypoints
+    # Whoever chooses another detector, or how sure it has to be, means whom it finds.
+    if not keypoints.find or weak_scores(detector.name) is None or detector.score_threshold is not None:
+        return None
+    try:
+        people = people_network(config, warn)
+    except (WeightsError, EngineError, MissingExtraError) as error:
+        warn(f"people whom the detector misses are not looked for: {error}")
+        return None
+    most = min(keypoints.max_persons, detector.max_persons or keypoints.max_persons)
+    return partial(PersonSearch, people, network, most, detector.min_size)
 
 
 def _wanted(mode: str, spec: ModelSpec) -> bool:

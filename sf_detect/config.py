@@ -91,11 +91,13 @@ class KeypointsConfig:
         max_persons: Most persons of a frame that are looked at, the largest first.
         hold: Seconds for which a track whom the detector loses goes on, as long as landmarks show that somebody is
             there; 0 ends it at once.
+        find: Whether people whom the default detector misses are looked for, about once a second; needs `hold`.
     """
 
     write: bool = False
     max_persons: int = 8
     hold: float = 30.0
+    find: bool = True
 
 
 @dataclass

@@ -130,7 +130,8 @@ class ConfirmableTracker(Tracker, Protocol):
     """A tracker that drops weak detections which continue no track, unless told that they show somebody.
 
     `doubtful` gives those that the last `update` dropped; `start` continues or begins a track with each of them
-    that was confirmed by other means, and gives them with their ids.
+    that was confirmed by other means, or with whoever was found so at the time of that update, and gives them with
+    their ids.
     """
 
     def doubtful(self) -> Detections: ...
@@ -170,6 +171,20 @@ class PersonConfirmer(KeypointEstimator, Protocol):
     """
 
     def confirmed(self, frame: Frame, persons: Detections, doubtful: Detections) -> Detections: ...
+
+
+@runtime_checkable
+class PersonFinder(KeypointEstimator, Protocol):
+    """A keypoint estimator that looks for people whom the detector misses.
+
+    `found`, after the `update` (and `held`) of each frame, gives people who can be seen on it and are none of
+    `persons`, who are detected, confirmed or held, with their keypoints; found people have keypoints, and no ids.
+    `follow` is told the same people, in the same order, with the ids of the tracks that they start or continue.
+    """
+
+    def found(self, frame: Frame, persons: Detections) -> Detections: ...
+
+    def follow(self, frame: Frame, persons: Detections) -> None: ...
 
 
 @runtime_checkable

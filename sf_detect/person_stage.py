@@ -15,6 +15,7 @@ from sf_detect.interfaces import (
     KeypointEstimator,
     PersonConfirmer,
     PersonDetector,
+    PersonFinder,
     ResumableTracker,
     TimedDetector,
     Tracker,
@@ -34,7 +35,7 @@ class PersonStage:
         new_keypoints: Makes what finds the body landmarks of a run's tracked persons, in their final boxes; None for
             persons without keypoints. A `TrackHolder` adds the lost tracks that it still sees, where the tracker is a
             `ResumableTracker`. A `PersonConfirmer` says which weak detections start a track, where the tracker is a
-            `ConfirmableTracker`.
+            `ConfirmableTracker`; a `PersonFinder` finds others who start one.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class PersonRun:
         self._resumable = tracker if isinstance(tracker, ResumableTracker) else None
         self._confirmer = keypoints if isinstance(keypoints, PersonConfirmer) else None
         self._confirmable = tracker if isinstance(tracker, ConfirmableTracker) else None
+        self._finder = keypoints if isinstance(keypoints, PersonFinder) else None
         self._first_id, self._last_id = 0, 0
         self._anew = False
 
@@ -101,10 +103,16 @@ class PersonRun:
         if self._keypoints is None:
             return persons
         persons = replace(persons, keypoints=run_stage("keypoints", frame, self._keypoints.update, frame, persons))
-        # Boxes that the caller brought are all the persons there are.
-        if self._is_timed or self._holder is None or self._resumable is None:
+        if self._is_timed:  # boxes that the caller brought are all the persons there are
             return persons
-        return run_stage("held tracks", frame, self._with_held, self._holder, self._resumable, frame, persons)
+        if self._holder is not None and self._resumable is not None:
+            held = self._with_held, self._holder, self._resumable
+            persons = run_stage("held tracks", frame, *held, frame, persons)
+        # After these, as who is held is not to be found, and a look that finds somebody gives their keypoints too.
+        if self._finder is not None and self._confirmable is not None:
+            find = self._with_found, self._finder, self._confirmable
+            persons = run_stage("people who are not detected", frame, *find, frame, persons)
+        return persons
 
     def start_anew(self) -> None:
         """Forget all persons at the next frame; ids go on, so that none is used twice."""
@@ -124,6 +132,16 @@ class PersonRun:
             return persons
         tracker.sustain(replace(held, track_ids=held.track_ids - self._first_id))
         return joined(persons, held)
+
+    def _with_found(
+        self, finder: PersonFinder, tracker: ConfirmableTracker, frame: Frame, persons: Detections
+    ) -> Detections:
+        found = finder.found(frame, persons)
+        if not len(found):
+            return persons
+        started = replace(self._numbered(tracker.start(found)), keypoints=found.keypoints)
+        finder.follow(frame, started)
+        return joined(persons, started)
 
     def _find(self, frame: Frame) -> Detections:
         if self._anew:  # here, as a failure is the stage's, and then it is still due

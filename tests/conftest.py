@@ -40,7 +40,7 @@ def _no_landmark_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise WeightsDownloadError("tests have no network")
 
-    for network in ("landmark_network", "picture_network"):
+    for network in ("landmark_network", "people_network", "picture_network"):
         monkeypatch.setattr(build_keypoints, network, refuse)
 
 

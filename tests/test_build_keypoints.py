@@ -21,18 +21,22 @@ from sf_detect.config import (
 )
 from sf_detect.errors import WeightsDownloadError
 from sf_detect.interfaces import ResizableModel, TrackHolder
-from sf_detect.keypoints import efficientnet_lite, posture_file
+from sf_detect.keypoints import blazepose_person, efficientnet_lite, posture_file
+from sf_detect.keypoints.blazepose_person import PersonSquare
+from sf_detect.keypoints.crop import Crop
 from sf_detect.keypoints.efficientnet_lite import FEATURES
 from sf_detect.keypoints.estimator import TrackKeypoints
 from sf_detect.keypoints.holding import HeldKeypoints
 from sf_detect.keypoints.stage import PostureActions, PostureModel
 from sf_detect.labels import label_set
 from sf_detect.stages import NoActions
-from sf_detect.structures import Keypoints
+from sf_detect.structures import Detections, Keypoints
+from tests.fake_landmarks import Standing
 from tests.keypoints.posture_weights import sitting_pictures, window_of, write_posture_file
 
 JHMDB = label_set("jhmdb21").names
 make_network = build_keypoints.picture_network  # as tests have none
+make_people_network = build_keypoints.people_network
 
 
 def seen(image, crop):
@@ -41,12 +45,18 @@ def seen(image, crop):
     return Keypoints(window.points, window.metres, window.presence)
 
 
+def nobody(image):
+    """No place where people may be."""
+    return []
+
+
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
     """A classifier ships with the package, and the landmark network is there."""
     file = write_posture_file(tmp_path / "posture.safetensors")
     monkeypatch.setattr(posture_file, "SHIPPED", file)
     monkeypatch.setattr(build_keypoints, "landmark_network", lambda *_: seen)
+    monkeypatch.setattr(build_keypoints, "people_network", lambda *_: nobody)
     monkeypatch.setattr(build, "build_detector", lambda *_: FakeDetector())
     return file
 
@@ -289,3 +299,77 @@ def test_weak_detections_are_wanted_where_landmarks_can_tell_who_they_are(monkey
     assert run._tracker.least_score == least
     assert config.detector.score_threshold == changed.get("detector", DetectorConfig()).score_threshold
     assert (run._confirmer is not None) is isinstance(run._keypoints, HeldKeypoints)
+
+
+def search_of(config, warn=lambda text: None):
+    """What the estimator of a run looks for people with."""
+    made = build_keypoints.keypoint_estimators(config, None, warn)()
+    return made._search_for_people if isinstance(made, HeldKeypoints) else None
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, True),
+        ({"keypoints": KeypointsConfig(write=True, find=False)}, False),
+        ({"keypoints": KeypointsConfig(write=True, hold=0.0)}, False),
+        ({"detector": DetectorConfig(score_threshold=0.3)}, False),
+        ({"detector": DetectorConfig("whole_frame")}, False),
+        ({"detector": DetectorConfig("precomputed:boxes.csv")}, False),
+    ],
+)
+@pytest.mark.usefixtures("weights")
+def test_people_are_looked_for_where_the_default_detector_decides(monkeypatch, changed, expected):
+    if not expected:
+        monkeypatch.setattr(build_keypoints, "people_network", pytest.fail)
+    config = RunConfig(**{"keypoints": KeypointsConfig(write=True), **changed})
+    assert (search_of(config) is not None) is expected
+
+
+@pytest.mark.usefixtures("weights")
+def test_every_run_looks_for_people_by_itself_and_for_no_more_than_wanted():
+    config = RunConfig(keypoints=KeypointsConfig(write=True, max_persons=5), detector=DetectorConfig(min_size=20.0))
+    make = build_keypoints.keypoint_estimators(config, None)
+    one, other = make()._search_for_people, make()._search_for_people
+    assert one is not other
+    assert one._people is other._people is nobody
+    assert (one._max_persons, one._min_size) == (5, 20.0)
+    config.detector.max_persons = 3
+    assert search_of(config)._max_persons == 3
+
+
+@pytest.mark.usefixtures("weights")
+def test_without_the_network_that_finds_people_the_default_says_so_and_goes_on(monkeypatch):
+    monkeypatch.setattr(build_keypoints, "people_network", refuse)
+    heard: list[str] = []
+    assert search_of(RunConfig(keypoints=KeypointsConfig(write=True)), heard.append) is None
+    assert heard == [
+        "people whom the detector misses are not looked for: the weights in mediapipe cannot be fetched: no network"
+    ]
+
+
+def test_the_network_that_finds_people_runs_on_the_backend_that_is_wanted(monkeypatch):
+    opened = []
+    monkeypatch.setattr(blazepose_person, "person_engine", lambda options: opened.append(options.backend))
+    make_people_network(RunConfig(backend="openvino"))
+    assert opened == ["openvino"]
+
+
+@pytest.mark.usefixtures("weights")
+def test_a_pipeline_shows_whom_the_detector_misses(monkeypatch):
+    def empty(images):
+        return [Detections(np.zeros((0, 4)), np.zeros(0)) for _ in images]
+
+    def place(image):
+        return [PersonSquare(Crop(320.0, 240.0, 250.0), 0.9)]
+
+    monkeypatch.setattr(build_keypoints, "landmark_network", lambda *_: Standing())
+    monkeypatch.setattr(build_keypoints, "people_network", lambda *_: place)
+    monkeypatch.setattr(build, "build_detector", lambda *_: empty)
+    for find, expected in ((True, 1), (False, 0)):
+        config = RunConfig(model=ModelConfig("none"), keypoints=KeypointsConfig(write=True, find=find))
+        results = list(Annotator(config).results(FakeSource(45, size=(640, 480))))
+        assert {len(result.persons) for result in results} == {expected}
+        if find:
+            assert {int(track) for result in results for track in result.persons.track_ids} == {1}
+            assert max(float(result.persons.scores.max()) for result in results) < 0.2  # the least of the detector

@@ -167,6 +167,91 @@ def test_what_fails_while_confirming_is_named():
         run(next(iter(FakeSource())))
 
 
+class Finding(Holding):
+    """Finds somebody at `place` on frames `when`; remembers whom it was told to go on with, and who was known."""
+
+    def __init__(self, when=(0,), place=(4, 4, 12, 20)):
+        super().__init__()
+        self.when, self.place, self.followed, self.known = when, place, [], []
+
+    def found(self, frame, persons):
+        self.known.append(len(persons))
+        count = int(frame.index in self.when)
+        boxes = np.array([self.place] * count, np.float32).reshape(-1, 4)
+        return Detections(boxes, np.full(count, 0.14), None, Keypoints.unknown(count))
+
+    def follow(self, frame, persons):
+        self.followed.append((frame.index, persons.track_ids.tolist()))
+
+
+def finding(detector, tracker=ByteTrack, **options):
+    made = []
+    stage = PersonStage(detector, tracker, None, lambda: made.append(Finding(**options)) or made[-1])
+    return stage.begin("v"), made
+
+
+def test_people_who_are_found_start_tracks_that_are_held():
+    run, made = finding(FakeDetector())
+    found = [run(frame) for frame in FakeSource(num_frames=12, fps=3)]
+    assert [persons.track_ids.tolist() for persons in found] == [[1, 2, 3]] * 12
+    assert made[0].followed == [(0, [3])]
+    assert made[0].known == [2] + [3] * 11  # whoever is held is known
+    np.testing.assert_array_equal(found[0].boxes[2], [4, 4, 12, 20])
+    assert found[0].scores[2] == pytest.approx(0.14)
+    assert all(len(persons.keypoints) == 3 for persons in found)
+
+
+def test_who_is_found_before_the_detector_finds_them_is_one_track():
+    seen_late = FakeDetector(present=lambda person, index: person > 0 or index > 1)
+    place = FakeDetector()._look(0).boxes[0]
+    run, made = finding(seen_late, place=place)
+    found = [run(frame).track_ids.tolist() for frame in FakeSource(num_frames=4)]
+    assert [sorted(ids) for ids in found] == [[1, 2]] * 4
+    assert made[0].followed == [(0, [2])]
+
+
+def test_a_lost_track_that_is_found_again_goes_on():
+    class Unheld(Finding):
+        def held(self, frame, persons, lost):
+            return Detections.empty()
+
+    place = FakeDetector()._look(0).boxes[0]
+    run = PersonStage(losing(0), ByteTrack, None, lambda: Unheld(when=(2,), place=place)).begin("v")
+    found = [run(frame).track_ids.tolist() for frame in FakeSource(num_frames=3)]
+    assert found == [[1, 2], [2], [2, 1]]
+
+
+def test_ids_of_found_people_are_not_used_again_after_a_cut():
+    run, made = finding(FakeDetector(), when=(0, 1))
+    found = []
+    for frame in FakeSource(num_frames=2):
+        found.append(run(frame).track_ids.tolist())
+        run.start_anew()
+    assert found == [[1, 2, 3], [4, 5, 6]]
+    assert made[0].followed == [(0, [3]), (1, [6])]
+
+
+def test_who_cannot_find_or_be_told_finds_nobody():
+    class Rows:
+        def at(self, video, pts, image_size):
+            return FakeDetector()._look(0)
+
+    for detector, tracker in ((FakeDetector(), FakeTracker), (Rows(), ByteTrack)):
+        run, made = finding(detector, tracker)
+        assert len(run(next(iter(FakeSource())))) == 2
+        assert made[0].known == []
+
+
+def test_what_fails_while_finding_is_named():
+    class Failing(Finding):
+        def found(self, frame, persons):
+            raise RuntimeError("no look")
+
+    run = PersonStage(FakeDetector(), ByteTrack, None, Failing).begin("v")
+    with pytest.raises(StageError, match=r"people who are not detected failed on frame 0 .*no look"):
+        run(next(iter(FakeSource())))
+
+
 def test_what_fails_while_holding_is_named():
     class Failing(Holding):
         def held(self, frame, persons, lost):

@@ -78,7 +78,7 @@ def pull(
 
     Examples:
 
-        sf-detect weights pull ssdlite_person blazepose_full efficientnet_lite0
+        sf-detect weights pull ssdlite_person blazepose_full blazepose_detection efficientnet_lite0
 
         sf-detect weights pull ava_slowfast_8x8_r50
 

@@ -6,7 +6,7 @@ al. 2020, section 2), a person who was detected is looked for near where they we
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,9 @@ import numpy.typing as npt
 from sf_detect import boxes as box_math
 from sf_detect.keypoints.crop import Crop, trunk_angle
 from sf_detect.keypoints.estimator import DEFAULT_MAX_PERSONS, LandmarkNetwork, TrackKeypoints
-from sf_detect.keypoints.extent import LEAST_CONFIDENCE, extent, inside
+from sf_detect.keypoints.extent import extent, inside
+from sf_detect.keypoints.finding import PersonSearch
+from sf_detect.keypoints.places import LEAST_LANDMARKS, Found, overlaps, people, same_place
 from sf_detect.structures import Detections, Frame, Keypoints, joined
 
 DEFAULT_HOLD = 30.0
@@ -23,16 +25,12 @@ SCORE = 0.15
 """Of a person whom landmarks alone show, over their presence: less than any detection has by default."""
 LEAST_PRESENCE, SURE_PRESENCE = 0.5, 0.9
 """Of somebody who is where they were, and of somebody who is elsewhere."""
-LEAST_LANDMARKS = 10
-"""Confident ones in the picture."""
 LEAST_DETECTIONS = 2
 """That make somebody worth looking for."""
 SEARCH = 1.0
 """Seconds after the newest sight of somebody for which they are looked for."""
 UNSURE = 0.6
 """Seconds before the newest detection within which the network must have seen a person there."""
-MOST_OVERLAP = 0.5
-"""IoU with another person, or share of landmarks within others' boxes, from which it is they who are seen."""
 _WIDER = (1.3, 1.6, 1.9)  # the squares to look at, over that of a detected person, until one shows somebody
 _FURTHEST = 0.75  # from the predicted centre, over the longer side of the box before
 _NOBODY = 0.05  # presence in the first square below which no wider one is looked at
@@ -41,7 +39,6 @@ CONFIRMED = 0.95
 """Presence from which a weak detection shows somebody, where the landmarks fill its box."""
 _REFUSED = 2.0  # seconds for which a place where nobody was seen is not looked at again
 _SIZES = (0.4, 1.5)  # of the longer side, over that of the box before
-_SAME_PLACE = 0.5  # IoU
 _TURNED = 0.6  # radians between the trunk and the square from which a second look pays
 
 
@@ -73,23 +70,17 @@ class _Sight:
         return confirmed and time - self.detected <= hold and time - max(self.detected, self.recognised) <= SEARCH
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """Somebody: landmarks, the box around them, and the angle of the trunk."""
-
-    seen: Keypoints
-    box: npt.NDArray[np.float32]
-    angle: float
-
-
 class HeldKeypoints(TrackKeypoints):
-    """`TrackKeypoints` that goes on with tracks whom the detector loses; a `TrackHolder`.
+    """`TrackKeypoints` that goes on with tracks whom the detector loses, and looks for people whom it misses.
+
+    It is a `TrackHolder`, a `PersonConfirmer` and a `PersonFinder`.
 
     Args:
         network: Looks at one person.
         max_persons: Most persons of a frame that are looked at, those who are detected first.
         hold: Seconds after its newest detection for which a track goes on.
         sparing: See `TrackKeypoints`.
+        new_search: Makes what looks for people whom nobody detected; None where they are not looked for.
     """
 
     def __init__(
@@ -98,9 +89,12 @@ class HeldKeypoints(TrackKeypoints):
         max_persons: int = DEFAULT_MAX_PERSONS,
         hold: float = DEFAULT_HOLD,
         sparing: bool = False,
+        new_search: Callable[[], PersonSearch] | None = None,
     ) -> None:
         super().__init__(network, max_persons, sparing)
         self._hold = hold
+        self._search_for_people = None if new_search is None else new_search()
+        self._found: list[Found] = []  # on the newest frame
         self._sights: dict[int, _Sight] = {}
         self._refused: list[tuple[float, npt.NDArray[np.float32]]] = []  # time and box
 
@@ -109,6 +103,9 @@ class HeldKeypoints(TrackKeypoints):
         super().reset()
         self._sights.clear()
         self._refused.clear()
+        self._found = []
+        if self._search_for_people is not None:
+            self._search_for_people.reset()
 
     def confirmed(self, frame: Frame, persons: Detections, doubtful: Detections) -> Detections:
         """Whom of `doubtful` the landmark network recognises; see `PersonConfirmer`.
@@ -118,7 +115,7 @@ class HeldKeypoints(TrackKeypoints):
         self._refused = [known for known in self._refused if frame.pts - known[0] <= _REFUSED]
         for row in np.argsort(-doubtful.scores, kind="stable"):
             box = doubtful.boxes[row]
-            if _overlaps(box, persons) or any(_same_place(box, refused) for _, refused in self._refused):
+            if overlaps(box, persons) or any(same_place(box, refused) for _, refused in self._refused):
                 continue
             if self._recognises(frame, box):
                 return doubtful.select(np.array([row]))
@@ -137,13 +134,25 @@ class HeldKeypoints(TrackKeypoints):
         self._sights = {track: sight for track, sight in self._sights.items() if track in known}
         return found
 
+    def found(self, frame: Frame, persons: Detections) -> Detections:
+        """People whom nobody detected; see `PersonFinder`."""
+        search = self._search_for_people
+        self._found = [] if search is None else search.found(frame, persons)
+        return people(self._found, SCORE)
+
+    def follow(self, frame: Frame, persons: Detections) -> None:
+        """Goes on with those who were found; see `PersonFinder`."""
+        for track, found in zip(_ids(persons), self._found, strict=True):
+            self._sights[track] = _Sight(LEAST_DETECTIONS, LEAST_DETECTIONS, frame.pts, frame.pts, found.box)
+            self._remember(track, frame.pts, found.box, found.seen, found.angle)
+
     def _recognises(self, frame: Frame, box: npt.NDArray[np.float32]) -> bool:
         """Whether the landmark network is sure of a person who fills the box."""
         seen = self._network(frame.image, Crop.around(box))
         points, size = seen.points[0], frame.size
         if seen.presence[0] < CONFIRMED or inside(points, size).sum() < LEAST_LANDMARKS:
             return False
-        return _same_place(extent(points, size), box)
+        return same_place(extent(points, size), box)
 
     def _note(self, frame: Frame, persons: Detections) -> None:
         keypoints = persons.keypoints if persons.keypoints is not None else Keypoints.unknown(len(persons))
@@ -168,14 +177,14 @@ class HeldKeypoints(TrackKeypoints):
         """The person of the track, or nobody."""
         if _is_inside(box, frame.size) and not _is_hidden(box, others):
             look, expected = self._search(box, self._angle(track, frame.pts), frame)
-            if look is not None and not _overlaps(look.box, others, look.seen.points[0]):
+            if look is not None and not overlaps(look.box, others, look.seen.points[0]):
                 self._sights[track] = replace(self._sights[track], recognised=frame.pts, box=look.box)
                 self._remember(track, frame.pts, look.box, look.seen, look.angle)
                 return Detections(look.box[None], SCORE * look.seen.presence, np.array([track]), look.seen)
             self._sights[track] = replace(self._sights[track], passes=look is not None or not expected)
         return replace(Detections.empty(), keypoints=Keypoints.unknown(0))
 
-    def _search(self, box: npt.NDArray[np.float32], angle: float, frame: Frame) -> tuple[_Found | None, bool]:
+    def _search(self, box: npt.NDArray[np.float32], angle: float, frame: Frame) -> tuple[Found | None, bool]:
         """Somebody in squares of growing width, and whether the first showed any sign of a person."""
         around = Crop.around(box, angle)
         for number, wider in enumerate(_WIDER):
@@ -189,14 +198,14 @@ class HeldKeypoints(TrackKeypoints):
             return look, True
         return None, True
 
-    def _look(self, frame: Frame, crop: Crop, before: npt.NDArray[np.float32]) -> tuple[_Found | None, float]:
+    def _look(self, frame: Frame, crop: Crop, before: npt.NDArray[np.float32]) -> tuple[Found | None, float]:
         """Somebody in a square who may be the person of the box `before`, and the presence of anybody there."""
         seen = self._network(frame.image, crop)
         presence = float(seen.presence[0])
         if not _is_somebody(seen, before, frame.size):
             return None, presence
         angle = trunk_angle(seen.points[0], presence, crop.side)
-        return _Found(seen, extent(seen.points[0], frame.size), angle), presence
+        return Found(seen, extent(seen.points[0], frame.size), angle), presence
 
 
 def _ids(persons: Detections) -> list[int]:
@@ -224,15 +233,11 @@ def _is_somebody(seen: Keypoints, box: npt.NDArray[np.float32], image_size: tupl
     if seen.presence[0] < LEAST_PRESENCE or inside(points, image_size).sum() < LEAST_LANDMARKS:
         return False
     where = extent(points, image_size)
-    if seen.presence[0] < SURE_PRESENCE and not _same_place(where, box):
+    if seen.presence[0] < SURE_PRESENCE and not same_place(where, box):
         return False
     size, before = max(where[2:] - where[:2]), max(box[2:] - box[:2])
     way = np.hypot(*(where[:2] + where[2:] - box[:2] - box[2:]) / 2)
     return bool(_SIZES[0] * before <= size <= _SIZES[1] * before and way <= _FURTHEST * before)
-
-
-def _same_place(box: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
-    return bool(box_math.iou(box[None], other[None])[0, 0] >= _SAME_PLACE)
 
 
 def _is_hidden(box: npt.NDArray[np.float32], others: Detections) -> bool:
@@ -241,18 +246,4 @@ def _is_hidden(box: npt.NDArray[np.float32], others: Detections) -> bool:
         return False
     shared = np.minimum(box[2:], others.boxes[:, 2:]) - np.maximum(box[:2], others.boxes[:, :2])
     covered = np.maximum(shared, 0).prod(axis=1).max() > _COVERED * box_math.area(box[None])[0]
-    return bool(covered) or _overlaps(box, others)
-
-
-def _overlaps(box: npt.NDArray[np.float32], others: Detections, points: npt.NDArray[np.float32] | None = None) -> bool:
-    """Whether somebody else is there."""
-    if not len(others):
-        return False
-    if box_math.iou(box[None], others.boxes).max() > MOST_OVERLAP:
-        return True
-    if points is None:
-        return False
-    x, y = points[points[:, 2] >= LEAST_CONFIDENCE, :2].T
-    x1, y1, x2, y2 = others.boxes.T[:, :, None]
-    within = (x >= x1) & (x <= x2) & (y >= y1) & (y <= y2)
-    return bool(within.any(axis=0).mean() > MOST_OVERLAP)
+    return bool(covered) or overlaps(box, others)

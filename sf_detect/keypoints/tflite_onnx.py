@@ -39,8 +39,10 @@ class GraphConverter:
         self._arrays: dict[int, npt.NDArray] = {}
         self._writers: Mapping[str, Callable[[Operator], str]] = {
             "ADD": self._add,
+            "CONCATENATION": self._concatenate,
             "CONV_2D": self._convolution,
             "DEPTHWISE_CONV_2D": self._depthwise,
+            "DEPTH_TO_SPACE": self._depth_to_space,
             "LOGISTIC": lambda operator: self._onnx.add("Sigmoid", self._name(operator.inputs[0])),
             "MAX_POOL_2D": self._max_pool,
             "RESHAPE": self._reshape,
@@ -71,6 +73,8 @@ class GraphConverter:
         (output,) = operator.outputs
         if operator.kind == "DEQUANTIZE":  # weights kept in half precision
             self._arrays[output] = self._array(operator.inputs[0]).astype(np.float32)
+        elif operator.kind == "DENSIFY":  # weights of which many are zero; the reader filled them in
+            self._arrays[output] = self._array(operator.inputs[0])
         else:
             self._names[output] = self._writers[operator.kind](operator)
 
@@ -147,6 +151,17 @@ class GraphConverter:
         if len({self._graph.tensors[i].shape for i in operator.inputs}) != 1:
             raise _unfit("a sum of tensors of different shapes")
         return self._activated(self._onnx.add("Add", one, other), operator.options["activation"])
+
+    def _concatenate(self, operator: Operator) -> str:
+        axes = len(self._graph.tensors[operator.outputs[0]].shape)
+        axis = operator.options["axis"] % axes
+        parts = [self._name(i) for i in operator.inputs]
+        found = self._onnx.add("Concat", *parts, axis=(0, 2, 3, 1)[axis] if axes == 4 else axis)
+        return self._activated(found, operator.options["activation"])
+
+    def _depth_to_space(self, operator: Operator) -> str:
+        # TensorFlow counts a block's place first and the channel last, which is ONNX's default too.
+        return self._onnx.add("DepthToSpace", self._name(operator.inputs[0]), blocksize=operator.options["block"])
 
     def _pad(self, operator: Operator) -> str:
         before, after = self._array(operator.inputs[1])[[0, 3, 1, 2]].T

@@ -23,6 +23,7 @@ _MAX_BYTES = 500_000_000
 _MAX_ITEMS = 100_000  # tensors, buffers or operators
 _MAX_OPERANDS = 64  # of one operator
 _MAX_AXES = 8
+_MAX_ZEROS = 255  # of a sparse tensor, for each value that is written
 
 _MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 1, 2, 4
 _CODE_OLD, _CODE = 0, 3
@@ -30,12 +31,17 @@ _GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS = 0, 1, 2, 3
 _TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_BUFFER, _TENSOR_SPARSITY = 0, 1, 2, 6
 _OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS, _OPERATOR_OPTIONS = 0, 1, 2, 4
 _BUFFER_DATA = 0
+_SPARSITY_ORDER, _SPARSITY_BLOCKS, _SPARSITY_AXES = 0, 1, 2
+_AXIS_FORMAT, _AXIS_SIZE, _AXIS_SEGMENTS, _AXIS_INDICES = 0, 1, 2, 4  # each list has its type, then its table
+_AXIS_DENSE, _AXIS_SPARSE = 0, 1
 
+_INDEX_TYPES = {1: "int32", 2: "uint16", 3: "uint8"}
 _TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 9: "int8"}
 
 _FILTER = {"padding": (0, "b", 0), "stride_w": (1, "i", 1), "stride_h": (2, "i", 1)}
 _KINDS: dict[int, tuple[str, dict[str, tuple[int, str, int]]]] = {
     0: ("ADD", {"activation": (0, "b", 0)}),
+    2: ("CONCATENATION", {"axis": (0, "i", 0), "activation": (1, "b", 0)}),
     3: ("CONV_2D", {**_FILTER, "activation": (3, "b", 0), "dilation_w": (4, "i", 1), "dilation_h": (5, "i", 1)}),
     4: (
         "DEPTHWISE_CONV_2D",
@@ -47,19 +53,21 @@ _KINDS: dict[int, tuple[str, dict[str, tuple[int, str, int]]]] = {
             "dilation_h": (6, "i", 1),
         },
     ),
+    5: ("DEPTH_TO_SPACE", {"block": (0, "i", 0)}),
     6: ("DEQUANTIZE", {}),
     14: ("LOGISTIC", {}),
     17: ("MAX_POOL_2D", {**_FILTER, "width": (3, "i", 1), "height": (4, "i", 1), "activation": (5, "b", 0)}),
     22: ("RESHAPE", {}),
     23: ("RESIZE_BILINEAR", {"align_corners": (2, "b", 0), "half_pixel_centers": (3, "b", 0)}),
     34: ("PAD", {}),
+    124: ("DENSIFY", {}),
 }
 """Operators by code: name, and options as field number, kind and default."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A tensor of the graph: its shape and type, and its values where it is a constant."""
+    """A tensor of the graph: its shape and type, and its values, zeros included, where it is a constant."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -140,6 +148,11 @@ class _Table:
         place, count = self._vector(field, 4, most)
         return struct.unpack_from(f"<{count}i", self._data, place)
 
+    def numbers(self, field: int, dtype: str) -> npt.NDArray:
+        kind = np.dtype(dtype).newbyteorder("<")
+        place, count = self._vector(field, kind.itemsize, len(self._data))
+        return np.frombuffer(self._data, kind, count, place) if count else np.zeros(0, kind)
+
     def content(self, field: int) -> memoryview:
         place, count = self._vector(field, 1, len(self._data))
         return memoryview(self._data)[place : place + count]
@@ -194,14 +207,48 @@ def _tensor(table: _Table, buffers: list[memoryview]) -> Tensor:
     kind, buffer = table.number(_TENSOR_TYPE, "b"), table.number(_TENSOR_BUFFER, "I")
     if min(shape, default=0) < 0 or kind not in _TYPES or buffer >= len(buffers):
         raise _MalformedError(f"a tensor of shape {shape}, type {kind}, in buffer {buffer} of {len(buffers)}")
-    if table.table(_TENSOR_SPARSITY) is not None:
-        raise _MalformedError("it holds sparse tensors")
     content, dtype = buffers[buffer], np.dtype(_TYPES[kind]).newbyteorder("<")
     if not content:
         return Tensor(shape, _TYPES[kind])
+    sparsity = table.table(_TENSOR_SPARSITY)
+    if sparsity is not None:
+        if len(content) % dtype.itemsize:
+            raise _MalformedError(f"{len(content)} bytes for values of {dtype.name}")
+        return Tensor(shape, _TYPES[kind], _dense(np.frombuffer(content, dtype), shape, sparsity))
     if math.prod(shape) * dtype.itemsize != len(content):
         raise _MalformedError(f"{len(content)} bytes for a constant of shape {shape}, {dtype.name}")
     return Tensor(shape, _TYPES[kind], np.frombuffer(content, dtype).reshape(shape))
+
+
+def _dense(values: npt.NDArray, shape: tuple[int, ...], sparsity: _Table) -> npt.NDArray:
+    """A sparse tensor with its zeros; of the ways to write one, that in which only the last axis leaves values out."""
+    axes = list(sparsity.tables(_SPARSITY_AXES))
+    formats = [axis.number(_AXIS_FORMAT, "b") for axis in axes]
+    sizes = tuple(axis.number(_AXIS_SIZE, "i") for axis in axes[:-1])
+    order, blocks = sparsity.integers(_SPARSITY_ORDER, _MAX_AXES), sparsity.integers(_SPARSITY_BLOCKS, _MAX_AXES)
+    if order != tuple(range(len(shape))) or blocks or not shape or sizes != shape[:-1]:
+        raise _MalformedError(f"a sparse tensor of shape {shape} in the order {order} with blocks {blocks}")
+    if formats != [*[_AXIS_DENSE] * len(sizes), _AXIS_SPARSE]:
+        raise _MalformedError(f"a sparse tensor of shape {shape} with axes of the formats {formats}")
+    segments, indices = (_index_list(axes[-1], field) for field in (_AXIS_SEGMENTS, _AXIS_INDICES))
+    rows, counts = math.prod(sizes), np.diff(segments)
+    fits = len(segments) == rows + 1 and segments[0] == 0 and counts.min(initial=0) >= 0
+    # Before anything of its size is made: a short file can't ask for much memory.
+    much = rows * shape[-1] > (_MAX_ZEROS + 1) * len(values)
+    if not fits or not segments[-1] == len(indices) == len(values) or much:
+        raise _MalformedError(f"{len(values)} values in {len(segments)} segments for a sparse tensor of shape {shape}")
+    if len(indices) and not 0 <= indices.min() <= indices.max() < shape[-1]:
+        raise _MalformedError(f"a value outside a sparse tensor of shape {shape}")
+    dense = np.zeros((rows, shape[-1]), values.dtype)
+    dense[np.repeat(np.arange(rows), counts), indices] = values
+    return dense.reshape(shape)
+
+
+def _index_list(axis: _Table, field: int) -> npt.NDArray[np.int64]:
+    kind, table = axis.number(field, "b"), axis.table(field + 1)
+    if kind not in _INDEX_TYPES or table is None:
+        raise _MalformedError(f"a list of positions of type {kind}")
+    return table.numbers(0, _INDEX_TYPES[kind]).astype(np.int64)
 
 
 def _operator(table: _Table, codes: list[int]) -> Operator:

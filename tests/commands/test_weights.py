@@ -117,7 +117,11 @@ def test_the_list_as_json(weights):
 
 
 def test_the_networks_that_postures_need_have_tasks_of_their_own(weights, small_zoo):
-    for task, name in (("appearance", "efficientnet_lite0"), ("keypoints", "blazepose_full")):
+    for task, name in (
+        ("appearance", "efficientnet_lite0"),
+        ("keypoints", "blazepose_full"),
+        ("keypoints", "blazepose_detection"),
+    ):
         code, out, _ = weights("list", "--task", task)
         assert code == 0
         assert "by pip" in column(out, name)

@@ -13,7 +13,7 @@ import pytest
 
 from sf_detect.weights.appearance_table import EFFICIENTNET_LITE0
 from sf_detect.weights.cache import CACHE_VARIABLE, cache_directory
-from sf_detect.weights.keypoint_table import BLAZEPOSE
+from sf_detect.weights.keypoint_table import BLAZEPOSE, BLAZEPOSE_DETECTION
 from tests.detection.test_ssdlite import published_weights
 
 pytestmark = pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs ONNX Runtime, which the install brings")
@@ -61,11 +61,15 @@ def test_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = cache_directory() / EFFICIENTNET_LITE0.cache_name
     if pictures.is_file():
         shutil.copy(pictures, tmp_path)
+    people = cache_directory() / BLAZEPOSE_DETECTION.cache_name
+    if people.is_file():
+        shutil.copy(people, tmp_path)
     code = (
-        "import sys; from sf_detect import annotate_video; from sf_detect.config import PostureConfig, RunConfig; "
+        "import sys; from sf_detect import annotate_video; "
+        "from sf_detect.config import KeypointsConfig, PostureConfig, RunConfig; "
         f"summary = annotate_video({str(DEMO_VIDEO)!r}, out_jsonl={str(tmp_path / 'out.jsonl')!r}, "
         f"config=RunConfig(backend='onnxruntime', max_seconds=0.6, posture=PostureConfig({postures!r}, "
-        f"appearance={pictures.is_file()}))); "
+        f"appearance={pictures.is_file()}), keypoints=KeypointsConfig(find={people.is_file()}))); "
         "print(summary.keyframes, summary.backend, sorted({'torch', 'torchvision'} & set(sys.modules)))"
     )
     run("-c", code, cache=tmp_path)  # torch reads the weights of the network for pictures, which are kept converted

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sf_detect.interfaces import KeypointEstimator, PersonConfirmer, TrackHolder
+from sf_detect.interfaces import KeypointEstimator, PersonConfirmer, PersonFinder, TrackHolder
 from sf_detect.keypoints import holding
+from sf_detect.keypoints.blazepose_person import PersonSquare
+from sf_detect.keypoints.crop import Crop
 from sf_detect.keypoints.estimator import TrackKeypoints
+from sf_detect.keypoints.finding import PersonSearch
 from sf_detect.keypoints.holding import CONFIRMED, SCORE, SEARCH, HeldKeypoints
 from sf_detect.structures import Detections, Frame, Keypoints
 
@@ -344,3 +347,72 @@ def test_a_reset_forgets_where_nobody_was_seen():
         holder.confirmed(frame(0.0), NOBODY, doubtful(STANDING))
         holder.reset()
     assert len(network.crops) == 2
+
+
+class Place:
+    """Finds one place in every picture: that of STANDING."""
+
+    def __call__(self, image):
+        return [PersonSquare(Crop(95.0, 84.0, 105.0), 0.9)]
+
+
+def finding_run(network=None, **options):
+    network = network or Sees(presence=1.0)
+    return Run(network, new_search=lambda: PersonSearch(Place(), network), **options)
+
+
+def found_at(run, persons=NOBODY):
+    """Whom the run finds on the frame of its newest step, as track 5."""
+    found = run.holder.found(frame(run.time), persons)
+    started = Detections(found.boxes, found.scores, np.full(len(found), 5), found.keypoints)
+    run.holder.follow(frame(run.time), started)
+    return started
+
+
+def test_somebody_who_was_found_is_held_without_a_detection():
+    run = finding_run()
+    run.step()
+    found = found_at(run)
+    assert found.scores.tolist() == pytest.approx([SCORE])
+    assert found.keypoints.presence.tolist() == pytest.approx([1.0])
+    for _ in range(8):
+        held = run.step(lost=tracks(found.boxes[0], ids=[5]))
+        assert held.track_ids.tolist() == [5]
+    run.network.box = None
+    steps = [len(run.step(lost=tracks(found.boxes[0], ids=[5]))) for _ in range(6)]
+    run.network.box = STANDING
+    assert [*steps, len(run.step(lost=tracks(found.boxes[0], ids=[5])))] == [0] * 7  # not seen for longer than SEARCH
+
+
+def test_who_was_found_is_held_no_longer_than_others():
+    run = finding_run(hold=1.0)
+    run.step()
+    box = found_at(run).boxes[0]
+    assert [len(run.step(lost=tracks(box, ids=[5]))) for _ in range(6)] == [1, 1, 1, 1, 0, 0]
+
+
+def test_the_next_square_of_who_was_found_is_turned_as_they_are():
+    run = finding_run(Sees(LYING, presence=1.0))
+    run.network.box = (55.0, 70.0, 135.0, 98.0)
+    run.step()
+    box = found_at(run).boxes[0]
+    run.step(lost=tracks(box, ids=[5]))
+    assert run.network.crops[0].angle == pytest.approx(-np.pi / 2, abs=0.3)
+
+
+def test_without_a_search_nobody_is_found():
+    run = Run(Sees(presence=1.0))
+    run.step()
+    found = run.holder.found(frame(0.5), NOBODY)
+    assert len(found) == 0
+    assert found.keypoints is not None
+
+
+def test_a_reset_begins_the_search_anew():
+    run = finding_run()
+    run.step()
+    assert len(found_at(run)) == 1
+    assert len(found_at(run)) == 0  # a moment ago
+    run.holder.reset()
+    assert len(found_at(run)) == 1
+    assert isinstance(run.holder, PersonFinder)

@@ -93,6 +93,42 @@ def test_pooling_adding_and_shapes(tmp_path):
     np.testing.assert_allclose(run(made, output, tmp_path)[0], 1 / (1 + np.exp(-best.ravel())), atol=1e-6)
 
 
+def test_sparse_weights(tmp_path):
+    made, picture = network()
+    kernel = weights(4, 1, 1, 3).astype(np.float16)
+    kernel[1:, 0, 0, 1] = 0
+    operands = [picture, made.add("DEQUANTIZE", [made.sparse(kernel)], kernel.shape)]
+    output = made.add("CONV_2D", operands, (1, 10, 7, 4), {0: 1, 1: 1, 2: 1})
+    expected = PICTURE @ kernel[:, 0, 0].astype(np.float32).T
+    np.testing.assert_allclose(run(made, output, tmp_path), expected, atol=1e-5)
+
+
+def test_depth_becomes_space_block_by_block(tmp_path):
+    made, picture = network()
+    kernel = weights(8, 1, 1, 3)
+    deep = made.add("CONV_2D", [picture, made.constant(kernel)], (1, 10, 7, 8), {0: 1, 1: 1, 2: 1})
+    output = made.add("DEPTH_TO_SPACE", [deep], (1, 20, 14, 2), {0: 2})
+    rows = (PICTURE @ kernel[:, 0, 0].T).reshape(10, 7, 2, 2, 2)  # row and column in the block, then the channel
+    expected = rows.transpose(0, 2, 1, 3, 4).reshape(1, 20, 14, 2)
+    np.testing.assert_allclose(run(made, output, tmp_path), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(1, (1, 20, 7, 3)), (2, (1, 10, 14, 3)), (-1, (1, 10, 7, 6))])
+def test_pictures_are_joined_along_the_axis_that_tensorflow_means(tmp_path, axis, shape):
+    made, picture = network()
+    twice = made.add("ADD", [picture, picture], PICTURE.shape)
+    output = made.add("CONCATENATION", [picture, twice], shape, {0: axis, 1: 1})
+    expected = np.maximum(np.concatenate([PICTURE, 2 * PICTURE], axis), 0)
+    np.testing.assert_allclose(run(made, output, tmp_path), expected, atol=1e-6)
+
+
+def test_rows_are_joined(tmp_path):
+    made, picture = network()
+    rows = made.add("RESHAPE", [picture, made.constant(np.array([1, 70, 3], np.int32))], (1, 70, 3))
+    output = made.add("CONCATENATION", [rows, rows, rows], (1, 210, 3), {0: 1})
+    np.testing.assert_array_equal(run(made, output, tmp_path), np.tile(PICTURE.reshape(1, 70, 3), (1, 3, 1)))
+
+
 def test_resizing_between_pixel_centres(tmp_path):
     made, picture = network()
     size = made.constant(np.array([20, 14], np.int32))

@@ -86,12 +86,58 @@ def one(**changes: object) -> bytes:
         (one(tensor={2: 2}), "in buffer 2 of 2"),
         (one(tensor={0: [3]}), r"8 bytes for a constant of shape \(3,\), float32"),
         (one(tensor={0: [1 << 30, 1 << 30]}), "8 bytes for a constant of shape"),
-        (one(tensor={6: Table({})}), "sparse tensors"),
+        (one(tensor={6: Table({})}), "a sparse tensor of shape"),
     ],
 )
 def test_other_files_are_refused(tmp_path, content, problem):
     with pytest.raises(WeightsFormatError, match=f"(?s)is not a TensorFlow Lite network.*{problem}.*fetch the file"):
         read(tmp_path, content)
+
+
+SPARSE = np.array([[0, 1, 0, 2], [0, 0, 0, 0], [3, 0, 0, 4]], np.float16).reshape(3, 1, 1, 4)
+
+
+def sparse(array: np.ndarray = SPARSE, positions: str = "uint8", **changes: object) -> bytes:
+    network = NetworkWriter()
+    return network.file([0], [network.sparse(array, positions, **changes)])
+
+
+@pytest.mark.parametrize("positions", ["uint8", "uint16", "int32"])
+def test_sparse_tensors_are_read_with_their_zeros(tmp_path, positions):
+    graph = read(tmp_path, sparse(positions=positions))
+    assert graph.tensors[0].values.dtype == np.float16
+    np.testing.assert_array_equal(graph.tensors[0].values, SPARSE)
+    np.testing.assert_array_equal(read(tmp_path, sparse(SPARSE.ravel())).tensors[0].values, SPARSE.ravel())
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"order": [3, 0, 1, 2]}, r"in the order \(3, 0, 1, 2\)"),
+        ({"blocks": [2]}, r"with blocks \(2,\)"),
+        ({"sizes": [3, 1, 2]}, r"a sparse tensor of shape \(3, 1, 1, 4\)"),
+        ({"formats": [0, 0, 1, 1]}, r"axes of the formats \[0, 0, 1, 1\]"),
+        ({"formats": [0, 0, 0, 0]}, r"axes of the formats"),
+        ({"kind": 4}, "a list of positions of type 4"),
+        ({"kind": 0}, "a list of positions of type 0"),
+        ({"segments": [0, 2, 2]}, "4 values in 3 segments"),
+        ({"segments": [0, 3, 2, 4]}, "4 values in 4 segments"),
+        ({"segments": [1, 2, 2, 4]}, "4 values in 4 segments"),
+        ({"segments": [0, 2, 2, 5]}, "4 values in 4 segments"),
+        ({"indices": [1, 3, 0]}, "4 values in 4 segments"),
+        ({"indices": [1, 3, 0, 4]}, "a value outside a sparse tensor"),
+    ],
+)
+def test_other_sparse_tensors_are_refused(tmp_path, changes, problem):
+    with pytest.raises(WeightsFormatError, match=problem):
+        read(tmp_path, sparse(**changes))
+
+
+def test_sparse_tensors_of_next_to_nothing_are_refused(tmp_path):
+    much = np.zeros((1, 1 << 16), np.float16)
+    much[0, 5] = 1
+    with pytest.raises(WeightsFormatError, match="1 values in 2 segments for a sparse tensor"):
+        read(tmp_path, sparse(much, "int32"))
 
 
 def test_a_file_that_is_not_there_or_too_long(tmp_path, monkeypatch):
@@ -110,8 +156,9 @@ def test_offsets_before_the_file_are_refused(tmp_path):
         read(tmp_path, bytes(content))
 
 
-def test_damaged_files_are_refused_or_read_but_never_more(tmp_path):
-    good, chance = small().file([0], [4]), random.Random(15)
+@pytest.mark.parametrize("good", [small().file([0], [4]), sparse()])
+def test_damaged_files_are_refused_or_read_but_never_more(tmp_path, good):
+    chance = random.Random(15)
     for _ in range(600):
         content = bytearray(good)
         for _ in range(chance.randint(1, 4)):

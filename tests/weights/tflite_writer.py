@@ -12,8 +12,11 @@ import numpy as np
 _TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3}
 _CODES = {
     "ADD": 0,
+    "CONCATENATION": 2,
     "CONV_2D": 3,
     "DEPTHWISE_CONV_2D": 4,
+    "DENSIFY": 124,
+    "DEPTH_TO_SPACE": 5,
     "DEQUANTIZE": 6,
     "LOGISTIC": 14,
     "MAX_POOL_2D": 17,
@@ -51,11 +54,13 @@ class Table:
         return start
 
 
-def _write_vector(data: bytearray, items: bytes | Sequence[Any]) -> int:
+def _write_vector(data: bytearray, items: bytes | np.ndarray | Sequence[Any]) -> int:
     data.extend(bytes(-len(data) % 4))
     start = len(data)
     data.extend(struct.pack("<I", len(items)))
-    if isinstance(items, bytes):
+    if isinstance(items, np.ndarray):
+        data.extend(items.tobytes())
+    elif isinstance(items, bytes):
         data.extend(items + b"\0")  # text ends so
     elif items and isinstance(items[0], Table):
         data.extend(bytes(4 * len(items)))
@@ -72,6 +77,37 @@ def file_of(model: Table) -> bytes:
     data = bytearray(b"\0\0\0\0TFL3")
     struct.pack_into("<I", data, 0, model.write(data))
     return bytes(data)
+
+
+_POSITIONS = {"int32": 1, "uint16": 2, "uint8": 3}
+
+
+def sparsity(array: np.ndarray, positions: str, **changes: Any) -> Table:
+    """How an array is written of which only the last axis leaves zeros out.
+
+    Args:
+        array: The values, zeros included.
+        positions: Type of the lists of positions.
+        **changes: Of `order`, `blocks`, `sizes` and `formats` of the axes, `segments`, `indices` or their `kind`.
+    """
+    rows = array.reshape(-1, array.shape[-1]) != 0
+    segments = np.concatenate([[0], np.cumsum(rows.sum(axis=1))])
+    parts = {
+        "order": list(range(array.ndim)),
+        "blocks": [],
+        "sizes": list(array.shape[:-1]),
+        "formats": [*[0] * (array.ndim - 1), 1],
+        "segments": segments,
+        "indices": np.nonzero(rows)[1],
+        "kind": _POSITIONS[positions],
+        **changes,
+    }
+    lists = {2: parts["kind"], 4: parts["kind"]}
+    for field_number, name in ((3, "segments"), (5, "indices")):
+        lists[field_number] = Table({0: np.asarray(parts[name], positions)})
+    axes = [Table({0: kind, 1: size}) for kind, size in zip(parts["formats"], parts["sizes"], strict=False)]
+    axes.append(Table({0: parts["formats"][-1], 1: 0, **lists}))
+    return Table({0: parts["order"], 1: parts["blocks"], 2: axes})
 
 
 @dataclass
@@ -91,6 +127,13 @@ class NetworkWriter:
     def constant(self, array: np.ndarray) -> int:
         self.buffers.append(Table({0: array.tobytes()}))
         return self.tensor(*array.shape, dtype=array.dtype.name, buffer=len(self.buffers) - 1)
+
+    def sparse(self, array: np.ndarray, positions: str = "uint8", **changes: Any) -> int:
+        """A constant of which only what is not 0 is written, and its output of "DENSIFY"; see `sparsity`."""
+        self.buffers.append(Table({0: array[array != 0].tobytes()}))
+        number = self.tensor(*array.shape, dtype=array.dtype.name, buffer=len(self.buffers) - 1)
+        self.tensors[number] = Table({**self.tensors[number].fields, 6: sparsity(array, positions, **changes)})
+        return self.add("DENSIFY", [number], array.shape)
 
     def add(self, kind: str, inputs: list[int], shape: Sequence[int], options: Mapping[int, int] | None = None) -> int:
         output = self.tensor(*shape)
