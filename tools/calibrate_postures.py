@@ -2,9 +2,9 @@
 
     python tools/calibrate_postures.py CLIPS data/footage --weights work/postures/posture.safetensors --out OUT
 
-CLIPS is a folder with the clips of the yardstick, of which the used splits count (choose, measure, fresh); data/footage
-is what `assemble_footage.py` makes, of which the people count that are not trained on (rights "third-party"), three
-tenths as much. Clips are run once, as `sf-detect run` does. The thresholds of the file stay as they are.
+CLIPS is a folder with the clips of the yardstick, of which the splits choose, measure, fresh and unseen count;
+data/footage is what `assemble_footage.py` makes, of which the people count that are not trained on (rights
+"third-party"), three tenths as much. Clips are run once, as `sf-detect run` does. The thresholds of the file stay as they are.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from sf_detect.training.postures.footage import footage_looks, person_windows, r
 from sf_detect.weights.checkpoint import write_safetensors
 from sf_detect.weights.safetensors_file import read_safetensors
 
-SPLITS = ("choose", "measure", "fresh")
+SPLITS = ("choose", "measure", "fresh", "unseen")
 PEOPLE_SHARE, WINDOWS = 0.3, 4
 SECONDS_AFTER = 2.0
 """Of a clip after its last label; no label looks farther ahead."""

@@ -5,7 +5,7 @@
 
 CLIPS is a folder with the clips of tools/yardstick/clips.csv (tools/yardstick/README.md says where they come from);
 clips that are not there are left out, and named. Each clip is run once, as `sf-detect run CLIP --out-jsonl` does, into
-the folder of results; a second call reads what is there. The splits "measure", "fresh" and "unseen" were for a single
+the folder of results; a second call reads what is there. The splits but "choose" were for a single
 measurement each, and are used.
 """
 
@@ -32,7 +32,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path, help="folder with the clips")
     parser.add_argument("--results", type=Path, required=True, help="folder for one JSON Lines file a clip")
-    parser.add_argument("--split", default="choose", help="choose (default), measure, fresh, unseen or all")
+    parser.add_argument("--split", default="choose", help="choose (default), measure, fresh, unseen, held or all")
     parser.add_argument("--model", default=RunConfig().model.name, help="a name of `sf-detect weights list`")
     parser.add_argument("--weights", help="a file of weights instead of the shipped or cached one")
     parser.add_argument("--postures", choices=["auto", "on", "off"], default="auto", help="as posture.mode [auto]")

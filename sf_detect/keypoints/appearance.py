@@ -29,9 +29,9 @@ PictureFeatures = Callable[[UInt8Array, npt.NDArray[np.floating]], Floats]
 
 MARGIN = 1.45
 """Side of the square over the longer side of the box."""
-APART = 0.9
+APART = 1.4
 """Seconds from one look at a track to the next: postures hardly change within."""
-_BACK = 1.05  # seconds for which a look counts
+_BACK = 1.55  # seconds for which a look counts
 _GREY = (114, 114, 114)  # where there is no picture
 _OUTPUTS = len(POSTURES) + 1
 PREFIX = "appearance."

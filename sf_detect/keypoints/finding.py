@@ -26,7 +26,7 @@ PeopleNetwork = Callable[[UInt8Array], Sequence[PersonSquare]]
 
 APART = 0.9
 """Seconds from one search to the next."""
-QUIET = 1.8
+QUIET = 2.7
 """The same after `PATIENCE` searches in a row that showed nobody new, unless somebody has gone since."""
 PATIENCE = 2
 LOOKS = 2

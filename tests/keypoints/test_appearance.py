@@ -183,8 +183,8 @@ def test_a_track_is_looked_at_now_and_then():
         before = len(looks.boxes)
         pictures.look(frame(number * 0.25), persons(LARGE))
         seen += [number * 0.25] * (len(looks.boxes) - before)
-    assert APART == 0.9
-    assert seen == [0, 1, 2, 3, 4]
+    assert APART == 1.4
+    assert seen == [0, 1.5, 3, 4.5]
 
 
 def test_the_largest_persons_are_looked_at_and_nobody_without_a_box_in_the_picture():
@@ -197,17 +197,17 @@ def test_the_largest_persons_are_looked_at_and_nobody_without_a_box_in_the_pictu
     assert len(looks.boxes) == 2
 
 
-def test_what_was_said_since_a_time_is_told_and_forgotten_after_a_second():
+def test_what_was_said_since_a_time_is_told_and_forgotten_after_a_while():
     pictures = TrackPictures(Looks(), head(), 8)
-    for pts in (0.0, 1.0):
+    for pts in (0.0, 1.5):
         pictures.look(frame(pts), persons(LARGE, ids=[4]))
     first, second = pictures.since(4, -np.inf)
     assert second[3] > first[3]
     assert [said is second for said in pictures.since(4, 0.5)] == [True]
-    assert pictures.since(4, 1.5) == pictures.since(5, 0.0) == pictures.since(None, 0.0) == []
-    pictures.look(frame(1.25), persons())
+    assert pictures.since(4, 2.0) == pictures.since(5, 0.0) == pictures.since(None, 0.0) == []
+    pictures.look(frame(1.75), persons())
     assert len(pictures.since(4, -np.inf)) == 1
-    pictures.look(frame(2.25), persons())
+    pictures.look(frame(3.25), persons())
     assert pictures.since(4, -np.inf) == []
 
 

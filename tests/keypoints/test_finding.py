@@ -137,7 +137,7 @@ def test_pictures_are_searched_about_once_a_second_while_somebody_may_be_there()
 
 
 def test_pictures_are_searched_more_seldom_while_they_show_nobody_new():
-    assert (QUIET, PATIENCE) == (1.8, 2)
+    assert (QUIET, PATIENCE) == (2.7, 2)
     assert searched(search()[0], *[NOBODY] * 21) == [0, 4, 12, 20]
     assert searched(search(square())[0], *[tracks(STANDING)] * 21) == [0, 4, 12, 20]
 

@@ -55,8 +55,8 @@ def test_what_scores_pictures_is_read_where_it_is_there(tmp_path):
     assert read_posture_file(write_posture_file(tmp_path / "a.safetensors")).appearance is None
     found = read_posture_file(write_posture_file(tmp_path / "b.safetensors", pictures=sitting_pictures())).appearance
     np.testing.assert_array_equal(found.picture, 0.75 * np.eye(9))
-    assert found.weight.shape == (9, 1280)
-    assert found(np.zeros(1280, np.float32)).argmax() == NAMES.index("sit")
+    assert found.weight.shape == (9, 3072)
+    assert found(np.zeros(3072, np.float32)).argmax() == NAMES.index("sit")
 
 
 def test_what_cannot_score_pictures_is_refused(tmp_path):

@@ -85,7 +85,7 @@ def test_committed_boxes_lie_in_their_frames():
     assert all(row["licence"] and row["source"] and (row["commit"] or row["notes"]) for row in rows.values())
 
 
-@pytest.mark.parametrize(("split", "clear"), [("fresh", 220), ("unseen", 200)])
+@pytest.mark.parametrize(("split", "clear"), [("fresh", 220), ("unseen", 200), ("held", 190)])
 def test_later_splits_share_no_repository(split, clear):
     with open(labelled.HERE / "clips.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -178,10 +178,10 @@ def test_a_clip_is_found_by_name_and_hash(folder):
 
 
 def test_splits():
-    assert labelled.check_split("all") == ("choose", "measure", "fresh", "unseen")
+    assert labelled.check_split("all") == ("choose", "measure", "fresh", "unseen", "held")
     assert labelled.check_split("measure") == ("measure",)
     assert labelled.check_split("fresh") == ("fresh",)
-    with pytest.raises(ConfigError, match="choose, measure, fresh, unseen or all"):
+    with pytest.raises(ConfigError, match="choose, measure, fresh, unseen, held or all"):
         labelled.check_split("test")
 
 
@@ -364,7 +364,7 @@ def test_results_of_different_weights_are_kept_apart(call, folder):
 
 def test_messages(call, folder):
     code, _, err = call("--split", "test")
-    assert (code, "choose, measure, fresh, unseen or all" in err) == (2, True)
+    assert (code, "choose, measure, fresh, unseen, held or all" in err) == (2, True)
     code, _, err = call("--split", "measure")
     assert (code, "holds none of the 0 clips of this split" in err) == (2, True)
     (folder / "a.mp4").write_bytes(b"abd")

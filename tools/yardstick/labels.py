@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 POSTURES = ("stand", "walk", "run", "sit", "bend", "crouch", "lie", "jump")
 NO_POSTURE = ("none", "unclear")
 VISIBILITIES = ("clear", "partly", "small")
-SPLITS = ("choose", "measure", "fresh", "unseen")
+SPLITS = ("choose", "measure", "fresh", "unseen", "held")
 # J-HMDB's; its `sit` and `stand` under the names of what they mean.
 ACTIONS = (
     *("brush_hair", "catch", "clap", "climb_stairs", "golf", "jump", "kick_ball", "pick", "pour", "pullup", "push"),
@@ -187,5 +187,5 @@ def check_split(split: str) -> tuple[str, ...]:
         ConfigError: It names none.
     """
     if split != "all" and split not in SPLITS:
-        raise ConfigError(f"the split is choose, measure, fresh, unseen or all, got {split!r}.")
+        raise ConfigError(f"the split is choose, measure, fresh, unseen, held or all, got {split!r}.")
     return SPLITS if split == "all" else (split,)
