@@ -4,7 +4,8 @@
 
 CLIPS is a folder with the clips of the yardstick, of which the splits choose, measure, fresh and unseen count;
 data/footage is what `assemble_footage.py` makes, of which the people count that are not trained on (rights
-"third-party"), three tenths as much. Clips are run once, as `sf-detect run` does. The thresholds of the file stay as they are.
+"third-party"), three tenths as much. Clips are run once, as `sf-detect run` does. The networks of the file and its
+thresholds stay as they are.
 """
 
 from __future__ import annotations
