@@ -84,7 +84,7 @@ class ThresholdRecipe:
         actions: Of single actions, by J-HMDB's names.
     """
 
-    postures: list[float] = field(default_factory=lambda: [0.52, 0.6, 0.33, 0.55, 0.6, 0.5, 0.4, 0.3])
+    postures: list[float] = field(default_factory=lambda: [0.45, 0.53, 0.38, 0.55, 0.6, 0.55, 0.5, 0.46])
     alone: list[str] = field(default_factory=lambda: ["walk", "run", "jump"])
     action: float = 0.75
     actions: dict[str, float] = field(
