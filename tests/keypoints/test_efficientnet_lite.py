@@ -11,7 +11,18 @@ from sf_detect.engines import EngineOptions
 from sf_detect.engines.selection import difference, sample
 from sf_detect.errors import WeightsDownloadError, WeightsMismatchError
 from sf_detect.keypoints import efficientnet_lite
-from sf_detect.keypoints.efficientnet_lite import FEATURES, INPUTS, OUTPUTS, SIDE, blocks, example, folded, layers
+from sf_detect.keypoints.efficientnet_lite import (
+    FEATURES,
+    INPUTS,
+    LAYOUT,
+    OUTPUTS,
+    POOLED,
+    SIDE,
+    blocks,
+    example,
+    folded,
+    layers,
+)
 from sf_detect.weights.appearance_table import APPEARANCE_NETWORKS, EFFICIENTNET_LITE0
 from sf_detect.weights.cache import cache_directory
 
@@ -21,7 +32,7 @@ PUBLISHED = cache_directory() / EFFICIENTNET_LITE0.cache_name
 @pytest.fixture(scope="module")
 def state():
     """Tensors of the right names and shapes, with one more."""
-    rng, found = np.random.default_rng(0), {"_fc.weight": np.zeros((1000, FEATURES), np.float32)}
+    rng, found = np.random.default_rng(0), {"_fc.weight": np.zeros((1000, POOLED), np.float32)}
     for layer in layers():
         weight, gain, offset, mean, variance = efficientnet_lite._names(layer)
         scale = np.sqrt(2 / np.prod(layer.weight_shape[1:]))
@@ -76,9 +87,21 @@ def test_the_graph_gives_what_torch_gives(state):
         assert found.outputs == OUTPUTS
     expected, got = (np.asarray(e.run(example())["features"]) for e in (reference, engine))
     assert got.shape == (1, FEATURES)
-    assert expected.min() >= 0
+    assert expected[:, :POOLED].min() >= 0
+    assert expected[:, POOLED:].min() < 0  # a layer without activation
     assert expected.std() > 0.1
     np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+def test_the_layout_tells_where_something_is(state):
+    engine = efficientnet_lite.torch_engine(folded(state))
+    image = np.zeros((1, SIDE, SIDE, 3), np.uint8)
+    nothing = np.asarray(engine.run({"images": image})["features"])
+    image[:, :16, -16:] = 255  # the corner at the top right
+    found = np.asarray(engine.run({"images": image})["features"])
+    change = np.abs(found - nothing)[0, POOLED:].reshape(-1, LAYOUT, LAYOUT).sum(axis=0)
+    assert np.unravel_index(change.argmax(), change.shape) == (0, LAYOUT - 1)
+    assert change[-1, 0] < 0.1 * change.max()
 
 
 def test_a_published_file_is_read_once_it_is_needed(state, tmp_path):

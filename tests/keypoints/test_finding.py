@@ -138,15 +138,15 @@ def test_pictures_are_searched_about_once_a_second_while_somebody_may_be_there()
 
 def test_pictures_are_searched_more_seldom_while_they_show_nobody_new():
     assert (QUIET, PATIENCE) == (2.7, 2)
-    assert searched(search()[0], *[NOBODY] * 21) == [0, 4, 12, 20]
-    assert searched(search(square())[0], *[tracks(STANDING)] * 21) == [0, 4, 12, 20]
+    assert searched(search()[0], *[NOBODY] * 30) == [0, 4, 15, 26]
+    assert searched(search(square())[0], *[tracks(STANDING)] * 30) == [0, 4, 15, 26]
 
 
 def test_when_somebody_has_gone_they_are_looked_for_soon():
     here, two = tracks(STANDING), tracks(STANDING, (0.0, 20.0, 30.0, 100.0))
-    assert searched(search()[0], *[here] * 10, *[NOBODY] * 10) == [0, 4, 10, 18]
-    assert searched(search()[0], here, *[two] * 9, *[here] * 10) == [0, 4, 10, 18]
-    assert searched(search()[0], *[here] * 9, NOBODY, *[here] * 9) == [0, 4, 9, 17]
+    assert searched(search()[0], *[here] * 10, *[NOBODY] * 14) == [0, 4, 10, 21]
+    assert searched(search()[0], here, *[two] * 9, *[here] * 14) == [0, 4, 10, 21]
+    assert searched(search()[0], *[here] * 9, NOBODY, *[here] * 13) == [0, 4, 9, 20]
 
 
 def test_places_where_nobody_was_seen_are_not_looked_at_again_for_a_while():

@@ -314,14 +314,14 @@ BEND = NAMES.index("bend")
 @pytest.mark.parametrize(
     ("look_ahead", "expected"),
     [
-        (0.0, {0.0: [0], 0.5: [0], 1.0: [0, 1], 1.5: [1]}),
-        (1.0, {0.0: [0, 1], 0.5: [0, 1], 1.0: [0, 1], 1.5: [1]}),
+        (0.0, {0.0: [0], 0.5: [0], 1.0: [0], 1.5: [0, 1.5]}),
+        (1.0, {0.0: [0], 0.5: [0, 1.5], 1.0: [0, 1.5], 1.5: [0, 1.5]}),
     ],
 )
-def test_pictures_of_a_second_before_a_keyframe_and_of_the_look_ahead_count(look_ahead, expected):
+def test_pictures_before_a_keyframe_and_of_the_look_ahead_count(look_ahead, expected):
     pictures = Pictures()
     found = run(seen_stage(pictures, look_ahead))
-    assert pictures.times == [0, 0, 1, 1]  # keyframes alone are looked at, not every one; there are two persons
+    assert pictures.times == [0, 0, 1.5, 1.5]  # keyframes alone are looked at, not every one; there are two persons
     for pts, times in expected.items():
         assert found[pts].scores[:, BEND].tolist() == pytest.approx([0.5 * (1 + np.mean(times))] * 2)
 
