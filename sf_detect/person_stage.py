@@ -21,6 +21,7 @@ from sf_detect.interfaces import (
     Tracker,
     TrackHolder,
 )
+from sf_detect.keypoints.doubles import without_doubles
 from sf_detect.stages import StageCounts, run_stage
 from sf_detect.structures import Detections, Frame, joined
 
@@ -105,6 +106,7 @@ class PersonRun:
         persons = replace(persons, keypoints=run_stage("keypoints", frame, self._keypoints.update, frame, persons))
         if self._is_timed:  # boxes that the caller brought are all the persons there are
             return persons
+        persons = run_stage("persons in two boxes", frame, without_doubles, persons, frame.size)
         if self._holder is not None and self._resumable is not None:
             held = self._with_held, self._holder, self._resumable
             persons = run_stage("held tracks", frame, *held, frame, persons)
