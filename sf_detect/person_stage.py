@@ -21,7 +21,7 @@ from sf_detect.interfaces import (
     Tracker,
     TrackHolder,
 )
-from sf_detect.keypoints.doubles import without_doubles
+from sf_detect.keypoints.doubles import Doubles
 from sf_detect.stages import StageCounts, run_stage
 from sf_detect.structures import Detections, Frame, joined
 
@@ -86,6 +86,7 @@ class PersonRun:
         self._confirmer = keypoints if isinstance(keypoints, PersonConfirmer) else None
         self._confirmable = tracker if isinstance(tracker, ConfirmableTracker) else None
         self._finder = keypoints if isinstance(keypoints, PersonFinder) else None
+        self._doubles = Doubles()
         self._first_id, self._last_id = 0, 0
         self._anew = False
 
@@ -106,7 +107,7 @@ class PersonRun:
         persons = replace(persons, keypoints=run_stage("keypoints", frame, self._keypoints.update, frame, persons))
         if self._is_timed:  # boxes that the caller brought are all the persons there are
             return persons
-        persons = run_stage("persons in two boxes", frame, without_doubles, persons, frame.size)
+        persons = run_stage("persons in two boxes", frame, self._doubles.without, persons, frame)
         if self._holder is not None and self._resumable is not None:
             held = self._with_held, self._holder, self._resumable
             persons = run_stage("held tracks", frame, *held, frame, persons)
@@ -124,6 +125,7 @@ class PersonRun:
         self._tracker.reset()
         if self._keypoints is not None:
             self._keypoints.reset()
+        self._doubles.reset()
         self._first_id, self._anew = self._last_id, False
 
     def _with_held(
