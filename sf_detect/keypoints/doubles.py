@@ -23,8 +23,6 @@ LEAST_PRESENCE = 0.5
 """Of a person in each of them, below which landmarks tell nothing."""
 REMEMBERED = 30.0
 """Seconds for which a track that was shown counts as a person of its own."""
-SHOWN = 2
-"""Times that make a track a person of its own."""
 _LEAST_LANDMARKS = 3  # confident ones in the picture, that a box can be compared with
 
 
@@ -32,16 +30,16 @@ class Doubles:
     """Leaves out second boxes of persons in a run."""
 
     def __init__(self) -> None:
-        self._shown: dict[int, tuple[int, float]] = {}  # how often each track was, and when last
+        self._own: dict[int, float] = {}  # when each track was shown last
 
     def reset(self) -> None:
         """Forgets who was shown."""
-        self._shown.clear()
+        self._own.clear()
 
     def without(self, persons: Detections, frame: Frame) -> Detections:
         """The persons, each once: with the box that fits the landmarks best, and the id of the track that was there.
 
-        Tracks that were both shown twice before are two persons, however close they come.
+        Tracks that were both shown before are two persons, however close they come.
 
         Args:
             persons: With keypoints, tracked or not, boxes in pixels; without keypoints they stay as they are.
@@ -49,13 +47,10 @@ class Doubles:
         """
         if persons.keypoints is not None and len(persons) > 1:
             persons = self._each_once(persons, persons.keypoints, frame.size)
-        self._shown = {track: known for track, known in self._shown.items() if frame.pts - known[1] <= REMEMBERED}
-        for track in [] if persons.track_ids is None else persons.track_ids.tolist():
-            self._shown[track] = self._shown.get(track, (0, 0.0))[0] + 1, frame.pts
+        self._own = {track: time for track, time in self._own.items() if frame.pts - time <= REMEMBERED}
+        if persons.track_ids is not None:
+            self._own.update(dict.fromkeys(persons.track_ids.tolist(), frame.pts))
         return persons
-
-    def _is_own(self, track: int) -> bool:
-        return self._shown.get(track, (0, 0.0))[0] >= SHOWN
 
     def _each_once(self, persons: Detections, keypoints: Keypoints, image_size: tuple[int, int]) -> Detections:
         boxes = persons.boxes
@@ -68,11 +63,11 @@ class Doubles:
         for row in sorted(range(len(persons)), key=lambda row: -fits[row]):
             same = [other for other in kept if near[row, other] and _is_one(boxes, keypoints, row, other)]
             if ids is not None:
-                same = [other for other in same if not (self._is_own(ids[row]) and self._is_own(ids[other]))]
+                same = [other for other in same if not (ids[row] in self._own and ids[other] in self._own)]
             if not same:
                 kept.append(row)
             elif ids is not None:
-                ids[same[0]] = min(ids[same[0]], ids[row], key=lambda track: (track not in self._shown, track))
+                ids[same[0]] = min(ids[same[0]], ids[row], key=lambda track: (track not in self._own, track))
         rows = np.array(sorted(kept), np.intp)
         chosen = persons.select(rows)
         return chosen if ids is None else replace(chosen, track_ids=ids[rows])
