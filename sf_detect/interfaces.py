@@ -174,7 +174,7 @@ class PersonConfirmer(KeypointEstimator, Protocol):
 
 
 @runtime_checkable
-class PersonFinder(KeypointEstimator, Protocol):
+class MissedPersonFinder(KeypointEstimator, Protocol):
     """A keypoint estimator that looks for people whom the detector misses.
 
     `found`, after the `update` (and `held`) of each frame, gives people who can be seen on it and are none of
@@ -185,6 +185,16 @@ class PersonFinder(KeypointEstimator, Protocol):
     def found(self, frame: Frame, persons: Detections) -> Detections: ...
 
     def follow(self, frame: Frame, persons: Detections) -> None: ...
+
+
+@runtime_checkable
+class PersonMerger(KeypointEstimator, Protocol):
+    """A keypoint estimator that tells who was detected twice.
+
+    `each_once`, after the `update` of each frame, gives `persons`, who have their keypoints, without second boxes.
+    """
+
+    def each_once(self, frame: Frame, persons: Detections) -> Detections: ...
 
 
 @runtime_checkable

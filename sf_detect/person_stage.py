@@ -13,15 +13,15 @@ from sf_detect.box_regression import BoxRegression
 from sf_detect.interfaces import (
     ConfirmableTracker,
     KeypointEstimator,
+    MissedPersonFinder,
     PersonConfirmer,
     PersonDetector,
-    PersonFinder,
+    PersonMerger,
     ResumableTracker,
     TimedDetector,
     Tracker,
     TrackHolder,
 )
-from sf_detect.keypoints.doubles import Doubles
 from sf_detect.stages import StageCounts, run_stage
 from sf_detect.structures import Detections, Frame, joined
 
@@ -36,7 +36,7 @@ class PersonStage:
         new_keypoints: Makes what finds the body landmarks of a run's tracked persons, in their final boxes; None for
             persons without keypoints. A `TrackHolder` adds the lost tracks that it still sees, where the tracker is a
             `ResumableTracker`. A `PersonConfirmer` says which weak detections start a track, where the tracker is a
-            `ConfirmableTracker`; a `PersonFinder` finds others who start one.
+            `ConfirmableTracker`; a `MissedPersonFinder` finds others who start one. A `PersonMerger` leaves out second boxes.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class PersonRun:
         self._resumable = tracker if isinstance(tracker, ResumableTracker) else None
         self._confirmer = keypoints if isinstance(keypoints, PersonConfirmer) else None
         self._confirmable = tracker if isinstance(tracker, ConfirmableTracker) else None
-        self._finder = keypoints if isinstance(keypoints, PersonFinder) else None
-        self._doubles = Doubles()
+        self._finder = keypoints if isinstance(keypoints, MissedPersonFinder) else None
+        self._merger = keypoints if isinstance(keypoints, PersonMerger) else None
         self._first_id, self._last_id = 0, 0
         self._anew = False
 
@@ -107,7 +107,8 @@ class PersonRun:
         persons = replace(persons, keypoints=run_stage("keypoints", frame, self._keypoints.update, frame, persons))
         if self._is_timed:  # boxes that the caller brought are all the persons there are
             return persons
-        persons = run_stage("persons in two boxes", frame, self._doubles.without, persons, frame)
+        if self._merger is not None:
+            persons = run_stage("persons in two boxes", frame, self._merger.each_once, frame, persons)
         if self._holder is not None and self._resumable is not None:
             held = self._with_held, self._holder, self._resumable
             persons = run_stage("held tracks", frame, *held, frame, persons)
@@ -125,7 +126,6 @@ class PersonRun:
         self._tracker.reset()
         if self._keypoints is not None:
             self._keypoints.reset()
-        self._doubles.reset()
         self._first_id, self._anew = self._last_id, False
 
     def _with_held(
@@ -138,7 +138,7 @@ class PersonRun:
         return joined(persons, held)
 
     def _with_found(
-        self, finder: PersonFinder, tracker: ConfirmableTracker, frame: Frame, persons: Detections
+        self, finder: MissedPersonFinder, tracker: ConfirmableTracker, frame: Frame, persons: Detections
     ) -> Detections:
         found = finder.found(frame, persons)
         if not len(found):

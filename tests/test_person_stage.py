@@ -252,6 +252,29 @@ def test_what_fails_while_finding_is_named():
         run(next(iter(FakeSource())))
 
 
+class Merging(FakeKeypoints):
+    """Takes all persons for the first."""
+
+    def each_once(self, frame, persons):
+        assert persons.keypoints is not None
+        return persons.select(np.arange(min(len(persons), 1)))
+
+
+def test_second_boxes_are_left_out():
+    run = PersonStage(FakeDetector(), FakeTracker, None, Merging).begin("v")
+    assert [len(run(frame)) for frame in FakeSource(num_frames=2)] == [1, 1]
+
+
+def test_what_fails_while_second_boxes_are_left_out_is_named():
+    class Failing(Merging):
+        def each_once(self, frame, persons):
+            raise RuntimeError("no box")
+
+    run = PersonStage(FakeDetector(), FakeTracker, None, Failing).begin("v")
+    with pytest.raises(StageError, match=r"persons in two boxes failed on frame 0 .*no box"):
+        run(next(iter(FakeSource())))
+
+
 def test_what_fails_while_holding_is_named():
     class Failing(Holding):
         def held(self, frame, persons, lost):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from sf_detect import boxes as box_math
 from sf_detect.keypoints.crop import LEAST_CONFIDENCE, Crop, trunk_angle
+from sf_detect.keypoints.doubles import Doubles
 from sf_detect.structures import Detections, Frame, Keypoints, UInt8Array
 
 DEFAULT_MAX_PERSONS = 8
@@ -98,7 +99,7 @@ class _Look:
 
 
 class TrackKeypoints:
-    """The landmarks of a run's tracked persons; a `KeypointEstimator`.
+    """The landmarks of a run's tracked persons; a `KeypointEstimator` and a `PersonMerger`.
 
     Args:
         network: Looks at one person.
@@ -110,10 +111,16 @@ class TrackKeypoints:
     def __init__(self, network: LandmarkNetwork, max_persons: int = DEFAULT_MAX_PERSONS, sparing: bool = False) -> None:
         self._network, self._max_persons, self._sparing = network, max_persons, sparing
         self._looks: dict[int, _Look] = {}
+        self._doubles = Doubles()
 
     def reset(self) -> None:
-        """Forgets how everybody stood."""
+        """Forgets how everybody stood, and who was there."""
         self._looks.clear()
+        self._doubles.reset()
+
+    def each_once(self, frame: Frame, persons: Detections) -> Detections:
+        """The persons of `frame` without second boxes; see `PersonMerger`."""
+        return self._doubles.without(persons, frame)
 
     def update(self, frame: Frame, persons: Detections) -> Keypoints:
         """The landmarks of `persons` on `frame`, in pixels of the frame."""

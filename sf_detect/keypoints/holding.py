@@ -73,7 +73,7 @@ class _Sight:
 class HeldKeypoints(TrackKeypoints):
     """`TrackKeypoints` that goes on with tracks whom the detector loses, and looks for people whom it misses.
 
-    It is a `TrackHolder`, a `PersonConfirmer` and a `PersonFinder`.
+    It is a `TrackHolder`, a `PersonConfirmer` and a `MissedPersonFinder`.
 
     Args:
         network: Looks at one person.
@@ -135,13 +135,13 @@ class HeldKeypoints(TrackKeypoints):
         return found
 
     def found(self, frame: Frame, persons: Detections) -> Detections:
-        """People whom nobody detected; see `PersonFinder`."""
+        """People whom nobody detected; see `MissedPersonFinder`."""
         search = self._search_for_people
         self._found = [] if search is None else search.found(frame, persons)
         return people(self._found, SCORE)
 
     def follow(self, frame: Frame, persons: Detections) -> None:
-        """Goes on with those who were found; see `PersonFinder`."""
+        """Goes on with those who were found; see `MissedPersonFinder`."""
         for track, found in zip(_ids(persons), self._found, strict=True):
             self._sights[track] = _Sight(LEAST_DETECTIONS, LEAST_DETECTIONS, frame.pts, frame.pts, found.box)
             self._remember(track, frame.pts, found.box, found.seen, found.angle)

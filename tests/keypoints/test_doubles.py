@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sf_detect.interfaces import PersonMerger
 from sf_detect.keypoints.doubles import LEAST_OVERLAP, LEAST_PRESENCE, REMEMBERED, SAME_BODY, Doubles
+from sf_detect.keypoints.estimator import TrackKeypoints
 from sf_detect.structures import Detections, Frame, Keypoints
 from tests.keypoints.test_holding import STANDING, body
 
@@ -101,3 +103,12 @@ def test_who_was_shown_is_forgotten_after_a_while():
     doubles.without(persons((10.0, 40.0, 40.0, 120.0), STANDING), frame())
     doubles.without(persons(STANDING, ids=(7,)), frame(REMEMBERED + 1))
     assert len(doubles.without(persons(WIDE, STANDING), frame(REMEMBERED + 2))) == 1
+
+
+def test_keypoints_along_tracks_leave_second_boxes_out():
+    keypoints = TrackKeypoints(lambda image, crop: Keypoints.unknown(1))
+    assert isinstance(keypoints, PersonMerger)
+    apart, close = persons((10.0, 40.0, 40.0, 120.0), STANDING), persons(WIDE, STANDING)
+    assert len(keypoints.each_once(frame(), apart)) == len(keypoints.each_once(frame(0.25), close)) == 2
+    keypoints.reset()
+    assert len(keypoints.each_once(frame(0.5), close)) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sf_detect.interfaces import KeypointEstimator, PersonConfirmer, PersonFinder, TrackHolder
+from sf_detect.interfaces import KeypointEstimator, MissedPersonFinder, PersonConfirmer, TrackHolder
 from sf_detect.keypoints import holding
 from sf_detect.keypoints.blazepose_person import PersonSquare
 from sf_detect.keypoints.crop import Crop
@@ -415,4 +415,4 @@ def test_a_reset_begins_the_search_anew():
     assert len(found_at(run)) == 0  # a moment ago
     run.holder.reset()
     assert len(found_at(run)) == 1
-    assert isinstance(run.holder, PersonFinder)
+    assert isinstance(run.holder, MissedPersonFinder)
