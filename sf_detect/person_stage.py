@@ -36,7 +36,8 @@ class PersonStage:
         new_keypoints: Makes what finds the body landmarks of a run's tracked persons, in their final boxes; None for
             persons without keypoints. A `TrackHolder` adds the lost tracks that it still sees, where the tracker is a
             `ResumableTracker`. A `PersonConfirmer` says which weak detections start a track, where the tracker is a
-            `ConfirmableTracker`; a `MissedPersonFinder` finds others who start one. A `PersonMerger` leaves out second boxes.
+            `ConfirmableTracker`; a `MissedPersonFinder` finds others who start one. A `PersonMerger` leaves out second
+            boxes.
     """
 
     def __init__(
