@@ -6,10 +6,8 @@ There is no torch form: the backend "torch" takes one of these for it.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +17,10 @@ from sf_detect.engines import Engine, EngineOptions, Network, open_engine
 from sf_detect.engines import onnx_graph as graphs
 from sf_detect.engines.engine import to_numpy
 from sf_detect.errors import EngineError, WeightsFormatError
-from sf_detect.keypoints import tflite_onnx
 from sf_detect.keypoints.crop import SIDE, Crop
 from sf_detect.keypoints.example import drawn_person
+from sf_detect.keypoints.tflite_network import converted, tflite_network
 from sf_detect.structures import Keypoints, UInt8Array
-from sf_detect.weights import tflite
 from sf_detect.weights.cache import Notify, print_to_terminal
 from sf_detect.weights.fetching import fetch_detector
 from sf_detect.weights.keypoint_table import BLAZEPOSE
@@ -59,17 +56,7 @@ def blazepose_engine(options: EngineOptions, notify: Notify = print_to_terminal)
 
 def network(path: Path, digest: str) -> Network:
     """The network of a file whose SHA-256 is `digest`, ready to be converted."""
-    expected = _expected()
-    return Network(
-        "blazepose",
-        digest,
-        {},
-        convert=partial(convert, path),
-        torch=_no_torch,
-        example=example,
-        sources=[__file__, *(str(module.__file__) for module in (graphs, tflite_onnx, tflite))],
-        expected=expected["outputs"] if expected["weights"] == digest else None,
-    )
+    return tflite_network("blazepose", digest, partial(convert, path), _no_torch, example, EXPECTED, __file__)
 
 
 def convert(path: Path) -> graphs.OnnxModel:
@@ -78,18 +65,7 @@ def convert(path: Path) -> graphs.OnnxModel:
     Raises:
         WeightsError: It can't be read, or is another network.
     """
-    found = tflite.read_tflite(path)
-    if [found.tensors[i].shape for i in found.inputs] != [(1, SIDE, SIDE, 3)]:
-        raise _other(path, f"inputs {[found.tensors[i].shape for i in found.inputs]}")
-    by_shape = {found.tensors[i].shape: i for i in found.outputs}
-    if not set(OUTPUTS.values()) <= set(by_shape):
-        raise _other(path, f"outputs {list(by_shape)}")
-    onnx = graphs.OnnxGraph("blazepose")
-    images = onnx.input("images", "uint8", (1, SIDE, SIDE, 3))
-    pictures = onnx.normalised(images, graphs.real(1 / 255), graphs.real(0))
-    names = tflite_onnx.GraphConverter(found, onnx, pictures).write([by_shape[s] for s in OUTPUTS.values()])
-    _write_outputs(onnx, *names)
-    return onnx.model()
+    return converted(path, "blazepose", SIDE, OUTPUTS, 1 / 255, 0, _write_outputs, _other)
 
 
 def _write_outputs(onnx: graphs.OnnxGraph, seen: str, metres: str, presence: str) -> None:
@@ -129,12 +105,6 @@ class BlazePose:
 def example() -> dict[str, npt.NDArray]:
     """What backends are compared on."""
     return {"images": drawn_person()[None]}
-
-
-@lru_cache(maxsize=1)
-def _expected() -> Mapping[str, dict[str, list[float]]]:
-    found: dict[str, dict[str, list[float]]] = json.loads(EXPECTED.read_text(encoding="utf-8"))
-    return found
 
 
 def _no_torch() -> Engine:

@@ -7,12 +7,10 @@ are none to it. As the landmark network it is computed by ONNX Runtime or OpenVI
 
 from __future__ import annotations
 
-import json
 import math
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -23,11 +21,10 @@ from sf_detect.engines import Engine, EngineOptions, Network, open_engine
 from sf_detect.engines import onnx_graph as graphs
 from sf_detect.engines.engine import to_numpy
 from sf_detect.errors import EngineError, WeightsFormatError
-from sf_detect.keypoints import tflite_onnx
 from sf_detect.keypoints.crop import MARGIN, Crop
 from sf_detect.keypoints.example import drawn_person
+from sf_detect.keypoints.tflite_network import converted, tflite_network
 from sf_detect.structures import UInt8Array
-from sf_detect.weights import tflite
 from sf_detect.weights.cache import Notify, print_to_terminal
 from sf_detect.weights.fetching import fetch_detector
 from sf_detect.weights.keypoint_table import BLAZEPOSE_DETECTION
@@ -69,17 +66,7 @@ def person_engine(options: EngineOptions, notify: Notify = print_to_terminal) ->
 
 def network(path: Path, digest: str) -> Network:
     """The network of a file whose SHA-256 is `digest`, ready to be converted."""
-    expected = _expected()
-    return Network(
-        "blazepose_person",
-        digest,
-        {},
-        convert=partial(convert, path),
-        torch=_no_torch,
-        example=example,
-        sources=[__file__, *(str(module.__file__) for module in (graphs, tflite_onnx, tflite))],
-        expected=expected["outputs"] if expected["weights"] == digest else None,
-    )
+    return tflite_network("blazepose_person", digest, partial(convert, path), _no_torch, example, EXPECTED, __file__)
 
 
 def convert(path: Path) -> graphs.OnnxModel:
@@ -88,18 +75,7 @@ def convert(path: Path) -> graphs.OnnxModel:
     Raises:
         WeightsError: It can't be read, or is another network.
     """
-    found = tflite.read_tflite(path)
-    if [found.tensors[i].shape for i in found.inputs] != [(1, SIDE, SIDE, 3)]:
-        raise _other(path, f"inputs {[found.tensors[i].shape for i in found.inputs]}")
-    by_shape = {found.tensors[i].shape: i for i in found.outputs}
-    if not set(OUTPUTS.values()) <= set(by_shape):
-        raise _other(path, f"outputs {list(by_shape)}")
-    onnx = graphs.OnnxGraph("blazepose_person")
-    images = onnx.input("images", "uint8", (1, SIDE, SIDE, 3))
-    pictures = onnx.normalised(images, graphs.real(1 / 127.5), graphs.real(1))
-    names = tflite_onnx.GraphConverter(found, onnx, pictures).write([by_shape[s] for s in OUTPUTS.values()])
-    _write_outputs(onnx, *names)
-    return onnx.model()
+    return converted(path, "blazepose_person", SIDE, OUTPUTS, 1 / 127.5, 1, _write_outputs, _other)
 
 
 def _write_outputs(onnx: graphs.OnnxGraph, offsets: str, scores: str) -> None:
@@ -202,12 +178,6 @@ def example() -> dict[str, npt.NDArray]:
     """What backends are compared on: the drawn person from head to foot."""
     edge = (drawn_person().shape[0] - SIDE) // 2
     return {"images": np.ascontiguousarray(drawn_person()[edge : edge + SIDE, edge : edge + SIDE])[None]}
-
-
-@lru_cache(maxsize=1)
-def _expected() -> Mapping[str, dict[str, list[float]]]:
-    found: dict[str, dict[str, list[float]]] = json.loads(EXPECTED.read_text(encoding="utf-8"))
-    return found
 
 
 def _no_torch() -> Engine:

@@ -16,7 +16,7 @@ from sf_detect import boxes as box_math
 from sf_detect.keypoints.crop import Crop, trunk_angle
 from sf_detect.keypoints.estimator import DEFAULT_MAX_PERSONS, LandmarkNetwork, TrackKeypoints
 from sf_detect.keypoints.extent import extent, inside
-from sf_detect.keypoints.finding import PersonSearch
+from sf_detect.keypoints.finding import REFUSED, PersonSearch
 from sf_detect.keypoints.places import LEAST_LANDMARKS, Found, overlaps, people, same_place
 from sf_detect.structures import Detections, Frame, Keypoints, joined
 
@@ -37,7 +37,6 @@ _NOBODY = 0.05  # presence in the first square below which no wider one is looke
 _COVERED = 0.7  # share of a lost person's box within another's from which they can't be told apart
 CONFIRMED = 0.95
 """Presence from which a weak detection shows somebody, where the landmarks fill its box."""
-_REFUSED = 2.0  # seconds for which a place where nobody was seen is not looked at again
 _SIZES = (0.4, 1.5)  # of the longer side, over that of the box before
 _TURNED = 0.6  # radians between the trunk and the square from which a second look pays
 
@@ -112,7 +111,7 @@ class HeldKeypoints(TrackKeypoints):
 
         One place is looked at on each frame, that of the highest score; not again for a while where nobody was seen.
         """
-        self._refused = [known for known in self._refused if frame.pts - known[0] <= _REFUSED]
+        self._refused = [known for known in self._refused if frame.pts - known[0] <= REFUSED]
         for row in np.argsort(-doubtful.scores, kind="stable"):
             box = doubtful.boxes[row]
             if overlaps(box, persons) or any(same_place(box, refused) for _, refused in self._refused):
