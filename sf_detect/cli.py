@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import traceback
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,7 @@ from sf_detect.commands import annotate as annotate_command
 from sf_detect.commands import classify as classify_command
 from sf_detect.commands import compact as compact_command
 from sf_detect.commands import convert as convert_command
+from sf_detect.commands import ending
 from sf_detect.commands import evaluate as evaluate_command
 from sf_detect.commands import live as live_command
 from sf_detect.commands import query as query_command
@@ -89,16 +91,12 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):  # not every stream is a file
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    before = threading.enumerate()
     with Interruption() as interruption:
         code = _run(interruption)
         if interruption.exit_code is not None and code in (0, _PARTLY_DECODED, _INTERRUPTED):
             code = interruption.exit_code
-        if live_command.threads_left():  # in native code, which must not meet the end of the interpreter
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError, ValueError):
-                    stream.flush()
-            os._exit(code)
-        raise SystemExit(code)
+        ending.leave(code, before)
 
 
 def _run(interruption: Interruption) -> int:
@@ -116,8 +114,8 @@ def _run(interruption: Interruption) -> int:
         sys.stderr.close()
         return 1
     except Exception as error:
-        if interruption.exit_code is not None and isinstance(error, OSError):
-            return _INTERRUPTED  # the terminal has gone, and what we print with it
+        if interruption.exit_code is not None and (isinstance(error, OSError) or _comes_of_interruption(error)):
+            return _INTERRUPTED  # the terminal has gone and what we print with it, or a library made it its own error
         if os.environ.get(_DEBUG):
             sys.excepthook = _show
             raise
@@ -127,6 +125,12 @@ def _run(interruption: Interruption) -> int:
         )
         return 1
     return 0
+
+
+def _comes_of_interruption(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+# A signal that arrives just before a wait does not end it, and on Windows none does: waits are short.
+_LOOK_SECONDS = 0.2
 
 
 def interruptible(work: Callable[[], T], discard: Callable[[T], None]) -> T:
@@ -24,9 +26,10 @@ def interruptible(work: Callable[[], T], discard: Callable[[T], None]) -> T:
     """
     task = _Task(work, discard)
     thread = threading.Thread(target=task.run, name="interruptible", daemon=True)
-    thread.start()
     try:
-        task.done.wait()
+        thread.start()  # a signal may strike in here, with the thread at work already
+        while not task.done.wait(_LOOK_SECONDS):
+            pass
     except BaseException:
         task.abandon()
         raise

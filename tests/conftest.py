@@ -44,6 +44,12 @@ def _no_landmark_network(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(build_keypoints, network, refuse)
 
 
+@pytest.fixture(autouse=True)
+def _commands_leave_this_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that runs inside a test and leaves a thread behind must not end the tests with itself."""
+    monkeypatch.setattr("sf_detect.commands.ending.threads_left", lambda before: False)
+
+
 @pytest.fixture
 def signals_arrive() -> Iterator[None]:
     """A job in the background of a shell, or under nohup, ignores these, and so would the processes it starts."""

@@ -1,6 +1,8 @@
 """The command as a user meets it: exit codes, messages, outputs. Detector and action model are fakes."""
 
 import json
+import os
+import signal
 import sys
 from dataclasses import replace
 
@@ -267,6 +269,22 @@ def test_a_defect_is_told_without_a_traceback(sf_detect, tmp_path, monkeypatch, 
     monkeypatch.setattr(sys, "argv", ["sf-detect", "run", "in.mp4"])
     with pytest.raises(KeyError):
         cli.main()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+@pytest.mark.usefixtures("signals_arrive")
+def test_an_interruption_that_a_library_makes_its_own_error(sf_detect, tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except BaseException as error:
+            raise RuntimeError("cannot go on") from error
+
+    monkeypatch.setattr(build, "build_predictor", interrupted)
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "in.mp4", num_frames=3)
+    assert sf_detect("run", "in.mp4") == 143
+    assert "unexpected" not in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("fakes")

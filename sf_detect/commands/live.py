@@ -38,7 +38,6 @@ Examples:
 """
 CAMERAS_HELP = """List the cameras of this machine."""
 PROGRESS = ("auto", "line", "lines", "json", "none")
-_ended: list[LiveSession] = []
 _WINDOW_SECONDS, _STATUS_SECONDS = 0.02, 0.5
 
 
@@ -100,11 +99,6 @@ def live(
     _run(session, shown, status)
 
 
-def threads_left() -> bool:
-    """Whether a session of this process has left threads that hang in a model or a source."""
-    return any(session.left_behind for session in _ended)
-
-
 def cameras() -> None:
     """List cameras."""
     from sf_detect.video.cameras import list_cameras
@@ -147,7 +141,6 @@ def _run(session: LiveSession, window: Window | None, status: StatusLine) -> Non
         _watch(session, window, status)
     finally:
         session.stop()
-        _ended.append(session)
         status.end(session.stats())
         if window is not None:
             window.close()

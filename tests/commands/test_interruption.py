@@ -159,6 +159,72 @@ def test_a_signal_asks_again_when_the_first_was_lost(monkeypatch):
                 os.kill(os.getpid(), signal.SIGINT)
 
 
+def importing(folder: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    """Imports a module of this content; what `import os, signal` gives is there."""
+    (folder / "struck_module.py").write_text(f"import os, signal\n{content}")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "struck_module", raising=False)
+    __import__("struck_module")
+
+
+def wait_for_it() -> None:
+    for _ in range(1000):
+        time.sleep(0.01)
+
+
+def test_an_import_is_finished_first(tmp_path, monkeypatch):
+    content = "try: os.kill(os.getpid(), signal.SIGTERM)\nexcept BaseException: lost = True\nelse: lost = False\n"
+    with Interruption() as interruption:
+        with pytest.raises(KeyboardInterrupt):
+            importing(tmp_path, monkeypatch, content)
+            wait_for_it()
+        assert interruption.exit_code == 143
+    assert not sys.modules["struck_module"].lost
+
+
+def test_an_import_without_end_is_interrupted(tmp_path, monkeypatch):
+    monkeypatch.setattr("sf_detect.commands.interruption._MOST_SECONDS", 0.0)
+    with Interruption(), pytest.raises(KeyboardInterrupt):
+        importing(tmp_path, monkeypatch, "os.kill(os.getpid(), signal.SIGTERM)")
+
+
+def test_an_import_that_runs_the_command_is_not_waited_for(tmp_path, monkeypatch):
+    content = (
+        "from sf_detect.commands.interruption import Interruption\n"
+        "with Interruption():\n"
+        "    try: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    except KeyboardInterrupt: at_once = True\n"
+    )
+    importing(tmp_path, monkeypatch, content)
+    assert sys.modules["struck_module"].at_once
+
+
+def test_a_signal_that_a_destructor_loses_comes_again():
+    class Struck:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    hook = sys.unraisablehook
+    with Interruption() as interruption:
+        with pytest.raises(KeyboardInterrupt):
+            Struck()
+            wait_for_it()
+        assert interruption.exit_code == 143
+    assert sys.unraisablehook is hook
+
+
+def test_other_lost_errors_are_told_as_before(monkeypatch):
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("lost")
+
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(str(lost.exc_value)))
+    with Interruption():
+        Broken()
+    assert told == ["lost"]
+
+
 def test_other_threads_install_nothing():
     before = signal.getsignal(signal.SIGTERM)
     seen = []

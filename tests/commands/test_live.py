@@ -41,7 +41,6 @@ class Opened:
 
 
 def run(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(command, "threads_left", lambda: False)  # would end this process
     monkeypatch.setattr(sys, "argv", ["sf-detect", "live", *arguments])
     with pytest.raises(SystemExit) as end:
         main()
@@ -232,16 +231,6 @@ def test_a_record_of_the_status_is_json():
     assert "secret" not in text
     assert record["retry_in"] == pytest.approx(4, abs=0.5)
     assert record["frame_age"] == {"median": 0.1, "p95": 0.2, "newest": 0.3}
-
-
-def test_threads_that_hang_end_with_the_process(monkeypatch):
-    class Hanging:
-        left_behind = True
-
-    monkeypatch.setattr(command, "_ended", [])
-    assert not command.threads_left()
-    monkeypatch.setattr(command, "_ended", [Hanging()])
-    assert command.threads_left()
 
 
 def test_cameras_are_listed(monkeypatch, capsys):
