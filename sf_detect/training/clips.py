@@ -81,12 +81,16 @@ class Training:
                 self.parts.network, recipe.initialise.weights, recipe.initialise.part, say if processes.leads else _mute
             )
         self.epoch, self.position = 0, 0
-        self.trainer = self._trainer()
+        # torch's gradients of 3D convolutions in bf16 on a CPU are wrong where a clip is shorter than the kernel.
+        full = device.type == "cpu" and recipe.precision == "bf16"
+        self.trainer = self._trainer("fp32" if full else recipe.precision)
         self.best: float | None = None
         self._resume(say if processes.leads else _mute)
         self.report = Report(
             self.parts.folder, say, self.trainer.step, tensorboard=recipe.tensorboard, silent=not processes.leads
         )
+        if full:
+            self.report.say("precision=bf16 is for GPUs: on a CPU, where its gradients can be wrong, fp32 is used")
 
     def _plan(self) -> Multigrid:
         recipe = self.recipe
@@ -97,7 +101,7 @@ class Training:
             plan.require_whole_cycles(self.base_steps)
         return plan
 
-    def _trainer(self) -> Trainer:
+    def _trainer(self, precision: str) -> Trainer:
         recipe, o = self.recipe, self.recipe.optimiser
         network = self.parts.network.to(self.device)
         if recipe.sync_batch_norm and self.processes.world > 1:
@@ -132,7 +136,7 @@ class Training:
             loss,
             o.average,
             o.clip_norm,
-            precision=recipe.precision,
+            precision=precision,
             device=str(self.device),
             processes=self.processes,
             **({"unsynchronised": wrapped.no_sync} if isinstance(wrapped, nn.parallel.DistributedDataParallel) else {}),

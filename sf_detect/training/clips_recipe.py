@@ -191,7 +191,7 @@ class ClipsRecipe:
         accumulate: Batches that make one step.
         workers: Processes that decode, for each training process; 0 decodes in between.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "fp32", "bf16" or "fp16".
+        precision: "fp32", "bf16" or "fp16". On a CPU bf16 trains in fp32, and says so.
         sync_batch_norm: Batch statistics over all processes.
         precise_batch_norm: Training batches of each process whose statistics replace the running ones of batch
             normalisation in the weights that are tested and written after each epoch, at most an epoch; 0 keeps those.

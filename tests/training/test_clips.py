@@ -306,6 +306,14 @@ def test_settings_that_are_not_accepted(recipe, more, message):
         run(recipe(**more))
 
 
+def test_bf16_on_a_cpu_is_full_precision(recipe):
+    full, half = recipe("full", epochs=1), recipe("half", epochs=1, precision="bf16")
+    run(full)
+    _, said = run(half)
+    assert said[0] == "precision=bf16 is for GPUs: on a CPU, where its gradients can be wrong, fp32 is used"
+    assert log(half) == log(full)
+
+
 def test_clips_without_an_action(recipe, data, tmp_path):
     rows = ["youtube_id,time_start,time_end,split", "v0,0,1,test", "v1,0,1,test"]
     (tmp_path / "test.csv").write_text("\n".join(rows))
