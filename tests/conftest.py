@@ -47,7 +47,7 @@ def _no_landmark_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _commands_leave_this_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that runs inside a test and leaves a thread behind must not end the tests with itself."""
-    monkeypatch.setattr("sf_detect.commands.ending.threads_left", lambda before: False)
+    monkeypatch.setattr("sf_detect.commands.ending.must_leave_at_once", lambda before: False)
 
 
 @pytest.fixture

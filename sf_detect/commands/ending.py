@@ -1,8 +1,8 @@
-"""How a command leaves its process where a thread of its own is still at work.
+"""How a command leaves its process where threads are still at work in native code.
 
-A thread that waits in native code (FFmpeg at a silent address, a model that hangs) cannot be ended. The interpreter
-must not be taken down around it: what it uses next has been freed by then, and a complete command would end in a
-segmentation fault.
+Such a thread (FFmpeg at a silent address, a model that hangs, torch's of a group of processes) cannot be ended. The
+interpreter must not be taken down around it: what it uses next has been freed by then, and a complete command would end
+in a segmentation fault or an abort.
 """
 
 from __future__ import annotations
@@ -26,13 +26,20 @@ def leave(code: int, before: Collection[threading.Thread]) -> NoReturn:
         code: The exit code.
         before: The threads that ran before the command.
     """
-    if threads_left(before):
+    if must_leave_at_once(before):
         atexit._run_exitfuncs()  # what os._exit leaves out: temporary folders, worker processes
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
     raise SystemExit(code)
+
+
+def must_leave_at_once(before: Collection[threading.Thread]) -> bool:
+    """Whether threads may be in native code."""
+    # torch's own threads: now and then a process of torchrun that ends in the usual way is aborted.
+    of_a_group = "WORLD_SIZE" in os.environ and "torch.distributed" in sys.modules
+    return of_a_group or threads_left(before)
 
 
 def threads_left(before: Collection[threading.Thread]) -> bool:

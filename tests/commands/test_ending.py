@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from sf_detect.commands import ending
-from sf_detect.commands.ending import threads_left  # as it is: for other tests nothing is left
+from sf_detect.commands.ending import must_leave_at_once, threads_left  # other tests stay where they are
 
 _CHILD = """
 import atexit, sys, tempfile, threading, time
@@ -40,6 +40,17 @@ def test_only_threads_of_the_command_count(monkeypatch):
         go_on.set()
         thread.join()
     assert not threads_left(before)
+
+
+def test_a_process_of_torchrun_leaves_at_once(monkeypatch):
+    before = threading.enumerate()
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setitem(sys.modules, "torch.distributed", ending)
+    assert not must_leave_at_once(before)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert must_leave_at_once(before)
+    monkeypatch.delitem(sys.modules, "torch.distributed")
+    assert not must_leave_at_once(before)
 
 
 def test_a_thread_whose_start_was_interrupted_counts(monkeypatch):
