@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,20 @@ def _no_landmark_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def _commands_leave_this_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that runs inside a test and leaves a thread behind must not end the tests with itself."""
     monkeypatch.setattr("sf_detect.commands.ending.must_leave_at_once", lambda before: False)
+
+
+@pytest.fixture
+def sf_detect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs `sf-detect` with these arguments in this process; returns the exit code."""
+    from sf_detect import cli
+
+    def command(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["sf-detect", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0)
+
+    return command
 
 
 @pytest.fixture

@@ -35,17 +35,6 @@ def fakes(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def sf_detect(monkeypatch):
-    def command(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["sf-detect", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return end.value.code or 0
-
-    return command
-
-
 @pytest.mark.usefixtures("fakes")
 def test_run_writes_all_outputs(sf_detect, tmp_path, capsys):
     video = write_video(tmp_path / "in.mp4", num_frames=40, audio=True)

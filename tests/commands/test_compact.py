@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 
 import pytest
 
-from sf_detect import cli
 from sf_detect.batch.locking import FolderLock
 from tests.archive.archives import doing, write_archive
 
 
 @pytest.fixture
-def compact(monkeypatch):
-    def run(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["sf-detect", "compact", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return end.value.code or 0
-
-    return run
+def compact(sf_detect):
+    return partial(sf_detect, "compact")
 
 
 def test_an_archive(compact, tmp_path, capsys):

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 
 import pytest
 
-from sf_detect import cli
 from tests.convert.results import write_lines
 
 
 @pytest.fixture
-def convert(monkeypatch):
-    def run(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["sf-detect", "convert", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return end.value.code or 0
-
-    return run
+def convert(sf_detect):
+    return partial(sf_detect, "convert")
 
 
 def test_a_file(convert, tmp_path, capsys):

@@ -1,26 +1,16 @@
 import json
-import sys
 from functools import partial
 
 import pytest
-
-from sf_detect import cli
 
 TRUTH = "v,0902,0.1,0.1,0.5,0.5,12,1\nv,0903,0.1,0.1,0.5,0.5,12,1\nv,0902,0.6,0.6,0.9,0.9,80,2\n"
 FOUND = "v,0902,0.1,0.1,0.5,0.5,12,0.9\nv,0903,0.6,0.1,0.9,0.5,12,0.8\n"
 
 
 @pytest.fixture
-def command(monkeypatch, tmp_path):
+def command(sf_detect, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["sf-detect", "evaluate", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return end.value.code or 0
-
-    return run
+    return partial(sf_detect, "evaluate")
 
 
 @pytest.fixture

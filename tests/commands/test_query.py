@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
-from sf_detect import cli
 from sf_detect.commands import query as command
 from sf_detect.structures import Detections
 from synthetic_video import write_video
@@ -17,14 +16,8 @@ from tests.archive.archives import doing, write_archive
 
 
 @pytest.fixture
-def query(monkeypatch):
-    def run(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["sf-detect", "query", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return end.value.code or 0
-
-    return run
+def query(sf_detect):
+    return partial(sf_detect, "query")
 
 
 @pytest.fixture(scope="module")

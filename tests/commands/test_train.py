@@ -7,23 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from sf_detect import cli
 from sf_detect.output_lock import OutputLock
 from sf_detect.training import recipes
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = CONFIGS / "jhmdb" / "slowfast_tiny.yaml"
-
-
-@pytest.fixture
-def sf_detect(monkeypatch):
-    def command(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["sf-detect", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return end.value.code or 0
-
-    return command
 
 
 @pytest.fixture

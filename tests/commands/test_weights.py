@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from sf_detect import build, cli
+from sf_detect import build
 from sf_detect.errors import WeightsDownloadError, WeightsError
 from sf_detect.models.slowfast import SlowFast
 from sf_detect.structures import ClipSpec
@@ -55,15 +55,13 @@ def small_zoo(monkeypatch, tmp_path, weights_file):
 
 
 @pytest.fixture
-def weights(monkeypatch, capsys):
+def weights(sf_detect, capsys):
     """Runs `sf-detect weights ...`; returns exit code, stdout and stderr."""
 
     def command(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sf-detect", "weights", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
+        code = sf_detect("weights", *arguments)
         printed = capsys.readouterr()
-        return end.value.code or 0, printed.out, printed.err
+        return code, printed.out, printed.err
 
     return command
 
