@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 
 import pytest
-from test_cli import FakePredictor, fakes, sf_detect  # noqa: F401  fixtures
+from test_cli import FakePredictor, fakes  # noqa: F401  fixture
 
 from sf_detect import build, cli
 from sf_detect.errors import SFDetectError
@@ -66,7 +66,7 @@ def nothing_shown(tmp_path, capfd, caplog):
 
 @pytest.mark.parametrize("form", FORMS, ids=map(str, range(len(FORMS))))
 @pytest.mark.usefixtures("fakes", "nothing_shown")
-def test_run(sf_detect, site, form):  # noqa: F811
+def test_run(sf_detect, site, form):
     source = form.format(host=site, path="in.ts")
     assert sf_detect("run", source) in (0, 1, 3)
     sf_detect("run", source, "--out-jsonl", "o.jsonl", "--out-csv", "o.csv")
@@ -74,7 +74,7 @@ def test_run(sf_detect, site, form):  # noqa: F811
 
 @pytest.mark.parametrize("form", FORMS, ids=map(str, range(len(FORMS))))
 @pytest.mark.usefixtures("fakes", "nothing_shown")
-def test_commands_that_take_the_address_for_a_file(sf_detect, site, form, tmp_path):  # noqa: F811
+def test_commands_that_take_the_address_for_a_file(sf_detect, site, form, tmp_path):
     address = form.format(host=site, path="in.ts")
     (tmp_path / "g.csv").write_text("a,1,0,0,1,1,1\n")
     for arguments in (
@@ -97,7 +97,7 @@ def test_commands_that_take_the_address_for_a_file(sf_detect, site, form, tmp_pa
 
 @pytest.mark.parametrize("form", FORMS, ids=map(str, range(len(FORMS))))
 @pytest.mark.usefixtures("nothing_shown")
-def test_mirrors_and_sources_of_weights(sf_detect, site, form, tmp_path, monkeypatch):  # noqa: F811
+def test_mirrors_and_sources_of_weights(sf_detect, site, form, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SF_DETECT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("sf_detect.weights.transfer.time.sleep", lambda seconds: None)
@@ -118,7 +118,7 @@ def one_local_detector(name: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("form", FORMS, ids=map(str, range(len(FORMS))))
 @pytest.mark.usefixtures("fakes", "nothing_shown")
-def test_a_defect_and_its_traceback(sf_detect, site, form, monkeypatch):  # noqa: F811
+def test_a_defect_and_its_traceback(sf_detect, site, form, monkeypatch):
     source = form.format(host=site, path="in.ts")
 
     def broken(*_: object) -> None:
@@ -146,7 +146,7 @@ def test_tracebacks_of_the_library(site, form):
 
 
 @pytest.mark.usefixtures("fakes")
-def test_the_name_of_a_stream_is_its_host(sf_detect, site, tmp_path):  # noqa: F811
+def test_the_name_of_a_stream_is_its_host(sf_detect, site, tmp_path):
     url = f"http://CANARYuser:CANARYpass@{site}/in.ts?token=CANARY"
     assert sf_detect("run", url, "-q", "--out-jsonl", "o.jsonl") == 0
     assert '"video": "127.0.0.1"' in (tmp_path / "o.jsonl").read_text()

@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from test_cli import fakes, sf_detect  # noqa: F401  fixtures
+from test_cli import fakes  # noqa: F401  fixture
 
 from sf_detect.errors import ConfigError, SinkError
 from sf_detect.outputs import check_outputs
@@ -46,7 +46,7 @@ def frames_of(path: Path) -> int:
     ids=["latin1", "bytes", "characters", "long", "markup", "controls"],
 )
 @pytest.mark.usefixtures("fakes")
-def test_inputs_with_odd_names(sf_detect, tmp_path, capfd, name, shown):  # noqa: F811
+def test_inputs_with_odd_names(sf_detect, tmp_path, capfd, name, shown):
     write_video(tmp_path / "in.mp4", num_frames=8)
     os.rename(tmp_path / "in.mp4", os.fsencode(tmp_path) + b"/" + name)
     source = os.fsdecode(name)
@@ -65,7 +65,7 @@ def test_inputs_with_odd_names(sf_detect, tmp_path, capfd, name, shown):  # noqa
 
 @posix
 @pytest.mark.usefixtures("fakes")
-def test_outputs_with_odd_names(sf_detect, tmp_path):  # noqa: F811
+def test_outputs_with_odd_names(sf_detect, tmp_path):
     write_video(tmp_path / "in.mp4", num_frames=8)
     stems = [os.fsdecode(b"caf\xe9"), "語" * 80, "n" * 249]
     for stem in stems:
@@ -78,7 +78,7 @@ def test_outputs_with_odd_names(sf_detect, tmp_path):  # noqa: F811
 @posix
 @pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.usefixtures("fakes")
-def test_outputs_that_are_links(sf_detect, tmp_path, exists):  # noqa: F811
+def test_outputs_that_are_links(sf_detect, tmp_path, exists):
     write_video(tmp_path / "in.mp4", num_frames=8)
     far = tmp_path / "far"
     far.mkdir()
@@ -95,7 +95,7 @@ def test_outputs_that_are_links(sf_detect, tmp_path, exists):  # noqa: F811
 
 @posix
 @pytest.mark.usefixtures("fakes")
-def test_an_output_that_leads_to_the_input_is_refused(sf_detect, tmp_path):  # noqa: F811
+def test_an_output_that_leads_to_the_input_is_refused(sf_detect, tmp_path):
     write_video(tmp_path / "in.mp4", num_frames=3)
     (tmp_path / "o.mp4").symlink_to("in.mp4")
     assert sf_detect("run", "in.mp4", "--out-video", "o.mp4") == 2
@@ -104,7 +104,7 @@ def test_an_output_that_leads_to_the_input_is_refused(sf_detect, tmp_path):  # n
 
 @posix
 @pytest.mark.usefixtures("fakes")
-def test_devices_links_in_circles_and_folders(sf_detect, tmp_path, capfd):  # noqa: F811
+def test_devices_links_in_circles_and_folders(sf_detect, tmp_path, capfd):
     write_video(tmp_path / "in.mp4", num_frames=3)
     (tmp_path / "null.mp4").symlink_to(os.devnull)
     (tmp_path / "round.mp4").symlink_to("round.mp4")
