@@ -6,9 +6,11 @@ every run, whichever worker of whichever process makes it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
+from types import TracebackType
 from typing import NamedTuple
 
 import cv2
@@ -357,5 +359,14 @@ class EpochBatches(Sampler[list[Place]]):
 
 
 def start_worker(_: int) -> None:
-    """One OpenCV thread for each worker: they share the cores already (torch sees to its own)."""
+    """One OpenCV thread for each worker: they share the cores already (torch sees to its own).
+
+    A worker whose training was interrupted is not told so by a traceback of the thread that hands its batches over.
+    """
     cv2.setNumThreads(1)
+    sys.excepthook = _unless_nobody_listens
+
+
+def _unless_nobody_listens(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not isinstance(error, (ConnectionError, EOFError)):
+        sys.__excepthook__(kind, error, trace)

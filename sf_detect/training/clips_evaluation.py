@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from sf_detect.atomic_file import atomic_file, write_text
+from sf_detect.atomic_file import atomic_file, create_beside, write_text
 from sf_detect.data.samples import ActionDataset
 from sf_detect.errors import ConfigError, TrainingError, UnknownNameError
 from sf_detect.evaluation.classification import CHARADES_PROTOCOLS, POOLINGS, multilabel_map, topk_accuracy
@@ -144,34 +144,44 @@ class Evaluator:
         return tuple(dict.fromkeys(found))
 
     def _detection(self, network: nn.Module, name: str, progress: OnProgress) -> Measured:
-        problems: list[str] = []
-        hits = persons = done = 0
-        part = self.folder / f"{name}.{self.processes.rank}.part"
-        with part.open("w", newline="") as file:
-            for batch in self._batches(progress, problems):
-                done += len(batch.frames)
-                if len(batch.boxes):
-                    scores = self._scores(network, batch)
-                    self._write(file, batch, scores)
-                    named = batch.targets.sum(1) > 0
-                    best = torch.from_numpy(scores.argmax(1, keepdims=True))
-                    hits += int(batch.targets.gather(1, best)[:, 0][named].sum())
-                    persons += int(named.sum())
-        bad = self._gathered(problems, done)
-        counted = np.sum(self.processes.gather((hits, persons)), 0)
-        figures = {"frame_mAP": 0.0}
-        path, details, table = self.folder / f"{name}.csv", {}, ""
-        if self.processes.leads:
-            _join(path, [part.with_name(f"{name}.{rank}.part") for rank in range(self.processes.world)])
-            result = evaluate_ava(self._truth_file(), path, None, self.labels, self.protocol or "activitynet")
-            figures["frame_mAP"], table = result.mean_ap, result.table()
-            details = {**result.to_json(), "protocol": result.protocol, "detections": path.name}
-        if counted[1]:
-            figures["accuracy"] = float(counted[0] / counted[1])
-        figures, details, table = self.processes.gather((figures, details, table))[0]
+        path, problems = self.folder / f"{name}.csv", list[str]()
+        handle, part = create_beside(path)
+        try:
+            with open(handle, "w", newline="", encoding="utf-8") as file:
+                done, *counts = self._write_detections(network, file, progress, problems)
+            bad = self._gathered(problems, done)
+            hits, persons = np.sum(self.processes.gather(counts), 0)
+            parts = self.processes.gather(part)
+            figures, details, table = {"frame_mAP": 0.0}, dict[str, Any](), ""
+            if self.processes.leads:
+                _join(path, parts)
+                result = evaluate_ava(self._truth_file(), path, None, self.labels, self.protocol or "activitynet")
+                figures["frame_mAP"], table = result.mean_ap, result.table()
+                details = {**result.to_json(), "protocol": result.protocol, "detections": path.name}
+            if persons:
+                figures["accuracy"] = float(hits / persons)
+            figures, details, table = self.processes.gather((figures, details, table))[0]
+        finally:
+            part.unlink(missing_ok=True)
         return Measured("frame_mAP", figures, details, table, bad)
 
-    def _write(self, file: Any, batch: ClipBatch, scores: npt.NDArray[np.float32]) -> None:
+    def _write_detections(
+        self, network: nn.Module, file: TextIO, progress: OnProgress, problems: list[str]
+    ) -> tuple[int, int, int]:
+        """Clips done, persons whose best class is right, and persons who do anything."""
+        hits = persons = done = 0
+        for batch in self._batches(progress, problems):
+            done += len(batch.frames)
+            if len(batch.boxes):
+                scores = self._scores(network, batch)
+                self._write(file, batch, scores)
+                named = batch.targets.sum(1) > 0
+                best = torch.from_numpy(scores.argmax(1, keepdims=True))
+                hits += int(batch.targets.gather(1, best)[:, 0][named].sum())
+                persons += int(named.sum())
+        return done, hits, persons
+
+    def _write(self, file: TextIO, batch: ClipBatch, scores: npt.NDArray[np.float32]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         ids = self.dataset.class_ids
         for place, kept, row in zip(batch.boxes[:, 0].long().tolist(), batch.kept.tolist(), scores, strict=True):
@@ -226,5 +236,3 @@ def _join(path: Path, parts: list[Path]) -> None:
     with atomic_file(path) as whole:
         for part in parts:
             whole.write(part.read_bytes())
-    for part in parts:
-        part.unlink()

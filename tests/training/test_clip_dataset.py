@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from sf_detect.data.datasets import build_dataset
 from sf_detect.data.samples import ActionDataset, ClipSample
 from sf_detect.models.video_views import Views
 from sf_detect.structures import ClipSpec
+from sf_detect.training import clip_dataset
 from sf_detect.training.clip_dataset import (
     ClipBatch,
     ClipViews,
@@ -138,3 +141,12 @@ def test_a_clip_has_the_shape_of_its_grid(detection):
 def test_a_small_dataset_fills_its_only_batch():
     (batch,) = EpochBatches(3, 8, 0, 1, seed=0, epoch=0, cycle=[GRID])
     assert {place.sample for place in batch} == {0, 1, 2}
+
+
+def test_a_worker_whose_training_has_gone_says_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(clip_dataset.cv2, "setNumThreads", lambda _: None)
+    clip_dataset.start_worker(0)
+    for error in (ConnectionResetError("gone"), EOFError(), ValueError("of the worker")):
+        sys.excepthook(type(error), error, None)
+    assert capsys.readouterr().err == "ValueError: of the worker\n"

@@ -154,6 +154,18 @@ def test_accumulated_batches_are_one_large_batch(recipe, batch, more):
     assert log(small) == pytest.approx(log(large), rel=1e-4)
 
 
+def test_an_interrupted_evaluation_leaves_no_files_of_its_own(recipe, monkeypatch):
+    def interrupted(*_):
+        assert not list(Path(chosen.work).glob("detections.[0-9].part"))  # a name that others could take first
+        raise KeyboardInterrupt
+
+    chosen = recipe(epochs=1)
+    monkeypatch.setattr(Evaluator, "_scores", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(chosen)
+    assert [path.name for path in Path(chosen.work).iterdir()] == ["log.jsonl"]
+
+
 def test_a_run_that_diverges_stops_and_keeps_its_checkpoint(recipe):
     run(recipe(epochs=1, save_every=0))
     checkpoint = Path(recipe().work) / "checkpoint.pt"
