@@ -91,11 +91,12 @@ class Interruption:
         return _IMPORT_SYSTEM in files[: len(files) - self._depth]
 
     def _unraisable(self, lost: sys.UnraisableHookArgs) -> None:
-        if issubclass(lost.exc_type, KeyboardInterrupt) and self.signal_number is not None and self._before:
+        if self.signal_number is None or not self._before:
+            self._unraisable_before(lost)
+        elif issubclass(lost.exc_type, KeyboardInterrupt):
             self._raised = float("-inf")
             self._again(self.signal_number)
-        else:
-            self._unraisable_before(lost)
+        # Other errors come of objects that were half made when the signal struck.
 
     def _again(self, number: int) -> None:
         # Not a `threading.Thread`: to start one takes locks that the interrupted code may hold.

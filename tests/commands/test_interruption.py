@@ -222,6 +222,9 @@ def test_other_lost_errors_are_told_as_before(monkeypatch):
     monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(str(lost.exc_value)))
     with Interruption():
         Broken()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        Broken()  # half made, as anything may be that the signal struck
     assert told == ["lost"]
 
 
