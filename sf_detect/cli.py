@@ -7,6 +7,7 @@ decoded; 130 interrupted (143 by SIGTERM, 129 by SIGHUP), with the outputs compl
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import threading
@@ -36,6 +37,8 @@ from sf_detect.version import __version__
 
 _DEBUG = "SF_DETECT_DEBUG"
 _PARTLY_DECODED, _INTERRUPTED = 3, 130
+_NAMES = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE", "EMFILE", "ENFILE", "ENOMEM")
+_OF_THE_MACHINE = {getattr(errno, name) for name in _NAMES if hasattr(errno, name)}  # not of this program
 
 
 class _Commands(typer.core.TyperGroup):
@@ -119,6 +122,12 @@ def _run(interruption: Interruption) -> int:
         if os.environ.get(_DEBUG):
             sys.excepthook = _show
             raise
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            _tell(
+                f"sf-detect: {redacted(str(error))}. Expected room and permission for every file that is read or "
+                "written; free some space, or use another folder, then run the command again."
+            )
+            return 1
         _tell(
             f"sf-detect: unexpected {type(error).__name__}: {redacted(str(error))}. This is a defect: please report "
             f"it, with the output of the same command run with {_DEBUG}=1."

@@ -1,5 +1,6 @@
 """The command as a user meets it: exit codes, messages, outputs. Detector and action model are fakes."""
 
+import errno
 import json
 import os
 import signal
@@ -258,6 +259,19 @@ def test_a_defect_is_told_without_a_traceback(sf_detect, tmp_path, monkeypatch, 
     monkeypatch.setattr(sys, "argv", ["sf-detect", "run", "in.mp4"])
     with pytest.raises(KeyError):
         cli.main()
+
+
+def test_a_full_disk_is_no_defect(sf_detect, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "cache/weights")
+
+    monkeypatch.setattr(build, "build_predictor", full)
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "in.mp4", num_frames=3)
+    assert sf_detect("run", "in.mp4") == 1
+    told = capsys.readouterr().err
+    assert "No space left on device: 'cache/weights'. Expected room and permission" in told
+    assert "defect" not in told
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")

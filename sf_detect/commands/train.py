@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sf_detect.config_files import load_config, read_key
-from sf_detect.errors import ConfigError
+from sf_detect.errors import ConfigError, TrainingError
 from sf_detect.output_lock import OutputLock
 
 if TYPE_CHECKING:
     from sf_detect.training.recipes import RecipeKind
 
 DEFAULT_RECIPE = "clips"
+_FULL = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)}
 
 Config = Annotated[Path, typer.Argument(help="A recipe, a YAML file such as those in configs/.", metavar="CONFIG")]
 Overrides = Annotated[
@@ -64,8 +66,23 @@ def _say(text: str) -> None:
 def train(config: Config, overrides: Overrides = None) -> None:
     """See `TRAIN_HELP`."""
     kind, recipe = load_recipe(config, overrides)
-    with _alone(Path(recipe.work)):
+    with _alone(Path(recipe.work)), _files_fail(recipe.work):
         _say(f"wrote {kind.train(recipe, _say)}")
+
+
+@contextmanager
+def _files_fail(work: str) -> Iterator[None]:
+    """A disk that is full or gone is no defect, and what was learned is not lost."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno not in _FULL:
+            raise  # of a pipe or a terminal, which are no files
+        where = "" if error.filename is None else f" ({error.filename})"
+        raise TrainingError(
+            f"{error.strerror or error}{where}. Expected data that can be read and room for files in work={work}; "
+            "mend that and run the same command again: a training continues from its last checkpoint."
+        ) from error
 
 
 @contextmanager
@@ -98,4 +115,5 @@ def measure(
 ) -> None:
     """See `TEST_HELP`."""
     kind, recipe = load_recipe(config, overrides)
-    kind.test(recipe, weights, _say)
+    with _files_fail(recipe.work):
+        kind.test(recipe, weights, _say)

@@ -1,5 +1,6 @@
 """The commands `train` and `test`: which jobs a config reaches, and what wrong ones are told."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,26 @@ def test_a_folder_that_cannot_be_written(sf_detect, calls, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert sf_detect("train", TINY, "work=file/mine") == 2
     assert "work=file/mine can't be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device. Expected data"),
+        (PermissionError(errno.EACCES, "Permission denied", "a.mp4"), "Permission denied (a.mp4). Expected data"),
+    ],
+)
+@pytest.mark.parametrize("job", ["train", "test"])
+def test_disks_that_are_full_or_gone(sf_detect, monkeypatch, tmp_path, capsys, job, error, message):
+    def fail(*_):
+        raise error
+
+    kind = recipes.RecipeKind(recipes.ClipsRecipe, fail, fail)
+    monkeypatch.setitem(recipes.RECIPES, "clips", kind)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.yaml").write_text("recipe: clips\n")
+    assert sf_detect(job, "recipe.yaml", "work=mine") == 1
+    told = capsys.readouterr().err
+    assert message in told
+    assert "room for files in work=mine" in told
+    assert "defect" not in told
