@@ -97,6 +97,15 @@ class DecodeError(SourceError):
 class SinkError(SFDetectError):
     """An output that cannot be written."""
 
+    @classmethod
+    def unwritable(cls, what: object, error: Exception) -> SinkError:
+        """For an error of the system while `what`, a path, was written."""
+        reason = getattr(error, "strerror", None) or error
+        return cls(
+            f"{what} can't be written: {reason}. Expected a folder with write permission and room; free some space or "
+            "choose another place."
+        )
+
 
 class WeightsError(SFDetectError):
     """Model weights that cannot be used."""

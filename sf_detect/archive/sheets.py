@@ -163,4 +163,4 @@ def _write(path: Path, page: UInt8Array) -> None:
             kind = "PNG" if path.suffix.lower() == ".png" else "JPEG"
             Image.fromarray(page).save(file, kind, quality=90)
     except (OSError, ValueError) as error:
-        raise SinkError(f"the sheet {path} can't be written: {getattr(error, 'strerror', None) or error}.") from error
+        raise SinkError.unwritable(f"the sheet {path}", error) from error

@@ -218,7 +218,7 @@ class Manifest:
             finally:
                 output.discard()
         except OSError as error:
-            raise SinkError(f"{path} can't be written: {error.strerror or error}.") from error
+            raise SinkError.unwritable(path, error) from error
 
     def close(self) -> None:
         """Closes the file. Idempotent."""

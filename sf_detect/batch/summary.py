@@ -117,7 +117,7 @@ class BatchSummary:
         try:
             write_text(path, json.dumps(self.as_json(), indent=1) + "\n")
         except OSError as error:
-            raise SinkError(f"{path} can't be written: {error.strerror or error}.") from error
+            raise SinkError.unwritable(path, error) from error
 
 
 def _note(notes: dict[str, str], outcome: Outcome) -> None:

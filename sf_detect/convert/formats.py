@@ -144,7 +144,7 @@ def convert(
     except SFDetectError:
         raise
     except OSError as error:
-        raise SinkError(f"{error.filename or out} can't be written: {error.strerror or error}.") from error
+        raise SinkError.unwritable(error.filename or out, error) from error
 
 
 def _reader(source: Path, kind: str, how: Reading) -> Callable[[], Iterator[VideoRecords]]:

@@ -116,7 +116,7 @@ def copy_excerpt(source: Path, path: Path, start: float, end: float) -> Path:
                 f"{path}: the part can't be copied ({reason}). Leave --copy out: every video can be encoded again."
             ) from error
         except OSError as error:
-            raise SinkError(f"{path} can't be written: {error.strerror or error}.") from error
+            raise SinkError.unwritable(path, error) from error
     return path
 
 

@@ -34,6 +34,7 @@ _PATH_VARIABLES = (
     *("PIP_BUILD_CONSTRAINT", "PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_LOG", "PIP_REQUIREMENT", "PIP_SRC"),
     *("CURL_CA_BUNDLE", "NETRC", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"),
 )
+_PIP_FAILED = "ERROR: Exception:"
 _PROGRESS_LINE = re.compile(r"Progress (\d+) of (\d+)")
 
 Accept = Callable[[str], bool]
@@ -129,6 +130,8 @@ def download(
 
 def _what_pip_said(lines: Sequence[str]) -> str:
     errors = [line for line in lines if line.lower().startswith(("error:", "× "))] or lines[-2:]
+    if errors[:1] == [_PIP_FAILED]:  # a traceback follows, whose last line says why
+        errors = lines[-1:]
     return redacted(" ".join(errors[:3]))
 
 

@@ -58,6 +58,16 @@ def test_settings_that_are_relative_paths_count_from_the_users_folder(tmp_path, 
     assert lines == [f"{tmp_path / 'wheels'} https://host/simple", "https://host/simple", str(tmp_path / "wheels")]
 
 
+def test_the_last_line_of_pips_traceback_says_why():
+    lines = [
+        "Collecting a",
+        "ERROR: Exception:",
+        "Traceback (most recent call last):",
+        "OSError: no space left",
+    ]
+    assert pip_download._what_pip_said(lines) == "OSError: no space left"
+
+
 def test_credentials_in_what_pip_says_stay_hidden():
     said = pip_download._what_pip_said(["ERROR: no match at https://user:CANARY@index/simple?x=CANARY"])
     assert said == "ERROR: no match at https://***@index/simple?***"
