@@ -19,6 +19,8 @@ from pathlib import Path
 from sf_detect.file_names import shortened
 from sf_detect.output_lock import OutputLock
 
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Numbers of the errors of a disk, or a user's share of it, that is full."""
 _MAX_LINKS = 40
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _PERMISSIONS = 0o777

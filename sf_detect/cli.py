@@ -30,15 +30,15 @@ from sf_detect.commands import run as run_command
 from sf_detect.commands import train as train_command
 from sf_detect.commands import weights as weights_command
 from sf_detect.commands.interruption import Interruption
-from sf_detect.errors import SFDetectError
+from sf_detect.errors import SFDetectError, causes
 from sf_detect.file_names import printable
 from sf_detect.redaction import redacted
 from sf_detect.version import __version__
 
 _DEBUG = "SF_DETECT_DEBUG"
 _PARTLY_DECODED, _INTERRUPTED = 3, 130
-_NAMES = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE", "EMFILE", "ENFILE", "ENOMEM")
-_OF_THE_MACHINE = {getattr(errno, name) for name in _NAMES if hasattr(errno, name)}  # not of this program
+_ERRNOS = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE", "EMFILE", "ENFILE", "ENOMEM")
+_OF_THE_MACHINE = {getattr(errno, name) for name in _ERRNOS if hasattr(errno, name)}  # not of this program
 
 
 class _Commands(typer.core.TyperGroup):
@@ -117,7 +117,8 @@ def _run(interruption: Interruption) -> int:
         sys.stderr.close()
         return 1
     except Exception as error:
-        if interruption.exit_code is not None and (isinstance(error, OSError) or _comes_of_interruption(error)):
+        struck = isinstance(error, OSError) or any(isinstance(cause, KeyboardInterrupt) for cause in causes(error))
+        if interruption.exit_code is not None and struck:
             return _INTERRUPTED  # the terminal has gone and what we print with it, or a library made it its own error
         if os.environ.get(_DEBUG):
             sys.excepthook = _show
@@ -134,12 +135,6 @@ def _run(interruption: Interruption) -> int:
         )
         return 1
     return 0
-
-
-def _comes_of_interruption(error: BaseException | None) -> bool:
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

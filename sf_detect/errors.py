@@ -25,7 +25,7 @@ message and exits with `exit_code`; a traceback is a defect.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from sf_detect.file_names import printable
 from sf_detect.redaction import redacted
@@ -186,3 +186,12 @@ class EngineError(SFDetectError):
 
 class StageError(SFDetectError):
     """A pipeline stage failed on a frame; the cause is chained."""
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, then what it comes of, the nearest first."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

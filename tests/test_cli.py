@@ -244,15 +244,25 @@ def test_default_output(source, name):
     assert default_output(source) == name
 
 
-def test_a_defect_is_told_without_a_traceback(sf_detect, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def run_with(sf_detect, tmp_path, monkeypatch, capsys):
+    """Runs a short video with a function in place of the model's building; returns exit code and messages."""
+
+    def run(build_predictor):
+        monkeypatch.setattr(build, "build_predictor", build_predictor)
+        monkeypatch.chdir(tmp_path)
+        write_video(tmp_path / "in.mp4", num_frames=3)
+        return sf_detect("run", "in.mp4"), capsys.readouterr().err
+
+    return run
+
+
+def test_a_defect_is_told_without_a_traceback(run_with, monkeypatch):
     def broken(*_):
         raise KeyError("lost")
 
-    monkeypatch.setattr(build, "build_predictor", broken)
-    monkeypatch.chdir(tmp_path)
-    write_video(tmp_path / "in.mp4", num_frames=3)
-    assert sf_detect("run", "in.mp4") == 1
-    printed = capsys.readouterr().err
+    code, printed = run_with(broken)
+    assert code == 1
     assert "unexpected KeyError: 'lost'" in printed
     assert "SF_DETECT_DEBUG=1" in printed
     monkeypatch.setenv("SF_DETECT_DEBUG", "1")
@@ -261,33 +271,28 @@ def test_a_defect_is_told_without_a_traceback(sf_detect, tmp_path, monkeypatch, 
         cli.main()
 
 
-def test_a_full_disk_is_no_defect(sf_detect, tmp_path, monkeypatch, capsys):
+def test_a_full_disk_is_no_defect(run_with):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "cache/weights")
 
-    monkeypatch.setattr(build, "build_predictor", full)
-    monkeypatch.chdir(tmp_path)
-    write_video(tmp_path / "in.mp4", num_frames=3)
-    assert sf_detect("run", "in.mp4") == 1
-    told = capsys.readouterr().err
+    code, told = run_with(full)
+    assert code == 1
     assert "No space left on device: 'cache/weights'. Expected room and permission" in told
     assert "defect" not in told
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.usefixtures("signals_arrive")
-def test_an_interruption_that_a_library_makes_its_own_error(sf_detect, tmp_path, monkeypatch, capsys):
+def test_an_interruption_that_a_library_makes_its_own_error(run_with):
     def interrupted(*_):
         try:
             os.kill(os.getpid(), signal.SIGTERM)
         except BaseException as error:
             raise RuntimeError("cannot go on") from error
 
-    monkeypatch.setattr(build, "build_predictor", interrupted)
-    monkeypatch.chdir(tmp_path)
-    write_video(tmp_path / "in.mp4", num_frames=3)
-    assert sf_detect("run", "in.mp4") == 143
-    assert "unexpected" not in capsys.readouterr().err
+    code, told = run_with(interrupted)
+    assert code == 143
+    assert "unexpected" not in told
 
 
 @pytest.mark.usefixtures("fakes")

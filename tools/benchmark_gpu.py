@@ -12,8 +12,6 @@ the processor's seconds.
 from __future__ import annotations
 
 import argparse
-import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,12 +21,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from benchmark import looped
+from benchmark import child_seconds, count_frames, looped
+from benchmark_streaming import clip_pathways, multiply_adds
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sf_detect.assets import DEMO_VIDEO
-from sf_detect.models.complexity import multiply_adds
 from sf_detect.zoo.table import ZooEntry, entry, load_network
 
 _NETWORKS = ("slowfast_tiny_jhmdb", "ava_slow_4x16_r50", "ava_slowfast_8x8_r50", "ava_slowfast_8x8_r101_nl")
@@ -40,9 +38,7 @@ _MODES = {"fp32": (False, None), "tf32": (True, None), "bf16": (True, torch.bflo
 def pathways(chosen: ZooEntry, batch: int, device: str) -> tuple[list[Tensor], Tensor]:
     """Random clips of 4:3 in the network's size, and boxes of three persons each."""
     short = chosen.short_side
-    size = (short, round(short * 4 / 3 / 16) * 16)
-    dense = torch.randn(batch, 3, chosen.clip_spec.num_frames, *size, device=device)
-    shown = [dense] if chosen.slow_index is None else [dense[:, :, list(chosen.slow_index)], dense]
+    shown = clip_pathways(chosen, (short, round(short * 4 / 3 / 16) * 16), device, batch)
     box = [short * 0.1, short * 0.1, short * 0.5, short * 0.9]
     rows = [[float(i), *box] for i in range(batch) for _ in range(_PERSONS)]
     return shown, torch.tensor(rows, device=device)
@@ -70,9 +66,8 @@ def product_rate(device: str, dtype: torch.dtype | None, runs: int) -> float:
 
 def time_networks(device: str, batch: int, runs: int) -> None:
     """Prints the table of `networks`."""
-    print(
-        f"{device}: {torch.cuda.get_device_name(device) if device != 'cpu' else 'processor'}, torch {torch.__version__}"
-    )
+    chip = "processor" if device == "cpu" else torch.cuda.get_device_name(device)
+    print(f"{device}: {chip}, torch {torch.__version__}")
     for mode, (tf32, dtype) in _MODES.items():
         torch.backends.cuda.matmul.allow_tf32 = tf32
         print(f"product of matrices, {mode}: {product_rate(device, dtype, runs):.2f}e12 multiply-adds a second")
@@ -87,8 +82,8 @@ def time_networks(device: str, batch: int, runs: int) -> None:
                 inputs = pathways(chosen, count, device)
                 cells.append(median_ms(lambda: scored(network, inputs, dtype), device, runs))  # noqa: B023
         with torch.device("meta"):
-            shown, boxes = pathways(chosen, 1, "meta")
-            gmac = multiply_adds(load_network(name, device="meta"), shown, boxes) / 1e9
+            bare, example = load_network(name, device="meta"), pathways(chosen, 1, "meta")
+            gmac = multiply_adds(lambda: bare(*example)) / 1e9  # noqa: B023
         print(f"{name:28}{gmac:8.1f}" + "".join(f"{ms:9.2f} ms" for ms in cells))
 
 
@@ -113,12 +108,10 @@ def time_runs(devices: list[str], seconds: float) -> None:
                 command = [sys.executable, "-m", "sf_detect", "run", video, "--model", name, "--device", device, *more]
                 command += ["--backend", "auto" if device == "cpu" else "torch", "--no-postures", "--quiet"]
                 command += ["--out-jsonl", Path(folder) / "o.jsonl"]
-                before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-                done = subprocess.run([str(word) for word in command], env=dict(os.environ), capture_output=True)
-                wall = time.perf_counter() - begun
-                after = resource.getrusage(resource.RUSAGE_CHILDREN)
-                used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-                print(f"{name:28}{device:8}exit {done.returncode}  {wall:7.1f} s  {used:7.1f} s of the processor")
+                used, begun = child_seconds(), time.perf_counter()
+                done = subprocess.run([str(word) for word in command], capture_output=True)
+                rate, used = count_frames(video) / (time.perf_counter() - begun), child_seconds() - used
+                print(f"{name:28}{device:8}exit {done.returncode}{rate:8.1f} frames/s{used:8.1f} s of the processor")
                 if done.returncode:
                     print(done.stderr.decode(errors="replace")[-1500:])
 

@@ -24,10 +24,10 @@ from sf_detect.zoo.table import ZooEntry, entry
 DEFAULT = [("slowfast_tiny_jhmdb", (160, 213)), ("ava_slowfast_8x8_r50", (256, 344))]
 
 
-def clip_pathways(chosen: ZooEntry, size: tuple[int, int], device: str) -> list[Tensor]:
-    """A made-up clip as network input; the slow pathway takes the last frame of each group, as streaming does."""
+def clip_pathways(chosen: ZooEntry, size: tuple[int, int], device: str, batch: int = 1) -> list[Tensor]:
+    """Made-up clips as network input; the slow pathway takes the last frame of each group, as streaming does."""
     fast = torch.zeros if device == "meta" else torch.randn
-    dense = fast(1, 3, chosen.clip_spec.num_frames, *size, device=device)
+    dense = fast(batch, 3, chosen.clip_spec.num_frames, *size, device=device)
     return [dense] if chosen.alpha is None else [dense[:, :, chosen.alpha - 1 :: chosen.alpha], dense]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,11 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sf_detect.archive.schema import VideoFacts
-from sf_detect.atomic_file import AtomicFile
+from sf_detect.atomic_file import DISK_FULL, AtomicFile
 from sf_detect.errors import SinkError
 
 _BATCH_ROWS = 2_000
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class TableFile:
@@ -117,7 +115,7 @@ class TableFile:
         return self._failure(error, "could not be completed, and nothing of it was kept")
 
     def _failure(self, error: OSError | ValueError, what: str) -> SinkError:
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
             reason = "the disk is full; free some space or choose another disk"
         else:
             reason = f"{getattr(error, 'strerror', None) or error}; expected a folder with write permission"

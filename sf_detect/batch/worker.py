@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from sf_detect.atomic_file import DISK_FULL
 from sf_detect.batch.jobs import DONE, FAILED, Job, Outcome, Report, VideoAnnotator, VideoStats
 from sf_detect.batch.layout import KINDS, ArchiveFolder
-from sf_detect.errors import SFDetectError
+from sf_detect.errors import SFDetectError, causes
 from sf_detect.file_names import printable, printable_name
 from sf_detect.redaction import redacted
 
-_FULL = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS") if hasattr(errno, name)}
+_FULL = {*DISK_FULL, errno.EROFS}
 """Errors of an output that every other video would meet too."""
 
 Fetch = Callable[[str, Path, Report], AbstractContextManager[tuple[str, str]]]
@@ -64,7 +65,7 @@ class ArchiveWorker:
 
 def full_disk(error: BaseException) -> OSError | None:
     """What the system said, where the disk is full or can't be written any more; else None."""
-    found = (cause for cause in _causes(error) if isinstance(cause, OSError) and cause.errno in _FULL)
+    found = (cause for cause in causes(error) if isinstance(cause, OSError) and cause.errno in _FULL)
     return next(found, None)
 
 
@@ -74,14 +75,6 @@ def reason_of(error: BaseException) -> str:
         return printable_name(" ".join(str(error).split()))
     text = f"unexpected {type(error).__name__}: {error}"
     return printable_name(" ".join(printable(redacted(text)).split()))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen = set[int]()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _incomplete(stats: VideoStats) -> str:

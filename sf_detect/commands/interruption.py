@@ -54,7 +54,7 @@ class Interruption:
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
             self._depth = sum(1 for _ in _calls(sys._getframe(1)))
-            self._unraisable_before, sys.unraisablehook = sys.unraisablehook, self._unraisable
+            sys.unraisablehook = self._unraisable
             for number in (getattr(signal, name) for name in _NAMES if hasattr(signal, name)):
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: not set from Python
                     self._before[number] = signal.signal(number, self._handle)

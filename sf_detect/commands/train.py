@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sf_detect.atomic_file import DISK_FULL
 from sf_detect.config_files import load_config, read_key
 from sf_detect.errors import ConfigError, TrainingError
 from sf_detect.output_lock import OutputLock
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sf_detect.training.recipes import RecipeKind
 
 DEFAULT_RECIPE = "clips"
-_FULL = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)}
+_FULL = {*DISK_FULL, errno.EFBIG}
 
 Config = Annotated[Path, typer.Argument(help="A recipe, a YAML file such as those in configs/.", metavar="CONFIG")]
 Overrides = Annotated[

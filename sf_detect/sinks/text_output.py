@@ -14,14 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from sf_detect.atomic_file import AtomicFile
+from sf_detect.atomic_file import DISK_FULL, AtomicFile
 from sf_detect.errors import SinkError
 
 STDOUT = "-"
 
 _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _HANDLE = re.compile(r"(?:/dev/fd|/proc/(?:self|\d+)/fd)/(\d+)")
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class TextOutput:
@@ -180,6 +179,6 @@ def _reason(error: OSError | ValueError, path: Path) -> str:
         return "the program that read it has ended."
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return f"the folder {str(path.parent)!r} cannot be made, because a file is in its place; choose another path."
-    if error.errno in _FULL:
+    if error.errno in DISK_FULL:
         return "the disk is full; free some space or choose another disk."
     return f"{error.strerror or error}."

@@ -8,9 +8,9 @@ import io
 import os
 from pathlib import Path
 
-from sf_detect.atomic_file import AtomicFile, create_beside
+from sf_detect.atomic_file import DISK_FULL, AtomicFile, create_beside
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = {*DISK_FULL, errno.EFBIG}
 
 
 class ReservedFile:

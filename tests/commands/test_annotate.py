@@ -5,21 +5,20 @@ from __future__ import annotations
 import io
 import json
 import sys
+from functools import partial
 
 import pytest
 
-from sf_detect import build_batch, cli
+from sf_detect import build_batch
 from sf_detect.batch.estimate import Estimate
 from sf_detect.batch.listing import Listed
 from sf_detect.batch.summary import BatchSummary
 from synthetic_video import write_video
 
 
-def run(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["sf-detect", "annotate", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    return end.value.code or 0
+@pytest.fixture
+def run(sf_detect):
+    return partial(sf_detect, "annotate")
 
 
 @pytest.fixture
@@ -39,14 +38,14 @@ def asked(monkeypatch):
     return asked
 
 
-def test_a_folder_with_a_bad_video_and_again(monkeypatch, tmp_path, capsys):
+def test_a_folder_with_a_bad_video_and_again(run, tmp_path, capsys):
     (tmp_path / "in" / "cam").mkdir(parents=True)
     write_video(tmp_path / "in" / "cam" / "a.mp4", 10)
     write_video(tmp_path / "in" / "b.mkv", 10)
     (tmp_path / "in" / "bad.mp4").write_text("this is text")
     options = ["--out-dir", tmp_path / "out", "--model", "none", "--detector", "whole_frame", "--workers", "1"]
     options += ["--format", "jsonl,csv,events,video,sheet,parquet"]
-    assert run(monkeypatch, tmp_path / "in", *options) == 3
+    assert run(tmp_path / "in", *options) == 3
     told = capsys.readouterr()
     assert "2 video(s) annotated, 1 failed" in told.err
     assert "bad.mp4 failed: " in told.err
@@ -60,23 +59,22 @@ def test_a_folder_with_a_bad_video_and_again(monkeypatch, tmp_path, capsys):
     }
     records = (tmp_path / "out" / "jsonl" / "cam" / "a.mp4.jsonl").read_text().splitlines()
     assert {json.loads(line)["video"] for line in records} == {"cam/a.mp4"}
-    assert run(monkeypatch, tmp_path / "in", *options) == 3
+    assert run(tmp_path / "in", *options) == 3
     assert "0 video(s) annotated, 0 failed; 2 done before, 1 failed before (--retry-failed)" in capsys.readouterr().err
 
 
-def test_progress_as_json_has_the_standard_output(monkeypatch, tmp_path, capsys):
+def test_progress_as_json_has_the_standard_output(run, tmp_path, capsys):
     (tmp_path / "bad.mp4").write_text("this is text")
     options = ["--out-dir", tmp_path / "out", "--model", "none", "--detector", "whole_frame", "--progress", "json"]
-    assert run(monkeypatch, tmp_path / "bad.mp4", *options) == 3
+    assert run(tmp_path / "bad.mp4", *options) == 3
     told = capsys.readouterr()
     events = [json.loads(line)["event"] for line in told.out.splitlines()]
     assert (events[0], events[-1]) == ("start", "end")
     assert told.err == ""
 
 
-def test_settings_and_options(monkeypatch, asked, tmp_path):
+def test_settings_and_options(run, asked, tmp_path):
     code = run(
-        monkeypatch,
         *("a.mp4", "--out-dir", tmp_path, "--format", "jsonl, video", "--anonymise", "head", "--stride", "0.25"),
         *("--threshold", "0.3", "--model", "none", "--set", "events.max_gap=2", "--workers", "3", "--shard", "2/5"),
         *("--limit", "7", "--retry-failed", "--redo", "--compare", "hash", "--timeout", "60", "--stall-timeout", "9"),
@@ -92,9 +90,9 @@ def test_settings_and_options(monkeypatch, asked, tmp_path):
     assert (config.render.threshold, config.events.max_gap) == (0.3, 2)
 
 
-def test_a_list_on_the_standard_input(monkeypatch, asked, tmp_path):
+def test_a_list_on_the_standard_input(run, monkeypatch, asked, tmp_path):
     monkeypatch.setattr(sys, "stdin", io.StringIO("a.mp4\nb.mp4\n"))
-    assert run(monkeypatch, "-", "--out-dir", tmp_path) == 0
+    assert run("-", "--out-dir", tmp_path) == 0
     assert asked.lines == ["a.mp4\n", "b.mp4\n"]
 
 
@@ -111,9 +109,9 @@ def test_a_list_on_the_standard_input(monkeypatch, asked, tmp_path):
         (BatchSummary(failed=12, failures={f"v{i}": "x" for i in range(12)}), 3, "and 2 more, in"),
     ],
 )
-def test_what_is_told_at_the_end(monkeypatch, asked, tmp_path, capsys, summary, code, message):
+def test_what_is_told_at_the_end(run, asked, tmp_path, capsys, summary, code, message):
     asked.summary = summary
-    assert run(monkeypatch, "a.mp4", "--out-dir", tmp_path) == code
+    assert run("a.mp4", "--out-dir", tmp_path) == code
     assert message in capsys.readouterr().err
 
 
@@ -132,16 +130,16 @@ def test_what_is_told_at_the_end(monkeypatch, asked, tmp_path, capsys, summary, 
         (["--stride", "0"], "pipeline.stride is 0"),
     ],
 )
-def test_wrong_options(monkeypatch, tmp_path, capsys, options, message):
-    assert run(monkeypatch, tmp_path / "a.mp4", "--out-dir", tmp_path / "out", *options) == 2
+def test_wrong_options(run, tmp_path, capsys, options, message):
+    assert run(tmp_path / "a.mp4", "--out-dir", tmp_path / "out", *options) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_dry_run(monkeypatch, tmp_path, capsys):
+def test_a_dry_run(run, monkeypatch, tmp_path, capsys):
     found = Estimate(Listed(9, 5, 100, 3, 1, 2), 7200.0, 3700.0, 1, 5, "a trial")
     monkeypatch.setattr(build_batch, "estimate_videos", lambda *arguments: found)
-    assert run(monkeypatch, "a.mp4", "--out-dir", tmp_path / "out", "--dry-run") == 0
+    assert run("a.mp4", "--out-dir", tmp_path / "out", "--dry-run") == 0
     assert capsys.readouterr().out.splitlines() == [
         "9 video(s): 5 to annotate, 2 of them because they or the settings changed; 3 done before; "
         "1 failed before (--retry-failed)",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from sf_detect import build, cli
+from sf_detect import build
 from sf_detect.build_classifier import DEFAULT_CLASSIFIER, build_classifier
 from sf_detect.commands import classify
 from sf_detect.labels import label_set
@@ -43,15 +43,13 @@ def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, s
     return asked
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int | str | None:
-    monkeypatch.setattr(sys, "argv", ["sf-detect", "classify", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    return end.value.code or 0
+@pytest.fixture
+def run(sf_detect):
+    return partial(sf_detect, "classify")
 
 
-def test_prints_and_writes_the_best(loaded, monkeypatch, capsys, tmp_path):
-    assert run(monkeypatch, "in.mp4", "--top-k", 2, "--json", "out/o.json", "--views", "2x3") == 0
+def test_prints_and_writes_the_best(loaded, run, capsys, tmp_path):
+    assert run("in.mp4", "--top-k", 2, "--json", "out/o.json", "--views", "2x3") == 0
     printed = capsys.readouterr()
     lines = [line.split(maxsplit=1) for line in printed.out.splitlines()]
     assert [label for _, label in lines] == ["arranging flowers", "applauding"]
@@ -66,35 +64,35 @@ def test_prints_and_writes_the_best(loaded, monkeypatch, capsys, tmp_path):
     assert loaded == [("k400_inception_i3d", None)]
 
 
-def test_a_network_of_two_modalities_gets_frames_and_their_flow(loaded, monkeypatch, capsys):
+def test_a_network_of_two_modalities_gets_frames_and_their_flow(run, loaded, monkeypatch, capsys):
     shapes = []
     network = Constant()
     network.register_forward_pre_hook(lambda _, inputs: shapes.append([tuple(x.shape) for x in inputs[0]]))
     monkeypatch.setattr(build, "load_model", lambda *_: network)
-    assert run(monkeypatch, "in.mp4", "--model", "k400_two_stream", "--weights", "own.pth", "--views", "1x1") == 0
+    assert run("in.mp4", "--model", "k400_two_stream", "--weights", "own.pth", "--views", "1x1") == 0
     assert shapes == [[(1, 3, 1, 224, 224), (1, 2, 10, 224, 224)]]
     assert "arranging flowers" in capsys.readouterr().out
 
 
-def test_json_on_standard_output_is_alone_there(loaded, monkeypatch, capsys):
-    assert run(monkeypatch, "in.mp4", "--json", "-") == 0
+def test_json_on_standard_output_is_alone_there(loaded, run, capsys):
+    assert run("in.mp4", "--json", "-") == 0
     assert len(json.loads(capsys.readouterr().out)["top"]) == 5
-    assert run(monkeypatch, "in.mp4", "--json", "o.json", "--quiet") == 0
+    assert run("in.mp4", "--json", "o.json", "--quiet") == 0
     assert capsys.readouterr().out == ""
 
 
-def test_a_file_of_ones_own_and_other_labels(loaded, monkeypatch, capsys, tmp_path):
+def test_a_file_of_ones_own_and_other_labels(loaded, run, capsys, tmp_path):
     (tmp_path / "names.txt").write_text("\n".join(f"class {i}" for i in range(400)))
     options = ("--model", "k400_slow_8x8_r50", "--weights", "my.pyth", "--labels", "names.txt", "--top-k", 1)
-    assert run(monkeypatch, "in.mp4", *options) == 0
+    assert run("in.mp4", *options) == 0
     assert capsys.readouterr().out.split(maxsplit=1)[1].strip() == "class 7"
     assert loaded == [("k400_slow_8x8_r50", "my.pyth")]
 
 
-def test_published_views(loaded, monkeypatch, capsys, tmp_path):
+def test_published_views(loaded, run, capsys, tmp_path):
     write_video(tmp_path / "long.mp4", num_frames=120)
     options = ("--model", "k400_slowfast_8x8_r50", "--weights", "my.pyth", "--views", "published", "--json", "-")
-    assert run(monkeypatch, "long.mp4", *options) == 0
+    assert run("long.mp4", *options) == 0
     assert json.loads(capsys.readouterr().out)["views"] == {"clips": 10, "crops": 3}
 
 
@@ -107,15 +105,15 @@ def test_the_table_says_how_views_are_taken_and_joined(loaded, monkeypatch, name
     assert classifier.whole_video == chosen.whole_video
 
 
-def test_a_damaged_video_is_classified_and_told(loaded, monkeypatch, capsys, tmp_path):
+def test_a_damaged_video_is_classified_and_told(loaded, run, capsys, tmp_path):
     cut_short(write_video(tmp_path / "cut.mp4", num_frames=120, faststart=True), 0.6)
-    assert run(monkeypatch, "cut.mp4") == 3
+    assert run("cut.mp4") == 3
     printed = capsys.readouterr()
     assert "arranging flowers" in printed.out
     assert "cut.mp4 is damaged" in printed.err
 
 
-def test_ctrl_c_tells_what_there_is(loaded, monkeypatch, capsys, tmp_path):
+def test_ctrl_c_tells_what_there_is(run, loaded, monkeypatch, capsys, tmp_path):
     calls = []
 
     def forward(self, pathways):
@@ -125,7 +123,7 @@ def test_ctrl_c_tells_what_there_is(loaded, monkeypatch, capsys, tmp_path):
         return torch.zeros(1, 400)
 
     monkeypatch.setattr(Constant, "forward", forward)
-    assert run(monkeypatch, "in.mp4", "--views", "1x3") == 130
+    assert run("in.mp4", "--views", "1x3") == 130
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 5
     assert "interrupted" in printed.err
@@ -156,18 +154,18 @@ def test_ctrl_c_tells_what_there_is(loaded, monkeypatch, capsys, tmp_path):
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )
 @pytest.mark.usefixtures("loaded")
-def test_bad_input_gives_a_message_and_a_code(monkeypatch, tmp_path, capsys, arguments, code, message):
+def test_bad_input_gives_a_message_and_a_code(run, tmp_path, capsys, arguments, code, message):
     write_audio_only(tmp_path / "sound.mp4")
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("this is not a video\n" * 50)
-    assert run(monkeypatch, *arguments) == code
+    assert run(*arguments) == code
     printed = capsys.readouterr()
     assert message in printed.err
     assert "Traceback" not in printed.err
 
 
-def test_help_shows_examples(monkeypatch, capsys):
-    assert run(monkeypatch, "--help") == 0
+def test_help_shows_examples(run, capsys):
+    assert run("--help") == 0
     assert "sf-detect classify video.mp4" in capsys.readouterr().out
 
 

@@ -12,7 +12,7 @@ from sf_detect.commands import ending
 from sf_detect.commands.ending import must_leave_at_once, threads_left  # other tests stay where they are
 
 _CHILD = """
-import atexit, sys, tempfile, threading, time
+import atexit, threading, time
 from sf_detect.commands.ending import leave
 before = threading.enumerate()
 atexit.register(lambda: print("cleaned up"))

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_actions import tiny, write_custom
 
-from sf_detect import build, cli
+from sf_detect import build
 from sf_detect.build_classifier import build_classifier
 from sf_detect.config import ModelConfig, RunConfig
 from sf_detect.config_files import load_config
@@ -188,36 +188,30 @@ def test_the_default_detectors_network() -> None:
         close(found[output], expected[output])
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["sf-detect", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert not end.value.code
-
-
 def records(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("inference", ["clip", "streaming"])
-def test_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, inference: str) -> None:
+def test_run(sf_detect: Callable[..., int], tmp_path: Path, inference: str) -> None:
     demo = ROOT / "sf_detect" / "assets" / "demo.mp4"
     for device in ("cpu", DEVICE):
         options = ["--detector", "whole_frame", "--device", device, "--backend", "torch", "--end", 4, "--no-postures"]
         options += ["--set", f"pipeline.inference={inference}", "--out-jsonl", tmp_path / f"{device}.jsonl"]
-        command(monkeypatch, "run", demo, *options)
+        assert sf_detect("run", demo, *options) == 0
     one, other = (records(tmp_path / f"{device}.jsonl") for device in (DEVICE, "cpu"))
     assert len(one) == len(other) > 5
     assert [len(r["persons"]) for r in one] == [len(r["persons"]) for r in other]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_annotate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workers: int) -> None:
+def test_annotate(sf_detect: Callable[..., int], tmp_path: Path, workers: int) -> None:
     (tmp_path / "in").mkdir()
     for name in "abc":
         write_video(tmp_path / "in" / f"{name}.mp4", 40)
     options = ["--detector", "whole_frame", "--device", DEVICE, "--backend", "torch", "--no-postures"]
-    command(monkeypatch, "annotate", tmp_path / "in", "--out-dir", tmp_path / "o", "--workers", workers, *options)
+    options += ["--out-dir", tmp_path / "o", "--workers", workers]
+    assert sf_detect("annotate", tmp_path / "in", *options) == 0
     assert len(list((tmp_path / "o").rglob("*.jsonl"))) >= 3
 
 

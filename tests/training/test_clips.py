@@ -13,7 +13,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny_actions import tiny, write_custom, write_list
 
-from sf_detect import cli
 from sf_detect.config_files import load_config
 from sf_detect.errors import ConfigError, DataError, MissingExtraError, TrainingError, WeightsError
 from sf_detect.training import clips
@@ -84,26 +83,13 @@ def test_weights_say_what_they_need(recipe):
 
 
 @pytest.mark.parametrize("name", ["k400_inception_i3d_flow", "k400_two_stream"])
-def test_networks_that_see_flow_are_trained_and_classify(data, tmp_path, monkeypatch, capsys, name):
+def test_networks_that_see_flow_are_trained_and_classify(data, tmp_path, sf_detect, capsys, name):
     write_list(tmp_path / "list", data)
     settings = {"data.name": "kinetics", "data.root": tmp_path / "list", "data.classes": data / "labels.txt"}
     settings |= {"network.name": name, "network.options": "{}", "network.num_frames": 10, "views.test_crop": 32}
     weights, _ = run(load_config(ClipsRecipe, None, tiny(tmp_path / "work", "", epochs=1, **settings)))
-    command = [
-        "sf-detect",
-        "classify",
-        data / "videos" / "v1.mp4",
-        "--weights",
-        weights,
-        "--views",
-        "1x1",
-        "--json",
-        "-",
-    ]
-    monkeypatch.setattr(sys, "argv", [str(word) for word in command])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert end.value.code == 0
+    video = data / "videos" / "v1.mp4"
+    assert sf_detect("classify", video, "--weights", weights, "--views", "1x1", "--json", "-") == 0
     assert {row["label"] for row in json.loads(capsys.readouterr().out)["top"]} == {"stand", "wave"}
 
 
